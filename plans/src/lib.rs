@@ -1,1 +1,80 @@
-//! (being written)
+//! What should happen: plans are read here, checked, and turned into steps. Nothing is done here.
+//!
+//! A plan's way through this crate, which is also the order of the modules:
+//!
+//! 1. `text` and `tree`: the text becomes a tree in which each key and value knows its place.
+//! 2. `fields` and the nouns after it: the tree becomes a [`BackupPlan`], which is always valid.
+//! 3. `findings`, `fault`, `report`: on the way, everything that is wrong is collected and explained at once.
+//! 4. `steps` and `keep`: what a run does, and what retention keeps.
+//!
+//! Deliberately absent: I/O, async, a clock, randomness, the environment. What a plan cannot know (the home
+//! directory, the time, the restore points that exist) is handed in. And no key is accepted that this release does
+//! not act on.
+
+mod text;
+mod tree;
+
+mod grow;
+
+mod fields;
+mod values;
+mod words;
+
+mod measure;
+mod name;
+mod size;
+mod time_span;
+
+mod address;
+mod backup;
+mod exclude;
+mod overlap;
+mod prove;
+mod retain;
+mod source;
+
+mod fault;
+mod findings;
+mod report;
+
+mod keep;
+mod steps;
+
+pub use address::{Places, RepositoryAddress};
+pub use backup::BackupPlan;
+pub use exclude::{ExcludeGlob, Excludes};
+pub use fault::{Code, Fault, Faults};
+pub use keep::{Reason, RestorePoint, Verdict, retain};
+pub use name::{Line, Name};
+pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
+pub use retain::{RetentionRules, Rule};
+pub use size::ByteSize;
+pub use source::{Source, SourcePath};
+pub use steps::{Step, steps};
+pub use text::Place;
+pub use time_span::TimeSpan;
+pub use values::Refusal;
+
+use findings::Findings;
+use text::Text;
+
+/// Reads one plan file. The name is only used to say where a fault is.
+pub fn parse(file_name: &str, text: &str) -> Result<BackupPlan, Faults> {
+    let mut findings = Findings::new(Text::new(file_name, text));
+    let plan = grow::grow(&mut findings).and_then(|root| BackupPlan::read(&root, &mut findings));
+    findings.conclude(plan)
+}
+
+/// A file's bytes as text, for [`parse`].
+pub fn decode<'b>(file_name: &str, bytes: &'b [u8]) -> Result<&'b str, Faults> {
+    let valid_bytes = match std::str::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error.valid_up_to(),
+    };
+    let before = String::from_utf8_lossy(&bytes[..valid_bytes]);
+    let mut findings = Findings::new(Text::new(file_name, &before));
+    let reason = format!("the byte {:#04x} here is not UTF-8", bytes[valid_bytes]);
+    let remedy = "save the file as UTF-8, for example by `iconv -f GBK -t UTF-8`";
+    findings.report(Code::Encoding, &(valid_bytes..valid_bytes), reason, remedy);
+    findings.conclude(None)
+}

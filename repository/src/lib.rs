@@ -1,1 +1,42 @@
-//! (being written)
+//! The storage engine of Strongroom: bytes to sealed packs in an object store, and back.
+//!
+//! It never overwrites an object, never deletes outside prune, and knows no hosts, plans or terminals. Any prefix of a backup is harmless:
+//! packs, then index, then snapshot, and only then the commit that makes them visible. The format is in `FORMAT.md`.
+//!
+//! A byte out meets, in this order, [`cut`], [`session`] (hash, known?, compress), [`pack`], [`store`], [`index`], [`snapshot`], [`history`]; a byte back meets
+//! [`history`], [`snapshot`], [`tree`], [`index`], [`read`].
+
+pub mod cache;
+pub mod codec;
+mod config;
+mod cut;
+mod error;
+mod history;
+pub mod ids;
+mod index;
+pub mod keys;
+mod live;
+pub mod mapped;
+pub mod object;
+pub mod pack;
+mod read;
+mod repository;
+mod session;
+mod snapshot;
+pub mod store;
+pub mod text;
+pub mod tree;
+
+pub use config::{Config, Parameters};
+pub use cut::{Cutter, EndOfFile};
+pub use error::{Error, ErrorKind, chain};
+pub use history::{Added, Authority, BadCommit, Commit, History, Operation};
+pub use ids::{ChunkId, FileHash, ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
+pub use index::{FrameId, Index, PackRow, Place};
+pub use keys::{Credential, Key, KeyFile};
+pub use live::Live;
+pub use repository::{Created, InitOptions, NewHolder, Repository, WriterIdentity};
+pub use session::{Begin, Committed, Lane, Session, SessionRecord, StoredBytes};
+pub use snapshot::{Inventory, Manifest, Problem, Snapshot, SnapshotKind, Totals};
+pub use tree::entry::{ChunkPageRef, ChunkRef, Consistency, Content, Entry, Extent, Kind, Stillness, Time};
+pub use tree::{LeafRef, Located, Origin, Tree, TreeRoot, TreeWalk, TreeWriter, UnplacedTree};

@@ -1,0 +1,185 @@
+//! A plan of the kind `backup`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::address::{Places, RepositoryAddress};
+use crate::fault::{Code, Fault, Faults};
+use crate::fields::{Fields, Shape};
+use crate::findings::Findings;
+use crate::name::{Line, Name};
+use crate::overlap;
+use crate::prove::ProofDemand;
+use crate::retain::RetentionRules;
+use crate::source::Source;
+use crate::text::Place;
+use crate::tree::{Content, Entry, Node};
+use crate::values::{self, Refusal};
+use crate::words::{self, Meaning, Word};
+
+/// What is backed up, to where, for how long, and how it is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupPlan {
+    name: Name,
+    owner: Option<Line>,
+    sources: Vec<Source>,
+    repository: RepositoryAddress,
+    repository_place: Place,
+    retain: RetentionRules,
+    prove: Option<ProofDemand>,
+    tags: BTreeMap<Name, Line>,
+}
+
+static SHAPE: Shape = Shape {
+    title: "a backup plan",
+    keys: &[
+        ("kind", Meaning::Now("backup")),
+        ("name", Meaning::Now("this-host")),
+        ("owner", Meaning::Now("team-web")),
+        ("sources", Meaning::Now("[{ files: [/etc] }]")),
+        ("repository", Meaning::Now("~/backup")),
+        (
+            "retain",
+            Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }"),
+        ),
+        ("prove", Meaning::Now("{ level: restored }")),
+        ("tags", Meaning::Now("{ system: billing }")),
+        (
+            "schedule",
+            Meaning::Later(
+                "take it out, and start `strongroom run` by cron or a systemd timer until then",
+            ),
+        ),
+        (
+            "hosts",
+            Meaning::Later("take it out: the plan backs up the host on which it is run"),
+        ),
+        (
+            "copies",
+            Meaning::Later(
+                "take it out, and copy the repository's directory by other means until then",
+            ),
+        ),
+    ],
+};
+
+static KINDS: &[Word<()>] = &[("backup", Meaning::Now(()))];
+
+impl BackupPlan {
+    /// The plan's name, unique within a site.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Who is asked when something is wrong.
+    pub fn owner(&self) -> Option<&Line> {
+        self.owner.as_ref()
+    }
+
+    /// What is backed up, at least one; each becomes a snapshot.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// The repository as the plan names it.
+    pub fn repository(&self) -> &RepositoryAddress {
+        &self.repository
+    }
+
+    /// What is kept.
+    pub fn retain(&self) -> &RetentionRules {
+        &self.retain
+    }
+
+    /// How a backup is proven; without this, its restore points stay unproven.
+    pub fn prove(&self) -> Option<&ProofDemand> {
+        self.prove.as_ref()
+    }
+
+    /// What every snapshot of this plan is marked with.
+    pub fn tags(&self) -> &BTreeMap<Name, Line> {
+        &self.tags
+    }
+
+    /// The repository's directory, which no source may cover. Symbolic links are not followed: a caller who knows
+    /// of some hands in places without them.
+    pub fn repository_path(&self, places: &Places<'_>) -> Result<PathBuf, Faults> {
+        let path = self.repository.resolve(places);
+        let fault = overlap::with_repository(&self.sources, &path).map(|refusal| {
+            let place = self.repository_place.clone();
+            let (reason, remedy) = (refusal.to_string(), refusal.remedy().to_owned());
+            Fault::new(Code::RepositoryInSource, place, reason, remedy)
+        });
+        Faults::from_found(Vec::from_iter(fault), 0).map_or(Ok(path), Err)
+    }
+
+    pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        let fields = Fields::of(root, &SHAPE, findings)?;
+        let kind = fields.required("kind", findings, |node, findings| {
+            words::word(node, "kind of plan", KINDS, findings)
+        });
+        let name = fields.required("name", findings, values::written);
+        let owner = fields.optional("owner", findings, values::written);
+        let sources = fields.required("sources", findings, read_sources);
+        let repository = fields.required("repository", findings, |node, findings| {
+            let address: RepositoryAddress = values::written(node, findings)?;
+            Some((address, node.span.clone()))
+        });
+        let retain = fields.required("retain", findings, RetentionRules::read);
+        let prove = fields.optional("prove", findings, ProofDemand::read);
+        let tags = fields.optional("tags", findings, read_tags);
+
+        let (sources, (repository, span)) = (sources?, repository?);
+        let fixed = repository.fixed();
+        if let Some(refusal) = fixed.and_then(|path| overlap::with_repository(&sources, &path)) {
+            findings.refuse(Code::RepositoryInSource, &span, &refusal);
+        }
+        kind?;
+        Some(Self {
+            name: name?,
+            owner,
+            sources,
+            repository,
+            repository_place: findings.text().place(&span),
+            retain: retain?,
+            prove,
+            tags: tags.unwrap_or_default(),
+        })
+    }
+}
+
+fn read_sources(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<Source>> {
+    let what = "a source such as { files: [/etc] }";
+    let sources = values::faultless_items(node, what, findings, Source::read)?;
+    overlap::report_paths_read_twice(&sources, findings);
+    Some(sources.into_iter().map(|(source, _)| source).collect())
+}
+
+fn read_tags(node: &Node, findings: &mut Findings<'_>) -> Option<BTreeMap<Name, Line>> {
+    let Content::Mapping(entries) = &node.content else {
+        let remedy = "write names and values, such as { system: billing }";
+        values::wrong_type(node, "tags", remedy, findings);
+        return None;
+    };
+    if entries.is_empty() {
+        let remedy = "leave the key out if you need none";
+        findings.report(
+            Code::EmptyCollection,
+            &node.span,
+            "there are no tags in it",
+            remedy,
+        );
+    }
+    let tags: Vec<_> = entries
+        .iter()
+        .map(|entry| read_tag(entry, findings))
+        .collect();
+    tags.into_iter().collect()
+}
+
+fn read_tag(entry: &Entry, findings: &mut Findings<'_>) -> Option<(Name, Line)> {
+    let value = values::written(&entry.value, findings);
+    let name: Result<Name, Refusal> = entry.key.parse();
+    let name = name.map_err(|refusal| findings.refuse(Code::BadName, &entry.key_span, &refusal));
+    Some((name.ok()?, value?))
+}

@@ -1,0 +1,186 @@
+//! What is wrong with a plan: code, place, reason and remedy.
+//!
+//! [`Faults`] is never empty. Printed, it reads like a compiler's report, without colour; serialised, it is what
+//! `--json` shows. Codes are stable: a code is never given to another fault, and a retired one stays unused.
+
+use std::error::Error;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::text::Place;
+
+/// Everything that was found wrong, in the order of the text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Faults {
+    faults: Vec<Fault>,
+    omitted: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    code: Code,
+    place: Place,
+    reason: String,
+    remedy: String,
+}
+
+/// Declares the codes once: the variant, its number and its meaning.
+macro_rules! codes {
+    ($($(#[doc = $meaning:literal])+ $name:ident = $number:literal,)+) => {
+        /// The kind of a fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[doc = $meaning])+ $name,)+ }
+
+        impl Code {
+            /// Every code there is, in the order of their numbers.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)+];
+
+            /// The stable form, such as `P-0007`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $number,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The text is not YAML.
+    Syntax = "P-0001",
+    /// The file is not text in UTF-8.
+    Encoding = "P-0002",
+    /// The file is larger than a plan may be.
+    TooLarge = "P-0003",
+    /// The file holds nothing.
+    Empty = "P-0004",
+    /// The file holds more than one document.
+    SecondDocument = "P-0005",
+    /// A feature of YAML that plans do without: anchors, aliases, tags, keys that are not text.
+    YamlFeature = "P-0006",
+    /// A key is given twice.
+    DuplicateKey = "P-0007",
+    /// A key that means nothing here.
+    UnknownKey = "P-0008",
+    /// A key that must be given is not.
+    MissingKey = "P-0009",
+    /// A value of another type than the key takes.
+    WrongType = "P-0010",
+    /// A list or mapping without an entry.
+    EmptyCollection = "P-0011",
+    /// A word that is not among those which the key takes.
+    UnknownWord = "P-0012",
+    /// Known, but this release does not act on it.
+    NotYet = "P-0013",
+    /// A name with characters that names do not have.
+    BadName = "P-0014",
+    /// A text that is empty, too long, or has control characters.
+    BadText = "P-0015",
+    /// A number out of range.
+    BadNumber = "P-0016",
+    /// A size that cannot be read.
+    BadSize = "P-0017",
+    /// A length of time that cannot be read.
+    BadTimeSpan = "P-0018",
+    /// A source path that is not absolute and plain.
+    BadPath = "P-0019",
+    /// A source path that another one covers already.
+    PathTwice = "P-0020",
+    /// An exclude pattern that cannot be read.
+    BadGlob = "P-0021",
+    /// A repository address that cannot be read.
+    BadRepository = "P-0022",
+    /// The repository lies in a source, or a source in the repository.
+    RepositoryInSource = "P-0023",
+    /// `retain` without a rule.
+    NoRetentionRule = "P-0024",
+}
+
+impl Faults {
+    /// Sorts by place; `None` when nothing is wrong.
+    pub(crate) fn from_found(mut faults: Vec<Fault>, omitted: usize) -> Option<Self> {
+        faults.sort_by_key(|fault| (fault.place.line(), fault.place.column(), fault.code));
+        (!faults.is_empty()).then_some(Self { faults, omitted })
+    }
+
+    /// The faults in the order of the text; at least one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.faults.iter()
+    }
+
+    /// How many more were found than are kept.
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+}
+
+impl<'a> IntoIterator for &'a Faults {
+    type Item = &'a Fault;
+    type IntoIter = std::slice::Iter<'a, Fault>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Error for Faults {}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fault in self {
+            writeln!(out, "{fault}\n")?;
+        }
+        match self.faults.len() + self.omitted {
+            1 => write!(out, "1 fault")?,
+            all => write!(out, "{all} faults")?,
+        }
+        match self.omitted {
+            0 => Ok(()),
+            _ => write!(out, ", the first {} shown", self.faults.len()),
+        }
+    }
+}
+
+impl Fault {
+    pub(crate) fn new(code: Code, place: Place, reason: String, remedy: String) -> Self {
+        Self {
+            code,
+            place,
+            reason,
+            remedy,
+        }
+    }
+
+    /// The kind of the fault.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What is wrong.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,240 @@
+//! How a backup is proven, and for how long a proof counts.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::fault::Code;
+use crate::fields::{Fields, Shape};
+use crate::findings::Findings;
+use crate::time_span::TimeSpan;
+use crate::tree::Node;
+use crate::values::{self, Refusal};
+use crate::words::{self, Meaning, Word};
+
+/// What a plan demands as proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ProofDemand {
+    level: ProofLevel,
+    every: ProofRhythm,
+    checks: Vec<CheckCommand>,
+    #[serde(rename = "max-age-seconds")]
+    max_age: Option<TimeSpan>,
+}
+
+/// What is known about a restore point. Only [`ProofLevel::Restored`] and above is a verified restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProofLevel {
+    /// L0: the job said so.
+    Claimed,
+    /// L1: its objects are present and of the right sizes.
+    Present,
+    /// L2: its stored bytes were hashed again.
+    Rehashed,
+    /// L3: restored to scratch, and every file equals the hash that was taken at the source.
+    Restored,
+    /// L4: its application opens it.
+    Opened,
+    /// L5: the owner's probe agrees.
+    Agreed,
+}
+
+/// When a proof is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProofRhythm {
+    /// After every run that stored something.
+    Run,
+}
+
+/// A program and its arguments, started without a shell in the directory to which was restored. It agrees by
+/// ending with exit code 0.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CheckCommand {
+    program: String,
+    arguments: Vec<String>,
+}
+
+const ONLY_RESTORED: &str = "write `restored`: it includes the levels below";
+const BY_CHECKS: &str = "write `restored`, and add `checks:` that open what was restored";
+const AFTER_EACH_RUN: &str = "write `run`, or leave the key out: each run proves what it stored";
+
+static SHAPE: Shape = Shape {
+    title: "`prove`",
+    keys: &[
+        ("level", Meaning::Now("restored")),
+        ("every", Meaning::Now("run")),
+        (
+            "checks",
+            Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]"),
+        ),
+        ("max-age", Meaning::Now("8d")),
+    ],
+};
+
+static LEVELS: &[Word<ProofLevel>] = &[
+    ("restored", Meaning::Now(ProofLevel::Restored)),
+    ("L3", Meaning::Now(ProofLevel::Restored)),
+    ("present", Meaning::Later(ONLY_RESTORED)),
+    ("L1", Meaning::Later(ONLY_RESTORED)),
+    ("rehashed", Meaning::Later(ONLY_RESTORED)),
+    ("L2", Meaning::Later(ONLY_RESTORED)),
+    ("opened", Meaning::Later(BY_CHECKS)),
+    ("L4", Meaning::Later(BY_CHECKS)),
+    ("agreed", Meaning::Later(BY_CHECKS)),
+    ("L5", Meaning::Later(BY_CHECKS)),
+];
+
+static RHYTHMS: &[Word<ProofRhythm>] = &[
+    ("run", Meaning::Now(ProofRhythm::Run)),
+    ("daily", Meaning::Later(AFTER_EACH_RUN)),
+    ("weekly", Meaning::Later(AFTER_EACH_RUN)),
+    ("monthly", Meaning::Later(AFTER_EACH_RUN)),
+    ("quarterly", Meaning::Later(AFTER_EACH_RUN)),
+    ("yearly", Meaning::Later(AFTER_EACH_RUN)),
+];
+
+impl ProofDemand {
+    /// How far a proof must go.
+    pub fn level(&self) -> ProofLevel {
+        self.level
+    }
+
+    /// When a proof is made.
+    pub fn every(&self) -> ProofRhythm {
+        self.every
+    }
+
+    /// What must agree besides; all of them run, also after one that does not agree.
+    pub fn checks(&self) -> &[CheckCommand] {
+        &self.checks
+    }
+
+    /// A proof older than this counts no more.
+    pub fn max_age(&self) -> Option<TimeSpan> {
+        self.max_age
+    }
+
+    pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        let fields = Fields::of(node, &SHAPE, findings)?;
+        let level = fields.required("level", findings, |node, findings| {
+            words::word(node, "level of proof", LEVELS, findings)
+        });
+        let every = fields.optional("every", findings, |node, findings| {
+            words::word(node, "time to prove", RHYTHMS, findings)
+        });
+        let checks = fields.optional("checks", findings, |node, findings| {
+            let what = "a command such as [\"test\", \"-s\", \"etc/hostname\"]";
+            values::list(node, what, findings, CheckCommand::read)
+        });
+        let max_age = fields.optional("max-age", findings, values::written);
+        Some(Self {
+            level: level?,
+            every: every.unwrap_or(ProofRhythm::Run),
+            checks: checks.unwrap_or_default(),
+            max_age,
+        })
+    }
+}
+
+impl ProofLevel {
+    /// The short form, such as `L3`.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Claimed => "L0",
+            Self::Present => "L1",
+            Self::Rehashed => "L2",
+            Self::Restored => "L3",
+            Self::Opened => "L4",
+            Self::Agreed => "L5",
+        }
+    }
+
+    /// Whether it may be called a verified restore.
+    pub fn is_verified_restore(self) -> bool {
+        self >= Self::Restored
+    }
+}
+
+impl CheckCommand {
+    /// The program: a path, or a name to be found in PATH.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// What is handed to the program, exactly as it stands here.
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
+    fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        let words = values::list(node, "a text", findings, |node, findings| {
+            let word = values::text(node, "a text", findings)?;
+            if word.contains('\0') {
+                let refusal =
+                    Refusal::new("a command has no zero bytes", "write the text without \\0");
+                findings.refuse(Code::BadText, &node.span, &refusal);
+            }
+            Some(word.to_owned())
+        })?;
+        let (program, arguments) = words.split_first()?;
+        if program.trim().is_empty() {
+            let remedy = "write the program first, such as \"test\"";
+            let refusal = Refusal::new("the command has no program", remedy);
+            findings.refuse(Code::BadText, &node.span, &refusal);
+        }
+        Some(Self {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+        })
+    }
+
+    fn words(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.program)
+            .chain(&self.arguments)
+            .map(String::as_str)
+    }
+}
+
+impl fmt::Display for ProofLevel {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self::Claimed => "claimed",
+            Self::Present => "present",
+            Self::Rehashed => "rehashed",
+            Self::Restored => "restored",
+            Self::Opened => "opened",
+            Self::Agreed => "agreed",
+        };
+        write!(out, "{} ({word})", self.short())
+    }
+}
+
+impl Serialize for ProofLevel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.short())
+    }
+}
+
+impl Serialize for CheckCommand {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.words())
+    }
+}
+
+impl fmt::Display for CheckCommand {
+    /// In double quotes where a word is not plain, so that the words can be told apart.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.words().enumerate() {
+            let plain = |char: char| char.is_ascii_alphanumeric() || "/._-=:,+@%".contains(char);
+            let gap = if index == 0 { "" } else { " " };
+            if !word.is_empty() && word.chars().all(plain) {
+                write!(out, "{gap}{word}")?;
+            } else {
+                write!(out, "{gap}{word:?}")?;
+            }
+        }
+        Ok(())
+    }
+}

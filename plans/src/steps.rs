@@ -1,0 +1,148 @@
+//! What a run of a plan does, as a list that is shown by `--dry-run` and is exactly what the executor gets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::address::RepositoryAddress;
+use crate::backup::BackupPlan;
+use crate::name::{Line, Name};
+use crate::prove::{CheckCommand, ProofLevel};
+use crate::report::listed;
+use crate::retain::RetentionRules;
+use crate::source::{Source, SourcePath};
+use crate::time_span::TimeSpan;
+
+/// One step of a run. Steps run in order; a step that fails leaves the ones after it undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(
+    tag = "step",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum Step {
+    /// Store one source as one snapshot.
+    Backup {
+        /// The plan whose run this is.
+        plan: Name,
+        /// What is read.
+        source: Source,
+        /// Where it is stored.
+        repository: RepositoryAddress,
+        /// What the snapshot is marked with.
+        tags: BTreeMap<Name, Line>,
+    },
+    /// Restore every snapshot of this run into one new, empty directory.
+    RestoreToScratch {
+        /// The roots that must then be there.
+        files: Vec<SourcePath>,
+    },
+    /// Compare what was restored with the hashes taken at the source, and run the checks in the scratch directory.
+    Verify {
+        /// What may be claimed if all agree.
+        level: ProofLevel,
+        /// What must agree besides.
+        checks: Vec<CheckCommand>,
+        /// For how long the proof counts; without end if absent.
+        #[serde(rename = "max-age-seconds")]
+        max_age: Option<TimeSpan>,
+    },
+    /// Show what the rules would keep and drop. Nothing is removed.
+    PreviewRetention {
+        /// The rules.
+        rules: RetentionRules,
+    },
+}
+
+/// The steps of one run of the plan.
+pub fn steps(plan: &BackupPlan) -> Vec<Step> {
+    let backups = plan.sources().iter().map(|source| Step::Backup {
+        plan: plan.name().clone(),
+        source: source.clone(),
+        repository: plan.repository().clone(),
+        tags: plan.tags().clone(),
+    });
+    let mut steps: Vec<_> = backups.collect();
+    if let Some(prove) = plan.prove() {
+        let files = plan
+            .sources()
+            .iter()
+            .flat_map(Source::files)
+            .cloned()
+            .collect();
+        steps.push(Step::RestoreToScratch { files });
+        steps.push(Step::Verify {
+            level: prove.level(),
+            checks: prove.checks().to_vec(),
+            max_age: prove.max_age(),
+        });
+    }
+    steps.push(Step::PreviewRetention {
+        rules: plan.retain().clone(),
+    });
+    steps
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backup {
+                source,
+                repository,
+                tags,
+                ..
+            } => {
+                write!(out, "back up {source} into {repository}")?;
+                write_list(
+                    out,
+                    ", marked ",
+                    tags.iter().map(|(name, value)| format!("{name}={value}")),
+                )
+            }
+            Self::RestoreToScratch { files } => {
+                let files: Vec<_> = files.iter().map(SourcePath::to_string).collect();
+                write!(
+                    out,
+                    "restore {} to an empty scratch directory",
+                    listed(files.iter().map(String::as_str))
+                )
+            }
+            Self::Verify {
+                level,
+                checks,
+                max_age,
+            } => {
+                write!(
+                    out,
+                    "verify to {level}: every file equals the hash taken at the source"
+                )?;
+                write_list(
+                    out,
+                    ", and these agree: ",
+                    checks.iter().map(|check| format!("`{check}`")),
+                )?;
+                max_age.map_or(Ok(()), |age| write!(out, "; the proof counts for {age}"))
+            }
+            Self::PreviewRetention { rules } => {
+                write!(
+                    out,
+                    "show what retention would keep ({rules}); nothing is removed"
+                )
+            }
+        }
+    }
+}
+
+/// Writes nothing for an empty list.
+fn write_list(
+    out: &mut fmt::Formatter<'_>,
+    before: &str,
+    items: impl Iterator<Item = String>,
+) -> fmt::Result {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() {
+        return Ok(());
+    }
+    write!(out, "{before}{}", items.join(", "))
+}

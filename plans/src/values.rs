@@ -1,0 +1,191 @@
+//! Reading single values and lists: every fault is noted and reading goes on.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use crate::fault::Code;
+use crate::findings::Findings;
+use crate::report::quoted;
+use crate::tree::{Content, Node, Quotes};
+
+/// A value that is written as one piece of text.
+pub(crate) trait Written: FromStr<Err = Refusal> {
+    /// As it stands in a sentence: "a size such as 1 GiB".
+    const WHAT: &'static str;
+    const CODE: Code;
+}
+
+/// Why a piece of text is not the value that it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    reason: String,
+    remedy: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// What to write instead.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+}
+
+/// Reads a list with at least one item. Every item is read, also after a faulty one.
+pub(crate) fn list<'n, 't, T>(
+    node: &'n Node,
+    item: &str,
+    findings: &mut Findings<'t>,
+    read: impl FnMut(&'n Node, &mut Findings<'t>) -> Option<T>,
+) -> Option<Vec<T>> {
+    items(node, item, findings, read)?.into_iter().collect()
+}
+
+/// Like [`list`], but leaves faulty items out, so that the others can be checked against each other. No plan comes
+/// of such a list: the faults are reported.
+pub(crate) fn faultless_items<'n, 't, T>(
+    node: &'n Node,
+    item: &str,
+    findings: &mut Findings<'t>,
+    read: impl FnMut(&'n Node, &mut Findings<'t>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let items: Vec<T> = items(node, item, findings, read)?
+        .into_iter()
+        .flatten()
+        .collect();
+    (!items.is_empty()).then_some(items)
+}
+
+fn items<'n, 't, T>(
+    node: &'n Node,
+    item: &str,
+    findings: &mut Findings<'t>,
+    mut read: impl FnMut(&'n Node, &mut Findings<'t>) -> Option<T>,
+) -> Option<Vec<Option<T>>> {
+    let Content::List(nodes) = &node.content else {
+        let remedy = match &node.content {
+            Content::Scalar { text, .. } if !node.is_nothing() => {
+                format!(
+                    "put it into square brackets: [{}]",
+                    quoted(text).trim_matches('`')
+                )
+            }
+            _ => "write the items in square brackets, or each after a dash".to_owned(),
+        };
+        wrong_type(
+            node,
+            &format!("a list, each item {item}"),
+            &remedy,
+            findings,
+        );
+        return None;
+    };
+    if nodes.is_empty() {
+        let remedy = format!("leave the key out if you need none, or add {item}");
+        findings.report(
+            Code::EmptyCollection,
+            &node.span,
+            "the list is empty",
+            remedy,
+        );
+    }
+    Some(nodes.iter().map(|node| read(node, findings)).collect())
+}
+
+/// Reads a value that is written as one piece of text, with or without quotes.
+pub(crate) fn written<T: Written>(node: &Node, findings: &mut Findings<'_>) -> Option<T> {
+    let text = text(node, T::WHAT, findings)?;
+    text.parse()
+        .map_err(|refusal| findings.refuse(T::CODE, &node.span, &refusal))
+        .ok()
+}
+
+/// The text of a scalar, whatever YAML would make of it: `on` is the text "on".
+pub(crate) fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings<'_>) -> Option<&'n str> {
+    match &node.content {
+        Content::Scalar { text, .. } if !node.is_nothing() => Some(text),
+        _ => {
+            let remedy = if node.is_nothing() {
+                "write a value; quote it if it is meant to be ~, null or empty"
+            } else {
+                "write one value, without brackets, dashes or keys of its own"
+            };
+            wrong_type(node, what, remedy, findings);
+            None
+        }
+    }
+}
+
+/// Reads `true` or `false`.
+pub(crate) fn flag(node: &Node, findings: &mut Findings<'_>) -> Option<bool> {
+    match &node.content {
+        Content::Scalar {
+            text,
+            quotes: Quotes::Absent,
+        } if text == "true" => Some(true),
+        Content::Scalar {
+            text,
+            quotes: Quotes::Absent,
+        } if text == "false" => Some(false),
+        _ => {
+            wrong_type(
+                node,
+                "true or false",
+                "write `true` or `false`, without quotes",
+                findings,
+            );
+            None
+        }
+    }
+}
+
+/// Reads a whole number from one up.
+pub(crate) fn count(node: &Node, findings: &mut Findings<'_>) -> Option<NonZeroU32> {
+    let remedy =
+        "write a whole number from 1 up, such as 14, without quotes; leave the key out for none";
+    let digits = match &node.content {
+        Content::Scalar {
+            text,
+            quotes: Quotes::Absent,
+        } => text
+            .strip_prefix(['-', '+'])
+            .unwrap_or(text)
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then_some(text),
+        _ => None,
+    };
+    let Some(digits) = digits.filter(|digits| !digits.is_empty()) else {
+        wrong_type(node, "a whole number", remedy, findings);
+        return None;
+    };
+    let number = digits.parse().ok();
+    if number.is_none() {
+        let reason = format!("{} is not between 1 and {}", quoted(digits), u32::MAX);
+        findings.report(Code::BadNumber, &node.span, reason, remedy);
+    }
+    number
+}
+
+/// Silent about a node whose fault is reported already.
+pub(crate) fn wrong_type(node: &Node, expected: &str, remedy: &str, findings: &mut Findings<'_>) {
+    if matches!(node.content, Content::Refused) {
+        return;
+    }
+    let found = match &node.content {
+        Content::Scalar { text, .. } if !node.is_nothing() => quoted(text),
+        _ => node.kind().to_owned(),
+    };
+    findings.report(
+        Code::WrongType,
+        &node.span,
+        format!("expected {expected}, found {found}"),
+        remedy,
+    );
+}

@@ -1,0 +1,150 @@
+//! What can go wrong with a repository, and what a caller may do about it.
+
+use std::path::PathBuf;
+
+use crate::codec::Malformed;
+use crate::ids::{ChunkId, ObjectId};
+use crate::store;
+
+/// Any failure of the repository or of its store; never a fault of a source file.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store refused or failed an operation.
+    #[error("cannot {doing} {name}")]
+    Store {
+        /// What was tried: `read`, `write`, `list`, `delete`.
+        doing: &'static str,
+        /// The object's name.
+        name: String,
+        /// Why.
+        source: object_store::Error,
+    },
+    /// An object that must be there is not.
+    #[error("{name} is missing from the repository")]
+    Missing {
+        /// The object's name.
+        name: String,
+    },
+    /// An object's bytes are not what was stored.
+    #[error("{name} is damaged: {reason}")]
+    Damaged {
+        /// The object's name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No index run knows this chunk or page.
+    #[error("no index run knows {id}")]
+    Unindexed {
+        /// The chunk or page.
+        id: ChunkId,
+    },
+    /// The place holds no repository.
+    #[error("no repository here: there is no 'config' object")]
+    NoRepository,
+    /// The place holds a repository already.
+    #[error("a repository exists here already")]
+    Exists,
+    /// The object was written by a newer release.
+    #[error("{name} has format version {version}, this release reads version 1")]
+    TooNew {
+        /// The object's name.
+        name: String,
+        /// Its version.
+        version: u8,
+    },
+    /// The key does not fit the repository.
+    #[error("{0}")]
+    Key(String),
+    /// The key may write but not read, or the act needs the admin key.
+    #[error("this needs a reader's key: a writer's key can add backups, not {0}")]
+    WriterOnly(&'static str),
+    /// A local cache file could not be used.
+    #[error("cannot {doing} {path}")]
+    Cache {
+        /// What was tried.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The snapshot that this session builds on is gone.
+    #[error("the parent snapshot {0} is no longer in the repository")]
+    ParentGone(ObjectId),
+    /// The session was fenced or a chunk it counted on was condemned.
+    #[error("the session can no longer commit: {0}")]
+    Fenced(String),
+    /// No snapshot answers the description.
+    #[error("{0}")]
+    NoSnapshot(String),
+    /// An earlier failure closed this session.
+    #[error("the session failed earlier and takes no more data: {0}")]
+    Poisoned(String),
+}
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Something that was asked for is not there.
+    NotFound,
+    /// Stored bytes are wrong or gone.
+    Corrupt,
+    /// The key is missing, wrong or not enough.
+    Key,
+    /// The store is full.
+    NoSpace,
+    /// The store denies access or is read-only.
+    Permission,
+    /// Trying again may help.
+    Transient,
+    /// The repository's rules forbid it.
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    /// Classifies the error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store { source, .. } => match store::kind(source) {
+                store::ErrorKind::NotFound => ErrorKind::NotFound,
+                store::ErrorKind::NoSpace => ErrorKind::NoSpace,
+                store::ErrorKind::PermissionDenied | store::ErrorKind::ReadOnly => ErrorKind::Permission,
+                store::ErrorKind::Transient => ErrorKind::Transient,
+                store::ErrorKind::AlreadyExists | store::ErrorKind::Other => ErrorKind::Other,
+            },
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Unindexed { .. } => ErrorKind::Corrupt,
+            Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
+            Self::Key(_) | Self::WriterOnly(_) => ErrorKind::Key,
+            Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Fenced(_) => ErrorKind::Refused,
+            Self::Cache { .. } | Self::Poisoned(_) => ErrorKind::Other,
+        }
+    }
+
+    /// An object whose bytes break the format.
+    pub(crate) fn damaged(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Damaged { name: name.into(), reason: reason.into() }
+    }
+
+    /// The same, from a parser.
+    pub(crate) fn malformed(name: impl Into<String>) -> impl FnOnce(Malformed) -> Self {
+        let name = name.into();
+        move |fault| Self::Damaged { name, reason: fault.to_string() }
+    }
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

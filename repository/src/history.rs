@@ -1,0 +1,214 @@
+//! The repository's linear history: numbered, signed, chained commits, folded into what is in force.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ObjectId, PublicKey, SessionId};
+
+/// One entry of the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its number, from 1, without gaps.
+    pub number: u64,
+    /// BLAKE3 of the object of the commit before.
+    pub previous: Option<ObjectId>,
+    /// When its writer made it, by the writer's clock.
+    pub time: Timestamp,
+    /// What it changes, in order.
+    pub operations: Vec<Operation>,
+}
+
+/// A change to the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// A backup is complete: its snapshot and new index runs count from now on, and its session is closed.
+    AddSnapshot {
+        /// The snapshot.
+        snapshot: ObjectId,
+        /// The session that wrote it.
+        session: SessionId,
+        /// Index runs of the packs that it wrote.
+        index: Vec<ObjectId>,
+    },
+    /// Index runs were merged or rebuilt.
+    ReplaceIndex {
+        /// No longer in force.
+        drop: Vec<ObjectId>,
+        /// In force instead.
+        add: Vec<ObjectId>,
+    },
+    /// A snapshot is forgotten.
+    DropSnapshot {
+        /// Which.
+        snapshot: ObjectId,
+    },
+    /// New data keys are sealed to another public key.
+    NewEpoch {
+        /// Its number.
+        epoch: u32,
+        /// Its X25519 public key.
+        public_key: PublicKey,
+    },
+    /// Sessions that begin after this treat the chunks of these packs as absent.
+    Condemn {
+        /// Which packs.
+        packs: Vec<ObjectId>,
+    },
+    /// These condemned packs are deleted.
+    Sweep {
+        /// Which packs.
+        packs: Vec<ObjectId>,
+    },
+    /// This session may no longer commit.
+    Fence {
+        /// Which session.
+        session: SessionId,
+    },
+}
+
+impl Operation {
+    /// Whether a writer's signature is enough; everything else removes or grants, and needs the admin's.
+    fn is_open_to_writers(&self) -> bool {
+        matches!(self, Self::AddSnapshot { .. })
+    }
+}
+
+/// A snapshot in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// The snapshot.
+    pub snapshot: ObjectId,
+    /// The session that wrote it.
+    pub session: SessionId,
+    /// The commit that added it.
+    pub commit: u64,
+}
+
+/// The history up to a commit, folded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Number of the newest commit; 0 when there is none.
+    pub newest: u64,
+    /// BLAKE3 of the newest commit's object.
+    pub newest_object: Option<ObjectId>,
+    /// Snapshots in force, oldest commit first.
+    pub snapshots: Vec<Added>,
+    /// Index runs in force, oldest first.
+    pub index: Vec<ObjectId>,
+    /// Epochs after the first.
+    pub epochs: BTreeMap<u32, PublicKey>,
+    /// Condemned packs and the commit that condemned them.
+    pub condemned: BTreeMap<ObjectId, u64>,
+    /// Sessions that may not commit.
+    pub fenced: BTreeSet<SessionId>,
+}
+
+/// Who signed a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// The admin key.
+    Admin,
+    /// A registered writer.
+    Writer,
+}
+
+/// A commit that cannot follow the ones before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCommit {
+    /// The numbers do not follow each other.
+    #[error("commit {found} follows commit {newest}")]
+    Number {
+        /// The number found.
+        found: u64,
+        /// The newest one known.
+        newest: u64,
+    },
+    /// It names another predecessor.
+    #[error("commit {0} does not continue the history before it")]
+    Chain(u64),
+    /// A writer tried what only the admin may.
+    #[error("commit {0} removes or grants, but a writer signed it")]
+    Authority(u64),
+}
+
+impl History {
+    /// Whether a snapshot is in force.
+    #[must_use]
+    pub fn has_snapshot(&self, id: &ObjectId) -> bool {
+        self.snapshots.iter().any(|added| added.snapshot == *id)
+    }
+
+    /// Folds the next commit in; `object` is the BLAKE3 of its object. On an error nothing has changed.
+    pub fn apply(&mut self, commit: &Commit, object: ObjectId, authority: Authority) -> Result<(), BadCommit> {
+        if commit.number != self.newest + 1 {
+            return Err(BadCommit::Number { found: commit.number, newest: self.newest });
+        }
+        if commit.previous != self.newest_object {
+            return Err(BadCommit::Chain(commit.number));
+        }
+        if authority == Authority::Writer && !commit.operations.iter().all(Operation::is_open_to_writers) {
+            return Err(BadCommit::Authority(commit.number));
+        }
+        commit.operations.iter().for_each(|operation| self.fold(operation, commit.number));
+        self.newest = commit.number;
+        self.newest_object = Some(object);
+        Ok(())
+    }
+
+    fn fold(&mut self, operation: &Operation, number: u64) {
+        match operation {
+            Operation::AddSnapshot { snapshot, session, index } => {
+                self.snapshots.push(Added { snapshot: *snapshot, session: *session, commit: number });
+                self.index.extend(index);
+            }
+            Operation::ReplaceIndex { drop, add } => {
+                self.index.retain(|run| !drop.contains(run));
+                self.index.extend(add);
+            }
+            Operation::DropSnapshot { snapshot } => self.snapshots.retain(|added| added.snapshot != *snapshot),
+            Operation::NewEpoch { epoch, public_key } => {
+                self.epochs.insert(*epoch, *public_key);
+            }
+            Operation::Condemn { packs } => self.condemned.extend(packs.iter().map(|pack| (*pack, number))),
+            Operation::Sweep { packs } => self.condemned.retain(|pack, _| !packs.contains(pack)),
+            Operation::Fence { session } => {
+                self.fenced.insert(*session);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(number: u64, previous: Option<ObjectId>, operations: Vec<Operation>) -> Commit {
+        Commit { number, previous, time: Timestamp::UNIX_EPOCH, operations }
+    }
+
+    fn add(seed: u8) -> Operation {
+        Operation::AddSnapshot { snapshot: ObjectId([seed; 32]), session: SessionId([seed; 16]), index: vec![ObjectId([seed + 100; 32])] }
+    }
+
+    #[test]
+    fn commits_fold_in_order_and_only_in_order() {
+        let mut history = History::default();
+        let first = ObjectId([1; 32]);
+        history.apply(&commit(1, None, vec![add(1), add(2)]), first, Authority::Writer).unwrap();
+        let drop = vec![Operation::DropSnapshot { snapshot: ObjectId([1; 32]) }];
+        let cases = [
+            (commit(3, Some(first), vec![]), BadCommit::Number { found: 3, newest: 1 }),
+            (commit(2, None, vec![]), BadCommit::Chain(2)),
+            (commit(2, Some(first), drop.clone()), BadCommit::Authority(2)),
+        ];
+        for (bad, expect) in cases {
+            assert_eq!(history.clone().apply(&bad, first, Authority::Writer), Err(expect));
+        }
+        history.apply(&commit(2, Some(first), drop), ObjectId([9; 32]), Authority::Admin).unwrap();
+        assert!(!history.has_snapshot(&ObjectId([1; 32])) && history.has_snapshot(&ObjectId([2; 32])));
+        assert_eq!((history.newest, history.index.len()), (2, 2));
+    }
+}

@@ -1,0 +1,170 @@
+//! The index: where each chunk and page lies. A cache of the packs' footers, in immutable sorted runs that are mapped from a local folder.
+
+mod filter;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::cache;
+use crate::error::Error;
+use crate::ids::{ChunkId, ObjectId, RepositoryId, SegmentNonce};
+use crate::keys::Secret;
+use crate::keys::inventory::{self, Binding};
+use crate::mapped::Mapped;
+use crate::object::{self, ObjectType};
+use crate::pack::{FrameRow, PackContents, SegmentRow};
+use filter::Filter;
+pub use run::PackRow;
+pub(crate) use run::{Hit, Run};
+
+/// A frame of the repository, as long as the index that named it lives. Frames sort by run, pack and position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameId {
+    run: u32,
+    frame: u32,
+}
+
+/// Where a chunk lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The frame that holds it.
+    pub frame: FrameId,
+    /// Where it begins in the plain frame.
+    pub offset: u32,
+    /// Its plain length.
+    pub length: u32,
+}
+
+/// Everything about a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FrameInfo<'a> {
+    pub(crate) pack: &'a PackRow,
+    pub(crate) row: FrameRow,
+    pub(crate) segment: &'a SegmentRow,
+}
+
+/// All runs of a repository at one commit.
+#[derive(Debug, Default)]
+pub struct Index {
+    runs: Vec<(ObjectId, Run, Filter)>,
+}
+
+/// An index run as an object: its name and bytes, and its plain content.
+pub(crate) struct SealedRun {
+    pub(crate) id: ObjectId,
+    pub(crate) object: Vec<u8>,
+    pub(crate) content: Vec<u8>,
+}
+
+/// Builds the run of newly written packs.
+pub(crate) fn seal_run(inventory_key: &Secret, repository: &RepositoryId, packs: &[PackContents]) -> SealedRun {
+    let content = run::encode(packs);
+    let binding = Binding { repository, kind: ObjectType::Index, name: b"" };
+    let blob = inventory::seal(inventory_key, binding, &content);
+    let object = [&object::header(ObjectType::Index, repository)[..], &blob].concat();
+    SealedRun { id: ObjectId::of(&object), object, content }
+}
+
+/// Opens a run's object and returns its content.
+pub(crate) fn open_run(inventory_key: &Secret, repository: &RepositoryId, id: &ObjectId, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let name = object::hashed_name(ObjectType::Index, id);
+    if ObjectId::of(bytes) != *id {
+        return Err(Error::damaged(name, "its bytes do not match its name"));
+    }
+    let blob = object::body(bytes, ObjectType::Index, repository, &name)?;
+    let binding = Binding { repository, kind: ObjectType::Index, name: b"" };
+    inventory::open(inventory_key, binding, blob).map_err(|bad| Error::damaged(name, bad.to_string()))
+}
+
+/// The cache file of a run.
+pub(crate) fn cache_path(cache: &Path, id: &ObjectId) -> PathBuf {
+    cache.join("index").join(id.hex())
+}
+
+impl Index {
+    /// Adds the run at its cache path; an error means that the file is absent or unusable and must be fetched again.
+    pub(crate) fn add_cached(&mut self, cache: &Path, id: ObjectId) -> Result<(), Error> {
+        let path = cache_path(cache, &id);
+        let mapped = Mapped::open(&path).map_err(|source| Error::Cache { doing: "map", path: path.clone(), source })?;
+        self.add(id, Arc::new(mapped), &path)
+    }
+
+    /// Adds a run from memory, and caches it if possible.
+    pub(crate) fn add_content(&mut self, cache: &Path, id: ObjectId, content: Vec<u8>) -> Result<(), Error> {
+        let path = cache_path(cache, &id);
+        match cache::write(&path, &content) {
+            Ok(()) => self.add_cached(cache, id),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "index run not cached: it stays in memory");
+                self.add(id, Arc::new(content), &path)
+            }
+        }
+    }
+
+    fn add(&mut self, id: ObjectId, bytes: Arc<dyn AsRef<[u8]> + Send + Sync>, path: &Path) -> Result<(), Error> {
+        let run = Run::open(bytes).map_err(Error::malformed(object::hashed_name(ObjectType::Index, &id)))?;
+        let filter = Filter::of(&run, &path.with_extension("filter"));
+        self.runs.push((id, run, filter));
+        Ok(())
+    }
+
+    /// The runs that it is made of.
+    pub(crate) fn run_ids(&self) -> impl Iterator<Item = &ObjectId> {
+        self.runs.iter().map(|(id, ..)| id)
+    }
+
+    /// Where a chunk or page lies. Newer runs first: after a repair they hold the good copy.
+    #[must_use]
+    pub fn find(&self, id: &ChunkId) -> Option<Place> {
+        let mut runs = self.runs.iter().enumerate().rev();
+        runs.find_map(|(number, (_, run, filter))| {
+            let Hit { frame, offset, length } = filter.may_hold(id).then(|| run.find(id)).flatten()?;
+            Some(Place { frame: FrameId { run: number as u32, frame }, offset, length })
+        })
+    }
+
+    pub(crate) fn frame(&self, id: FrameId) -> Option<FrameInfo<'_>> {
+        let (_, run, _) = self.runs.get(id.run as usize)?;
+        let (pack, row) = run.frame(id.frame)?;
+        Some(FrameInfo { pack: run.packs.get(pack)?, row, segment: run.segments.get(row.segment as usize)? })
+    }
+
+    /// The lasting name of a frame: its segment and ordinal.
+    #[must_use]
+    pub fn lasting_name(&self, id: FrameId) -> Option<(SegmentNonce, u32)> {
+        self.frame(id).map(|frame| (frame.segment.nonce, frame.row.ordinal))
+    }
+
+    /// Every pack of every run.
+    pub fn packs(&self) -> impl Iterator<Item = &PackRow> {
+        self.runs.iter().flat_map(|(_, run, _)| run.packs.iter())
+    }
+
+    /// All frames, in the order of their ids.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = (FrameId, FrameInfo<'_>)> {
+        self.runs.iter().enumerate().flat_map(move |(number, (_, run, _))| {
+            (0..run.frame_count() as u32).filter_map(move |frame| {
+                let id = FrameId { run: number as u32, frame };
+                self.frame(id).map(|info| (id, info))
+            })
+        })
+    }
+
+    /// Number of chunks and pages, those in several runs counted in each.
+    #[must_use]
+    pub fn chunk_count(&self) -> u64 {
+        self.runs.iter().map(|(_, run, _)| run.chunk_count() as u64).sum()
+    }
+
+    /// Every entry: id prefix and place.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = ([u8; 16], Place)> + '_ {
+        self.runs.iter().enumerate().flat_map(|(number, (_, run, _))| {
+            (0..run.chunk_count()).map(move |at| {
+                let hit = run.hit(at);
+                let frame = FrameId { run: number as u32, frame: hit.frame };
+                (run.prefix(at), Place { frame, offset: hit.offset, length: hit.length })
+            })
+        })
+    }
+}

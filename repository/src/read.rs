@@ -1,0 +1,190 @@
+//! The way back: places to ranged reads, sealed frames to plain bytes, and every byte compared with its name before anybody sees it.
+
+mod frames;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+
+pub(crate) use frames::FrameCache;
+
+use crate::error::Error;
+use crate::ids::ChunkId;
+use crate::index::{FrameId, FrameInfo, Index, PackRow, Place};
+use crate::keys::Secret;
+use crate::object;
+use crate::pack::{FRAME_HEADER_SIZE, SegmentKey, open_frame, segment_key};
+use crate::repository::{Repository, get_range};
+use crate::tree::entry::ChunkRef;
+
+/// Frames this close are read in one range: what lies between costs less than another request.
+const GAP_MAX: u64 = 64 << 10;
+/// No ranged read is longer: eight of them are a pack, and one is a bearable piece of memory.
+const RANGE_MAX: u64 = 8 << 20;
+
+/// Which of the two keyed hashes names a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameOf {
+    Chunk,
+    Page,
+}
+
+impl Repository {
+    /// Where a chunk lies. [`Repository::open_index`] must have been called.
+    pub fn locate(&self, id: &ChunkId) -> Result<Place, Error> {
+        self.current_index().find(id).ok_or(Error::Unindexed { id: *id })
+    }
+
+    /// Bytes of a frame in its pack, header included.
+    #[must_use]
+    pub fn frame_sealed_length(&self, frame: FrameId) -> u32 {
+        let index = self.current_index();
+        index.frame(frame).map_or(0, |frame| frame.row.sealed_length + FRAME_HEADER_SIZE as u32)
+    }
+
+    /// Plain bytes of a frame.
+    #[must_use]
+    pub fn frame_plain_length(&self, frame: FrameId) -> u32 {
+        self.current_index().frame(frame).map_or(0, |frame| frame.row.plain_length)
+    }
+
+    /// The name of the pack that holds a frame.
+    #[must_use]
+    pub fn frame_pack(&self, frame: FrameId) -> Option<String> {
+        self.current_index().frame(frame).map(|frame| object::hashed_name(frame.pack.kind, &frame.pack.id))
+    }
+
+    /// Fetches sealed frames, given in ascending order; frames that lie near each other come in one ranged read.
+    pub async fn fetch_frames(&self, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
+        let index = self.current_index();
+        let mut fetched = Vec::with_capacity(frames.len());
+        for read in ranged_reads(&index, frames)? {
+            let name = object::hashed_name(read.pack.kind, &read.pack.id);
+            let bytes = get_range(&*self.store, &name, read.range.clone()).await?;
+            fetched.extend(read.frames.into_iter().map(|frame| bytes.slice(frame)));
+        }
+        Ok(fetched)
+    }
+
+    /// Authenticates, decrypts and decompresses a frame. CPU work: not for async threads.
+    pub fn open_frame(&self, frame: FrameId, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let index = self.current_index();
+        let info = index.frame(frame).ok_or_else(|| Error::damaged("the index", "it changed while it was used"))?;
+        let key = self.segment_key(&info)?;
+        open_frame(&key, &self.id(), info.pack.kind, &info.row, sealed).map_err(|bad| {
+            let name = object::hashed_name(info.pack.kind, &info.pack.id);
+            Error::damaged(name, format!("frame {} at byte {}: {bad}", info.row.ordinal, info.row.offset))
+        })
+    }
+
+    fn segment_key(&self, info: &FrameInfo<'_>) -> Result<Arc<SegmentKey>, Error> {
+        let mut keys = self.segment_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.get(&info.segment.nonce) {
+            return Ok(Arc::clone(key));
+        }
+        let epochs: &BTreeMap<u32, Secret> = &self.key.secrets("read them")?.epochs;
+        let private = epochs.get(&info.segment.epoch);
+        let private = private.ok_or_else(|| Error::Key(format!("this key does not open epoch {}", info.segment.epoch)))?;
+        let key = segment_key(&self.id(), info.segment, private).map_err(|bad| {
+            let name = object::hashed_name(info.pack.kind, &info.pack.id);
+            Error::damaged(name, format!("the sealed data key in the index is {bad}"))
+        })?;
+        let key = Arc::new(key);
+        keys.insert(info.segment.nonce, Arc::clone(&key));
+        Ok(key)
+    }
+
+    fn name_key(&self, of: NameOf) -> &Secret {
+        match of {
+            NameOf::Chunk => &self.key.shared.chunk_id,
+            NameOf::Page => &self.key.shared.page_id,
+        }
+    }
+
+    pub(crate) fn verify_name(&self, of: NameOf, id: &ChunkId, bytes: &[u8]) -> Result<(), Error> {
+        if blake3::keyed_hash(self.name_key(of).expose(), bytes).as_bytes() == &id.0 {
+            return Ok(());
+        }
+        let what = if of == NameOf::Page { "page" } else { "chunk" };
+        Err(Error::damaged(format!("{what} {id}"), "its bytes do not match its name"))
+    }
+
+    /// Compares plain bytes with the name and length of their chunk.
+    pub fn verify_chunk(&self, chunk: &ChunkRef, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() != chunk.length as usize {
+            return Err(Error::damaged(format!("chunk {}", chunk.id), "its length is not the one recorded"));
+        }
+        self.verify_name(NameOf::Chunk, &chunk.id, bytes)
+    }
+
+    /// The plain bytes of a chunk, for readers that jump around: recently opened frames are kept.
+    pub async fn read_chunk(&self, chunk: &ChunkRef) -> Result<Bytes, Error> {
+        let bytes = self.read_named(NameOf::Chunk, &chunk.id).await?;
+        if bytes.len() != chunk.length as usize {
+            return Err(Error::damaged(format!("chunk {}", chunk.id), "its length is not the one recorded"));
+        }
+        Ok(bytes)
+    }
+
+    /// The plain bytes of a page.
+    pub(crate) async fn read_page(&self, id: &ChunkId) -> Result<Bytes, Error> {
+        self.read_named(NameOf::Page, id).await
+    }
+
+    async fn read_named(&self, of: NameOf, id: &ChunkId) -> Result<Bytes, Error> {
+        self.key.secrets("read them")?;
+        let index = self.open_index().await?;
+        let place = index.find(id).ok_or(Error::Unindexed { id: *id })?;
+        let plain = match self.frames.get(place.frame) {
+            Some(plain) => plain,
+            None => {
+                let sealed = self.fetch_frames(&[place.frame]).await?;
+                let sealed = sealed.first().ok_or(Error::Unindexed { id: *id })?;
+                let plain = Bytes::from(self.open_frame(place.frame, sealed)?);
+                self.frames.insert(place.frame, plain.clone());
+                plain
+            }
+        };
+        let bytes = cut_out(&plain, place, id)?;
+        self.verify_name(of, id, &bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A chunk's bytes in its plain frame.
+pub(crate) fn cut_out(plain: &Bytes, place: Place, id: &ChunkId) -> Result<Bytes, Error> {
+    let (start, end) = (place.offset as usize, place.offset as usize + place.length as usize);
+    if end > plain.len() {
+        return Err(Error::damaged(format!("chunk {id}"), "the index points beyond its frame"));
+    }
+    Ok(plain.slice(start..end))
+}
+
+struct RangedRead {
+    pack: PackRow,
+    range: Range<u64>,
+    /// Where each frame lies in what the range gives.
+    frames: Vec<Range<usize>>,
+}
+
+fn ranged_reads(index: &Index, frames: &[FrameId]) -> Result<Vec<RangedRead>, Error> {
+    let mut reads: Vec<RangedRead> = Vec::new();
+    for id in frames {
+        let info = index.frame(*id).ok_or_else(|| Error::damaged("the index", "it changed while it was used"))?;
+        let start = u64::from(info.row.offset);
+        let end = start + FRAME_HEADER_SIZE as u64 + u64::from(info.row.sealed_length);
+        if let Some(read) = reads.last_mut()
+            && read.pack.id == info.pack.id
+            && (read.range.end..=read.range.end + GAP_MAX).contains(&start)
+            && end - read.range.start <= RANGE_MAX
+        {
+            read.frames.push((start - read.range.start) as usize..(end - read.range.start) as usize);
+            read.range.end = end;
+        } else {
+            reads.push(RangedRead { pack: *info.pack, range: start..end, frames: vec![0..(end - start) as usize] });
+        }
+    }
+    Ok(reads)
+}

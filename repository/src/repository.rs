@@ -1,0 +1,298 @@
+//! A repository that was opened with a key: its objects, its history, its snapshots.
+
+mod create;
+mod history_file;
+mod keyring;
+mod objects;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use object_store::ObjectStore;
+
+pub use create::{Created, InitOptions};
+pub use keyring::{NewHolder, WriterIdentity};
+pub(crate) use objects::{Written, get_range, leave_hint};
+pub use objects::{get, list, put_new};
+
+use crate::config::{Config, Parameters};
+use crate::cut::Cutter;
+use crate::error::Error;
+use crate::history::{Authority, Commit, History};
+use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce};
+use crate::index::{self, Index};
+use crate::keys::inventory::{self, Binding};
+use crate::keys::{Credential, Key};
+use crate::object::{self, ObjectType};
+use crate::pack::SegmentKey;
+use crate::read::FrameCache;
+use crate::snapshot::{Inventory, Sealed, Snapshot};
+
+/// How many small objects are fetched at once: enough to hide a round trip, few enough for any server.
+const FETCHES_AT_ONCE: usize = 16;
+
+/// An open repository. Cheap to share; all methods take `&self`.
+#[derive(Debug)]
+pub struct Repository {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) cache: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) key: Key,
+    history: RwLock<Arc<History>>,
+    index: tokio::sync::Mutex<Option<Arc<Index>>>,
+    current_index: RwLock<Arc<Index>>,
+    /// Signers that were checked, with their holder's name.
+    signers: Mutex<HashMap<PublicKey, String>>,
+    pub(crate) segment_keys: Mutex<HashMap<SegmentNonce, Arc<SegmentKey>>>,
+    pub(crate) frames: FrameCache,
+}
+
+impl Repository {
+    /// Opens a repository: the configuration, the holder's key object, and the commits that the local cache does not know yet.
+    pub async fn open(store: Arc<dyn ObjectStore>, credential: &Credential, cache: &Path) -> Result<Arc<Self>, Error> {
+        let config = keyring::read_config(&*store).await?;
+        let key = keyring::unlock(&*store, &config, credential).await?;
+        let repository = Self::with_key(store, config, key, cache);
+        repository.load_history_file();
+        repository.refresh().await?;
+        let mut repository = repository;
+        repository.unlock_later_epochs().await?;
+        Ok(Arc::new(repository))
+    }
+
+    fn with_key(store: Arc<dyn ObjectStore>, config: Config, key: Key, cache: &Path) -> Self {
+        Self {
+            store,
+            cache: cache.join(config.repository.hex()),
+            config,
+            key,
+            history: RwLock::default(),
+            index: tokio::sync::Mutex::default(),
+            current_index: RwLock::default(),
+            signers: Mutex::default(),
+            segment_keys: Mutex::default(),
+            frames: FrameCache::default(),
+        }
+    }
+
+    /// The repository's id.
+    #[must_use]
+    pub fn id(&self) -> RepositoryId {
+        self.config.repository
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The measured sizes.
+    #[must_use]
+    pub fn parameters(&self) -> Parameters {
+        self.config.parameters
+    }
+
+    /// The key that opened it.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The store that it lies in.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// A cutter of this repository.
+    #[must_use]
+    pub fn cutter(&self) -> Cutter {
+        Cutter::new(&self.key.shared, &self.config.parameters)
+    }
+
+    /// What is in force, as of the last refresh.
+    #[must_use]
+    pub fn history(&self) -> Arc<History> {
+        Arc::clone(&self.history.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_history(&self, history: History) {
+        *self.history.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(history);
+    }
+
+    /// The epoch that new data keys are sealed to.
+    pub(crate) fn newest_epoch(&self) -> (u32, PublicKey) {
+        let history = self.history();
+        let newest = history.epochs.last_key_value().map(|(epoch, public)| (*epoch, *public));
+        newest.unwrap_or((self.config.epoch, self.config.public_key))
+    }
+
+    /// Reads the commits that came since, and folds them in.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let before = self.history();
+        let mut history = self.continue_history(&before).await?;
+        while let Some(bytes) = objects::get_optional(&*self.store, &object::commit_name(history.newest + 1)).await? {
+            self.fold(&mut history, &bytes).await?;
+        }
+        if history != *before {
+            self.save_history_file(&history);
+            self.set_history(history);
+        }
+        Ok(())
+    }
+
+    /// The cached history if the repository still has it; otherwise, or at first, what the hint lets us fetch side by side.
+    async fn continue_history(&self, before: &History) -> Result<History, Error> {
+        if let Some(known) = before.newest_object {
+            let name = object::commit_name(before.newest);
+            let stored = objects::get_optional(&*self.store, &name).await?;
+            if stored.is_some_and(|bytes| ObjectId::of(&bytes) == known) {
+                return Ok(before.clone());
+            }
+            tracing::warn!(commit = before.newest, "the repository's history is not the one remembered here: reading it anew");
+        }
+        let mut history = History::default();
+        let hint = objects::hint(&*self.store).await;
+        let names: Vec<String> = (1..=hint).map(object::commit_name).collect();
+        for names in names.chunks(FETCHES_AT_ONCE) {
+            let fetches = names.iter().map(|name| objects::get_optional(&*self.store, name));
+            for bytes in futures::future::try_join_all(fetches).await? {
+                // A hint that promises too much is only a hint.
+                let Some(bytes) = bytes else { return Ok(history) };
+                self.fold(&mut history, &bytes).await?;
+            }
+        }
+        Ok(history)
+    }
+
+    async fn fold(&self, history: &mut History, bytes: &[u8]) -> Result<(), Error> {
+        let number = history.newest + 1;
+        let (commit, signer) = self.open_commit(number, bytes)?;
+        let authority = self.authority(&signer).await?;
+        let folded = history.apply(&commit, ObjectId::of(bytes), authority);
+        folded.map_err(|bad| Error::damaged(object::commit_name(number), bad.to_string()))
+    }
+
+    /// Checks and opens the object of commit `number`; the signer may still be anybody.
+    pub(crate) fn open_commit(&self, number: u64, bytes: &[u8]) -> Result<(Commit, PublicKey), Error> {
+        let name = object::commit_name(number);
+        let bound = number.to_le_bytes();
+        let signed = object::verify(bytes, ObjectType::Commit, &self.id(), &bound, &name)?;
+        let binding = Binding { repository: &self.id(), kind: ObjectType::Commit, name: &bound };
+        let json = inventory::open(&self.key.shared.inventory, binding, signed.body);
+        let json = json.map_err(|bad| Error::damaged(&name, bad.to_string()))?;
+        let commit: Commit = serde_json::from_slice(&json).map_err(|bad| Error::damaged(&name, bad.to_string()))?;
+        Ok((commit, signed.signer))
+    }
+
+    /// The object of a commit.
+    pub(crate) fn seal_commit(&self, commit: &Commit) -> Vec<u8> {
+        let bound = commit.number.to_le_bytes();
+        let binding = Binding { repository: &self.id(), kind: ObjectType::Commit, name: &bound };
+        // BUG if it fails: a commit serialises.
+        let json = serde_json::to_vec(commit).expect("a commit serialises");
+        let blob = inventory::seal(&self.key.shared.inventory, binding, &json);
+        object::sign(ObjectType::Commit, &self.id(), &self.key.signer, &bound, &blob)
+    }
+
+    /// What a signer may do; an error if it is nobody's registered key.
+    pub(crate) async fn authority(&self, signer: &PublicKey) -> Result<Authority, Error> {
+        if *signer == self.config.admin_key {
+            return Ok(Authority::Admin);
+        }
+        self.signer_name(signer).await.map(|_| Authority::Writer)
+    }
+
+    /// The name of a signer, from the admin's registration.
+    pub(crate) async fn signer_name(&self, signer: &PublicKey) -> Result<String, Error> {
+        if *signer == self.config.admin_key {
+            return Ok("admin".into());
+        }
+        let known = self.signers.lock().unwrap_or_else(PoisonError::into_inner).get(signer).cloned();
+        if let Some(name) = known {
+            return Ok(name);
+        }
+        let name = keyring::registered_writer(&*self.store, &self.config, signer).await?;
+        self.signers.lock().unwrap_or_else(PoisonError::into_inner).insert(*signer, name.clone());
+        Ok(name)
+    }
+
+    /// The index of the history in force; fetched and mapped at the first call, and again when the history has moved on.
+    pub async fn open_index(&self) -> Result<Arc<Index>, Error> {
+        let mut slot = self.index.lock().await;
+        let history = self.history();
+        if let Some(index) = &*slot
+            && index.run_ids().eq(history.index.iter())
+        {
+            return Ok(Arc::clone(index));
+        }
+        let mut index = Index::default();
+        for id in &history.index {
+            if index.add_cached(&self.cache, *id).is_err() {
+                let bytes = get(&*self.store, &object::hashed_name(ObjectType::Index, id)).await?;
+                let content = index::open_run(&self.key.shared.inventory, &self.id(), id, &bytes)?;
+                index.add_content(&self.cache, *id, content)?;
+            }
+        }
+        let index = Arc::new(index);
+        *self.current_index.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
+        *slot = Some(Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// The index as last opened; empty before [`Self::open_index`].
+    pub(crate) fn current_index(&self) -> Arc<Index> {
+        Arc::clone(&self.current_index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Opens one snapshot in force.
+    pub async fn snapshot(&self, id: ObjectId) -> Result<Snapshot, Error> {
+        let secrets = self.key.secrets("read snapshots")?;
+        let bytes = self.snapshot_bytes(&id).await?;
+        let sealed = Sealed::check(&bytes, id, &self.id())?;
+        let signer = self.signer_name(&sealed.signer).await?;
+        let manifest = sealed.manifest(&self.id(), &secrets.epochs)?;
+        Ok(Snapshot { id: sealed.id, manifest, signer })
+    }
+
+    /// What garbage collection knows of a snapshot; needs no private key.
+    pub async fn snapshot_inventory(&self, id: ObjectId) -> Result<Inventory, Error> {
+        let bytes = self.snapshot_bytes(&id).await?;
+        Sealed::check(&bytes, id, &self.id())?.inventory(&self.id(), &self.key.shared.inventory)
+    }
+
+    async fn snapshot_bytes(&self, id: &ObjectId) -> Result<bytes::Bytes, Error> {
+        // The cache holds the object as it is stored, still sealed: a writer's disk gives nothing away, and the hash checks it.
+        let path = self.cache.join("snapshots").join(id.hex());
+        if let Ok(bytes) = std::fs::read(&path)
+            && ObjectId::of(&bytes) == *id
+        {
+            return Ok(bytes.into());
+        }
+        let bytes = get(&*self.store, &object::hashed_name(ObjectType::Snapshot, id)).await?;
+        if let Err(error) = crate::cache::write(&path, &bytes) {
+            tracing::debug!(%error, "snapshot not cached");
+        }
+        Ok(bytes)
+    }
+
+    /// All snapshots in force, oldest first.
+    pub async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+        let history = self.history();
+        let mut snapshots = Vec::with_capacity(history.snapshots.len());
+        for some in history.snapshots.chunks(FETCHES_AT_ONCE) {
+            let opened = some.iter().map(|added| self.snapshot(added.snapshot));
+            snapshots.extend(futures::future::try_join_all(opened).await?);
+        }
+        snapshots.sort_by_key(|snapshot| snapshot.manifest.time);
+        Ok(snapshots)
+    }
+
+    /// The private keys of the epochs that the history announces, as far as this holder has them.
+    async fn unlock_later_epochs(&mut self) -> Result<(), Error> {
+        let epochs: BTreeMap<u32, PublicKey> = self.history().epochs.clone();
+        keyring::unlock_epochs(&*self.store, &self.config, &mut self.key, &epochs).await
+    }
+}

@@ -1,0 +1,182 @@
+//! The end of a session: index, snapshot, commit, in this order.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::history::{Authority, Commit, History, Operation};
+use crate::ids::{ChunkId, ObjectId};
+use crate::index::{self, Index, Run};
+use crate::live::Live;
+use crate::object::{self, ObjectType};
+use crate::repository::{Repository, Written, put_new};
+use crate::snapshot::{self, Inventory, Manifest};
+use crate::tree::{LeafRef, TreeRoot, UnplacedTree};
+
+use super::Session;
+
+/// A backup that is durable and visible.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The snapshot.
+    pub snapshot: ObjectId,
+    /// The commit that added it.
+    pub commit: u64,
+    /// The tree, every leaf with what it needs: the next run's starting point.
+    pub tree: TreeRoot,
+    /// The manifest as it was stored.
+    pub manifest: Manifest,
+}
+
+/// How often a commit is tried against other writers before it gives up: each failure means that another one got through.
+const COMMIT_TRIES_MAX: u32 = 10_000;
+
+impl Session {
+    /// Makes the backup durable, then visible. On any error nothing of it is visible.
+    pub async fn commit(&self, tree: UnplacedTree, mut manifest: Manifest) -> Result<Committed, Error> {
+        let packs = self.packer.finish().await?;
+        let mut new_run = None;
+        let mut run_ids = Vec::new();
+        if !packs.is_empty() {
+            let sealed = index::seal_run(&self.repository.key.shared.inventory, &self.repository.id(), &packs);
+            put_new(&*self.repository.store, &object::hashed_name(ObjectType::Index, &sealed.id), sealed.object).await?;
+            run_ids.push(sealed.id);
+            let path = index::cache_path(&self.repository.cache, &sealed.id);
+            if let Err(error) = crate::cache::write(&path, &sealed.content) {
+                tracing::debug!(%error, "index run not cached");
+            }
+            let name = || object::hashed_name(ObjectType::Index, &sealed.id);
+            new_run = Some(Run::open(Arc::new(sealed.content)).map_err(Error::malformed(name()))?);
+        }
+        drop(packs);
+        if !tree.is_taken_over() && self.index.get().is_none() && !self.repository.history().index.is_empty() {
+            let index = self.repository.open_index().await?;
+            self.index.get_or_init(|| index);
+        }
+        let tree = self.place(tree, new_run.as_ref())?;
+        manifest.root = tree.root;
+        let stored = self.stored_bytes();
+        manifest.totals.bytes_new = stored.plain;
+        manifest.totals.bytes_stored = stored.sealed;
+        let inventory = Inventory { session: self.id, time: manifest.time, live: tree.live.clone() };
+        let (epoch, public) = self.repository.newest_epoch();
+        let bytes = snapshot::encode(&self.repository.key, (epoch, &public), &manifest, &inventory)?;
+        let snapshot = ObjectId::of(&bytes);
+        put_new(&*self.repository.store, &object::hashed_name(ObjectType::Snapshot, &snapshot), bytes).await?;
+        let operation = Operation::AddSnapshot { snapshot, session: self.id, index: run_ids };
+        let still_allowed = |history: &History| match history.fenced.contains(&self.id) {
+            true => Err(Error::Fenced("it was fenced while it ran; run the backup again".into())),
+            false => Ok(()),
+        };
+        let commit = self.repository.commit_when(vec![operation], still_allowed).await?;
+        Ok(Committed { snapshot, commit, tree, manifest })
+    }
+
+    /// Finds the frames that each new leaf needs, now that every frame has its place.
+    fn place(&self, tree: UnplacedTree, new_run: Option<&Run>) -> Result<TreeRoot, Error> {
+        if tree.is_taken_over() {
+            return Ok(tree.into_taken_over());
+        }
+        let old = self.index.get();
+        let find = |id: &ChunkId, live: &mut Live| match frame_of(id, new_run, old) {
+            Some((segment, ordinal)) => {
+                live.insert(segment, ordinal);
+                Ok(())
+            }
+            None => Err(Error::Unindexed { id: *id }),
+        };
+        let mut live = Live::default();
+        let mut leaves: Vec<LeafRef> = Vec::with_capacity(tree.leaves.len());
+        for unplaced in tree.leaves {
+            let mut leaf = unplaced.leaf;
+            unplaced.needs.iter().try_for_each(|id| find(id, &mut leaf.live))?;
+            live.merge(&leaf.live);
+            leaves.push(leaf);
+        }
+        tree.inner.iter().try_for_each(|id| find(id, &mut live))?;
+        Ok(TreeRoot { root: tree.root, leaves, inner: tree.inner, live })
+    }
+}
+
+fn frame_of(id: &ChunkId, new_run: Option<&Run>, old: Option<&Arc<Index>>) -> Option<(crate::ids::SegmentNonce, u32)> {
+    if let Some(run) = new_run
+        && let Some(hit) = run.find(id)
+    {
+        let (_, row) = run.frame(hit.frame)?;
+        return Some((run.segments.get(row.segment as usize)?.nonce, row.ordinal));
+    }
+    let old = old?;
+    old.lasting_name(old.find(id)?.frame)
+}
+
+impl Repository {
+    /// Appends operations to the history.
+    pub(crate) async fn commit_operations(&self, operations: Vec<Operation>) -> Result<u64, Error> {
+        self.commit_when(operations, |_| Ok(())).await
+    }
+
+    /// Appends operations to the history if `still_allowed` agrees with what is in force at that moment. Losing the race for a number means: read the winner,
+    /// ask again, try the next number.
+    async fn commit_when(
+        &self,
+        operations: Vec<Operation>,
+        still_allowed: impl Fn(&History) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        for _ in 0..COMMIT_TRIES_MAX {
+            let history = self.history();
+            still_allowed(&history)?;
+            let (number, previous) = (history.newest + 1, history.newest_object);
+            let commit = Commit { number, previous, time: now(), operations: operations.clone() };
+            let bytes = self.seal_commit(&commit);
+            let object = ObjectId::of(&bytes);
+            let written = put_new(&*self.store, &object::commit_name(number), bytes).await;
+            match written {
+                Ok(Written::Created) => {
+                    self.remember(&history, &commit, object);
+                    crate::repository::leave_hint(&*self.store, number).await;
+                    return Ok(number);
+                }
+                Ok(Written::Existed) => self.refresh().await?,
+                // The answer was lost, but the commit may stand: the history knows.
+                Err(error) => return self.settle(number, object, error).await,
+            }
+            if self.history().newest < number {
+                return Err(Error::damaged(object::commit_name(number), "the store says it exists but does not show it"));
+            }
+            if self.history().newest_object == Some(object) {
+                return Ok(number);
+            }
+        }
+        Err(Error::Fenced("other writers committed first, ten thousand times".into()))
+    }
+
+    async fn settle(&self, number: u64, object: ObjectId, error: Error) -> Result<u64, Error> {
+        let stored = crate::repository::get(&*self.store, &object::commit_name(number)).await;
+        if stored.is_ok_and(|bytes| ObjectId::of(&bytes) == object) {
+            self.refresh().await?;
+            return Ok(number);
+        }
+        Err(error)
+    }
+
+    fn remember(&self, before: &History, commit: &Commit, object: ObjectId) {
+        let mut history = before.clone();
+        let authority = if self.key.can_read() { Authority::Admin } else { Authority::Writer };
+        if history.apply(commit, object, authority).is_ok() {
+            self.save_history_file(&history);
+            self.set_history(history);
+        }
+    }
+}
+
+/// The writer's clock, for the record only: nothing is decided by it.
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+impl Index {
+    /// Whether a chunk or page is stored.
+    #[must_use]
+    pub fn holds(&self, id: &ChunkId) -> bool {
+        self.find(id).is_some()
+    }
+}

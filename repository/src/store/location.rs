@@ -1,0 +1,164 @@
+//! The text by which people name a repository, parsed.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::StoreError;
+
+/// Where a repository lies. In this release always a local folder, given by its absolute path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Location {
+    path: PathBuf,
+}
+
+impl Location {
+    /// Parses `file:///absolute/path` or a plain path, which is made absolute.
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        if text.is_empty() {
+            return Err(StoreError::Empty);
+        }
+        let path = match scheme(text) {
+            Some("file") => file_url_path(text)?,
+            Some(scheme) => return Err(StoreError::UnsupportedScheme { scheme: scheme.into() }),
+            None => PathBuf::from(text),
+        };
+        let absolute = std::path::absolute(&path)
+            .map_err(|source| StoreError::Absolute { path, source })?;
+        // Collecting the components drops trailing and doubled slashes.
+        Ok(Self { path: absolute.components().collect() })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl FromStr for Location {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("file://")?;
+        for &byte in self.path.as_os_str().as_bytes() {
+            if byte.is_ascii_alphanumeric() || b"/-._~+@,=".contains(&byte) {
+                write!(out, "{}", char::from(byte))?;
+            } else {
+                write!(out, "%{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands before a colon in the first component. `sftp:host:/srv` and `host:/srv` are meant as
+/// other machines, and silently making a folder of that name would hide the mistake; who wants such
+/// a folder writes `./host:`.
+fn scheme(text: &str) -> Option<&str> {
+    let first = text.split('/').next().unwrap_or_default();
+    first.split_once(':').map(|(scheme, _)| scheme)
+}
+
+fn file_url_path(url: &str) -> Result<PathBuf, StoreError> {
+    let malformed = || StoreError::Malformed { url: url.into() };
+    let after = url.strip_prefix("file:").ok_or_else(malformed)?;
+    let encoded = match after.strip_prefix("//") {
+        Some(authority) => {
+            let slash = authority.find('/').unwrap_or(authority.len());
+            let (host, path) = authority.split_at(slash);
+            if !matches!(host, "" | "localhost") {
+                return Err(StoreError::ForeignHost { host: host.into() });
+            }
+            path
+        }
+        None => after,
+    };
+    if !encoded.starts_with('/') {
+        return Err(malformed());
+    }
+    let bytes = percent_decoded(encoded.as_bytes()).ok_or_else(malformed)?;
+    Ok(PathBuf::from(OsString::from_vec(bytes)))
+}
+
+/// Plain bytes of a percent-encoded text; None if a sequence is malformed or decodes to NUL.
+fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match byte {
+            b'%' => {
+                let (digits, after) = after.split_at_checked(2)?;
+                (data_encoding::HEXLOWER_PERMISSIVE.decode(digits).ok()?[0], after)
+            }
+            _ => (byte, after),
+        };
+        if byte == 0 {
+            return None;
+        }
+        plain.push(byte);
+        rest = after;
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: &str) {
+        let location = Location::parse(text).expect(text);
+        assert_eq!(location.to_string(), expect, "{text}");
+        assert_eq!(Location::parse(expect).expect(expect), location, "what is shown parses to the same");
+    }
+
+    fn check_refused(text: &str, expect: &str) {
+        let message = Location::parse(text).expect_err(text).to_string();
+        assert!(message.contains(expect), "{text}: {message}");
+    }
+
+    #[test]
+    fn places_are_parsed_and_shown() {
+        let here = Location::parse(".").expect("current folder").to_string();
+        check("/srv/repo", "file:///srv/repo");
+        check("/srv//repo/", "file:///srv/repo");
+        check("file:///srv/repo/", "file:///srv/repo");
+        check("file:/srv/repo", "file:///srv/repo");
+        check("file://localhost/srv/repo", "file:///srv/repo");
+        check("file:///srv/a%20b", "file:///srv/a%20b");
+        check("/srv/a b%", "file:///srv/a%20b%25");
+        check("/srv/仓库", "file:///srv/%E4%BB%93%E5%BA%93");
+        check("file:///srv/%e4%bb%93", "file:///srv/%E4%BB%93");
+        check("repo", &format!("{here}/repo"));
+        check("./a:b", &format!("{here}/a%3Ab"));
+        check("/", "file:///");
+    }
+
+    #[test]
+    fn other_places_are_refused_with_what_would_do() {
+        check_refused("", "empty");
+        check_refused("s3://bucket/prefix", "'s3:' locations are not supported");
+        check_refused("sftp:host:/srv", "'sftp:'");
+        check_refused("backup.example:/srv", "'backup.example:'");
+        check_refused("file://elsewhere/srv", "'elsewhere'");
+        check_refused("file:srv", "malformed");
+        check_refused("file://", "malformed");
+        check_refused("file:///srv/%2", "malformed");
+        check_refused("file:///srv/%zz", "malformed");
+        check_refused("file:///srv/%00", "malformed");
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let message = Location::parse("sftp://me:secret@host/srv").expect_err("sftp").to_string();
+        assert!(!message.contains("secret"), "{message}");
+    }
+}

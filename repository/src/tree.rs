@@ -1,0 +1,13 @@
+//! A snapshot's metadata: one path-sorted tree of pages (FORMAT.md, Pages).
+
+mod browse;
+pub mod entry;
+pub mod inner;
+pub mod leaf;
+pub mod order;
+mod owners;
+mod writer;
+
+pub use browse::{Located, Tree, TreeWalk};
+pub use owners::{OwnerTables, OwnersInUse};
+pub use writer::{LeafRef, Origin, TreeRoot, TreeWriter, UnplacedTree};

@@ -1,0 +1,201 @@
+//! Reading a snapshot's tree: look-ups and listings in O(log n) pages, and walks in order.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::entry::{ChunkRef, Content, Entry, Kind};
+use super::inner::{self, Child};
+use super::{leaf, order};
+use crate::error::Error;
+use crate::ids::ChunkId;
+use crate::repository::Repository;
+use crate::snapshot::Snapshot;
+
+/// A snapshot's tree.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    repository: Arc<Repository>,
+    root: Option<ChunkId>,
+}
+
+impl Repository {
+    /// The tree of a snapshot.
+    #[must_use]
+    pub fn tree(self: &Arc<Self>, snapshot: &Snapshot) -> Tree {
+        Tree { repository: Arc::clone(self), root: snapshot.manifest.root }
+    }
+}
+
+/// An entry with the directory that it is in.
+pub type Located = (Arc<[u8]>, Entry);
+
+impl Tree {
+    /// The page at the top.
+    #[must_use]
+    pub fn root(&self) -> Option<ChunkId> {
+        self.root
+    }
+
+    /// The entry at a path (relative to `/`, without a leading slash).
+    pub async fn lookup(&self, path: &[u8]) -> Result<Option<Entry>, Error> {
+        let (directory, name) = order::split(path);
+        let mut cursor = self.seek(directory, name).await?;
+        let found = cursor.next_entry().await?;
+        Ok(found.filter(|(at, entry)| **at == *directory && entry.name == name).map(|(_, entry)| entry))
+    }
+
+    /// The entries of a directory, by name.
+    pub async fn list(&self, directory: &[u8]) -> Result<Vec<Entry>, Error> {
+        let mut cursor = self.seek(directory, b"").await?;
+        let mut entries = Vec::new();
+        while let Some((at, entry)) = cursor.next_entry().await? {
+            if *at != *directory {
+                break;
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// Everything at and below a path: its own entry first, then what it holds in tree order. The empty path is everything.
+    #[must_use]
+    pub fn walk(&self, path: &[u8]) -> TreeWalk {
+        TreeWalk { tree: self.clone(), top: path.to_vec(), state: WalkState::Start }
+    }
+
+    /// All chunks of a file, chunk pages opened.
+    pub async fn chunks(&self, entry: &Entry) -> Result<Vec<ChunkRef>, Error> {
+        match &entry.content {
+            Content::None => Ok(Vec::new()),
+            Content::Chunks(chunks) => Ok(chunks.clone()),
+            Content::Pages(pages) => {
+                let mut chunks = Vec::new();
+                for page in pages {
+                    let bytes = self.repository.read_page(&page.id).await?;
+                    chunks.extend(inner::decode_chunk_list(&bytes).map_err(Error::malformed(format!("page {}", page.id)))?);
+                }
+                Ok(chunks)
+            }
+        }
+    }
+
+    /// A cursor at the first entry that is not before (directory, name).
+    async fn seek(&self, directory: &[u8], name: &[u8]) -> Result<Cursor, Error> {
+        let mut cursor = Cursor { repository: Arc::clone(&self.repository), above: Vec::new(), entries: Vec::new().into_iter() };
+        let Some(root) = self.root else { return Ok(cursor) };
+        cursor.descend(root, Some((directory, name))).await?;
+        let (wanted_directory, wanted_name) = (directory, name);
+        let rest: Vec<Located> = cursor
+            .entries
+            .skip_while(|(at, entry)| order::keys((at, &entry.name), (wanted_directory, wanted_name)) == Ordering::Less)
+            .collect();
+        cursor.entries = rest.into_iter();
+        Ok(cursor)
+    }
+}
+
+/// A position in the leaves, with the way that leads to it.
+struct Cursor {
+    repository: Arc<Repository>,
+    /// The children still to come, level by level from the top.
+    above: Vec<(u64, std::vec::IntoIter<Child>)>,
+    entries: std::vec::IntoIter<Located>,
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Cursor({} levels)", self.above.len())
+    }
+}
+
+impl Cursor {
+    /// Goes down from a page to a leaf: to the one that would hold the key, or to the first.
+    async fn descend(&mut self, page: ChunkId, key: Option<(&[u8], &[u8])>) -> Result<(), Error> {
+        let mut page = page;
+        loop {
+            let bytes = self.repository.read_page(&page).await?;
+            let malformed = |fault| Error::malformed(format!("page {page}"))(fault);
+            if bytes.first() == Some(&leaf::KIND) {
+                self.entries = leaf::decode(&bytes).map_err(malformed)?.into_iter();
+                return Ok(());
+            }
+            let (level, children) = inner::decode(&bytes).map_err(malformed)?;
+            // Levels fall on the way down, so a page that leads back up cannot make us run in circles.
+            if self.above.last().is_some_and(|(above, _)| level >= *above) {
+                return Err(Error::damaged(format!("page {page}"), "its level is not below its parent's"));
+            }
+            let skip = key.map_or(0, |key| covering(&children, key));
+            let mut children = children.into_iter();
+            let next = children.nth(skip);
+            self.above.push((level, children));
+            page = next.ok_or_else(|| Error::damaged(format!("page {page}"), "it has no children"))?.id;
+        }
+    }
+
+    async fn next_entry(&mut self) -> Result<Option<Located>, Error> {
+        loop {
+            if let Some(entry) = self.entries.next() {
+                return Ok(Some(entry));
+            }
+            let Some((_, children)) = self.above.last_mut() else { return Ok(None) };
+            match children.next() {
+                Some(child) => self.descend(child.id, None).await?,
+                None => {
+                    self.above.pop();
+                }
+            }
+        }
+    }
+}
+
+/// The last child whose first key is not after the key.
+fn covering(children: &[Child], key: (&[u8], &[u8])) -> usize {
+    let not_after = |child: &Child| order::keys((&child.first_directory, &child.first_name), key) != Ordering::Greater;
+    children.partition_point(not_after).saturating_sub(1)
+}
+
+/// A walk through a subtree.
+#[derive(Debug)]
+pub struct TreeWalk {
+    tree: Tree,
+    top: Vec<u8>,
+    state: WalkState,
+}
+
+#[derive(Debug)]
+enum WalkState {
+    Start,
+    Below(Cursor),
+    Done,
+}
+
+impl TreeWalk {
+    /// The next entry with its directory, or none at the end.
+    pub async fn next(&mut self) -> Result<Option<Located>, Error> {
+        loop {
+            match &mut self.state {
+                WalkState::Start => {
+                    if let Some(top) = self.start().await? {
+                        return Ok(Some(top));
+                    }
+                }
+                WalkState::Below(cursor) => match cursor.next_entry().await? {
+                    Some((at, entry)) if order::is_within(&at, &self.top) => return Ok(Some((at, entry))),
+                    _ => self.state = WalkState::Done,
+                },
+                WalkState::Done => return Ok(None),
+            }
+        }
+    }
+
+    async fn start(&mut self) -> Result<Option<Located>, Error> {
+        let top = if self.top.is_empty() { None } else { self.tree.lookup(&self.top).await? };
+        self.state = match &top {
+            None if !self.top.is_empty() => WalkState::Done,
+            Some(entry) if entry.kind != Kind::Directory => WalkState::Done,
+            _ => WalkState::Below(self.tree.seek(&self.top, b"").await?),
+        };
+        let directory = Arc::from(order::split(&self.top).0);
+        Ok(top.map(|entry| (directory, entry)))
+    }
+}

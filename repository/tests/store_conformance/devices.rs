@@ -1,0 +1,67 @@
+//! Small file systems of their own, for tests that fill, break or cut them. They need root.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A mounted file system; unmounted when dropped.
+pub(crate) struct Mount {
+    at: TempDir,
+}
+
+impl Mount {
+    pub(crate) fn path(&self) -> &Path {
+        self.at.path()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        run("umount", &["--lazy", &self.at.path().display().to_string()]).expect("unmount");
+    }
+}
+
+/// Why this machine cannot mount, if so: the caller prints it and skips.
+pub(crate) fn cannot_mount() -> Option<String> {
+    match tmpfs("1m") {
+        Ok(_) => None,
+        Err(reason) => Some(format!("skipped, because nothing can be mounted here: {reason}")),
+    }
+}
+
+/// A file system in memory.
+pub(crate) fn tmpfs(size: &str) -> Result<Mount, String> {
+    mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+}
+
+/// An empty ext4 image; its space is taken only when it is written to.
+pub(crate) fn ext4_image(folder: &Path, size: u64) -> PathBuf {
+    let image = folder.join("image");
+    File::create(&image).and_then(|file| file.set_len(size)).expect("image");
+    run("mkfs.ext4", &["-q", "-F", "-E", "nodiscard,lazy_itable_init=0", &image.display().to_string()]).expect("mkfs");
+    image
+}
+
+/// An ext4 image through a loop device.
+pub(crate) fn mounted(image: &Path) -> Result<Mount, String> {
+    mount(&["-o", "loop", &image.display().to_string()])
+}
+
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let path = format!("/usr/sbin:/sbin:{}", std::env::var("PATH").unwrap_or_default());
+    let output = Command::new(program).args(arguments).env("PATH", path).output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+fn mount(arguments: &[&str]) -> Result<Mount, String> {
+    let at = tempfile::tempdir().expect("folder");
+    let target = at.path().display().to_string();
+    run("mount", &[arguments, &[&target]].concat())?;
+    fs::metadata(at.path()).expect("mounted");
+    Ok(Mount { at })
+}

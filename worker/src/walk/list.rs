@@ -1,0 +1,208 @@
+//! One directory: its names, the metadata behind them, and what of it belongs to the backup.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use strongroom_repository::tree::entry::Kind;
+use strongroom_repository::tree::order::join;
+
+use super::compare::{self, Sameness};
+use super::names::Names;
+use super::queue::{Children, Entrance, Task};
+use super::{Contents, Descent, Listing, Mount, Node, Nodes, Scope, Territory};
+use crate::exclude::{CACHE_SIGNATURE, CACHE_TAG, Caches, Mounts};
+use crate::filesystem::{Stat, open, pseudo};
+use crate::remarks::{Doing, Notice, Problem, Remark};
+use crate::sources::NodeIndex;
+
+/// A directory and the directories in it.
+pub(super) struct Scanned {
+    pub(super) listing: Listing,
+    pub(super) children: Children,
+}
+
+/// Lists directories; each thread has one.
+#[derive(Debug)]
+pub(super) struct Scanner<'a> {
+    territory: Territory<'a>,
+    names: Names,
+    nodes: Nodes,
+    entrances: Vec<Entered>,
+    remarks: Vec<Remark>,
+    left_out: u64,
+}
+
+/// A node that the walk goes into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entered {
+    /// Its place among the nodes.
+    pub(super) node: usize,
+    pub(super) entrance: Entrance,
+}
+
+/// What becomes of a node.
+enum Fate {
+    LeftOut,
+    Kept,
+    Entered(Entrance),
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(territory: Territory<'a>) -> Self {
+        Self { territory, names: Names::new(), nodes: Nodes::default(), entrances: Vec::new(), remarks: Vec::new(), left_out: 0 }
+    }
+
+    /// Lists a directory. Faults become remarks: whatever happens, there is a listing.
+    pub(super) fn scan(&mut self, task: &Task) -> Scanned {
+        self.names.clear();
+        self.nodes.nodes.clear();
+        self.nodes.names.clear();
+        self.entrances.clear();
+        match self.gather(task) {
+            Ok(Some(directory)) => self.inspect_all(task, directory.as_fd()),
+            Ok(None) => {}
+            Err(fault) => self.remarks.push(Remark::fault(task.path.to_vec(), Doing::List, fault)),
+        }
+        let sameness = self.compare(task);
+        let children = self.children();
+        let contents = match sameness {
+            Sameness::Same(index) => Contents::Unchanged(index),
+            // Copies of just the size: the originals keep their room for the next directory.
+            Sameness::Different => Contents::Listed(Nodes { nodes: self.nodes.nodes.clone(), names: self.nodes.names.clone() }),
+        };
+        let listing = Listing {
+            directory: task.path.clone(),
+            depth: task.depth,
+            contents,
+            left_out: std::mem::take(&mut self.left_out),
+            remarks: std::mem::take(&mut self.remarks),
+        };
+        Scanned { listing, children }
+    }
+
+    /// Opens the directory and finds the names to look at; none if there is nothing to look at.
+    fn gather(&mut self, task: &Task) -> io::Result<Option<OwnedFd>> {
+        let Territory { root, sources, .. } = self.territory;
+        let explicit = task.entrance.scope.node.map(|node| &sources.node(node).children);
+        if task.entrance.scope.source_device.is_none() {
+            for name in explicit.into_iter().flat_map(|children| children.keys()) {
+                self.names.push(&CString::new(name.as_slice())?)?;
+            }
+            return root.place(&task.path).map(Some);
+        }
+        let directory = root.listing(&task.path)?;
+        if task.entrance.mount == Mount::Other
+            && let Some(name) = pseudo::name_of(directory.as_fd())?
+        {
+            self.remarks.push(Remark::notice(task.path.to_vec(), Notice::Pseudo(name)));
+            return Ok(None);
+        }
+        if let Err(fault) = self.names.read(directory.as_fd()) {
+            self.remarks.push(Remark::fault(task.path.to_vec(), Doing::List, fault));
+        }
+        for name in explicit.into_iter().flat_map(|children| children.keys()) {
+            if !self.names.contains(name) {
+                self.missing_source(task, name, Errno::NOENT.into());
+            }
+        }
+        if self.is_cache(directory.as_fd()) {
+            let is_explicit = |name: &[u8]| explicit.is_some_and(|children| children.contains_key(name));
+            self.names.retain(|name| name == CACHE_TAG || is_explicit(name));
+            self.remarks.push(Remark::notice(task.path.to_vec(), Notice::Cache));
+        }
+        Ok(Some(directory))
+    }
+
+    fn is_cache(&self, directory: BorrowedFd<'_>) -> bool {
+        if self.territory.filter.rules().caches == Caches::Keep || !self.names.contains(CACHE_TAG) {
+            return false;
+        }
+        let Ok(tag) = open::file_at(directory, c"CACHEDIR.TAG") else { return false };
+        let mut start = [0; CACHE_SIGNATURE.len()];
+        let is_file = Stat::of(tag.as_fd()).is_ok_and(|stat| stat.is_file());
+        is_file && rustix::io::pread(&tag, &mut start, 0) == Ok(start.len()) && start == *CACHE_SIGNATURE
+    }
+
+    fn missing_source(&mut self, task: &Task, name: &[u8], fault: io::Error) {
+        let path = join(&task.path, name);
+        self.remarks.push(Remark::Problem(Problem { path, doing: Doing::FindSource, source: fault }));
+    }
+
+    fn inspect_all(&mut self, task: &Task, directory: BorrowedFd<'_>) {
+        let names = std::mem::replace(&mut self.names, Names::empty());
+        for name in names.iter() {
+            self.inspect(task, directory, name);
+        }
+        self.names = names;
+    }
+
+    fn inspect(&mut self, task: &Task, directory: BorrowedFd<'_>, name: &CStr) {
+        let explicit = task.entrance.scope.node.and_then(|node| self.territory.sources.child(node, name.to_bytes()));
+        let stat = match Stat::at(directory, name) {
+            Ok(stat) => stat,
+            Err(fault) if explicit.is_some() => return self.missing_source(task, name.to_bytes(), fault),
+            Err(fault) => return self.remarks.push(Remark::fault(join(&task.path, name.to_bytes()), Doing::Inspect, fault)),
+        };
+        match self.fate(task, name.to_bytes(), &stat, explicit) {
+            Fate::LeftOut => self.left_out += 1,
+            Fate::Kept => self.keep(task, name.to_bytes(), stat, Descent::Stays),
+            Fate::Entered(entrance) => {
+                self.entrances.push(Entered { node: self.nodes.len(), entrance });
+                self.keep(task, name.to_bytes(), stat, Descent::Enters);
+            }
+        }
+    }
+
+    fn fate(&self, task: &Task, name: &[u8], stat: &Stat, explicit: Option<NodeIndex>) -> Fate {
+        let filter = self.territory.filter;
+        let is_source = explicit.is_some_and(|node| self.territory.sources.node(node).whole);
+        let surrounding = task.entrance.scope.source_device.filter(|_| {
+            !(filter.leaves_out(&task.path, name, stat.is_directory()) || stat.is_file() && filter.is_too_large(stat.size))
+        });
+        if surrounding.is_none() && explicit.is_none() {
+            return Fate::LeftOut;
+        }
+        if !stat.is_directory() {
+            return Fate::Kept;
+        }
+        let stays_out = |device: &u32| filter.rules().mounts == Mounts::StayOut && *device != stat.device;
+        let source_device = if is_source { Some(stat.device) } else { surrounding.filter(|device| !stays_out(device)) };
+        if source_device.is_none() && explicit.is_none() {
+            return Fate::Kept;
+        }
+        let mount = if stat.device == task.entrance.device || is_source { Mount::Same } else { Mount::Other };
+        Fate::Entered(Entrance { scope: Scope { source_device, node: explicit }, device: stat.device, mount, old: None })
+    }
+
+    fn keep(&mut self, task: &Task, name: &[u8], stat: Stat, descent: Descent) {
+        match stat.kind() {
+            Some(Kind::Socket) => return self.remarks.push(Remark::notice(join(&task.path, name), Notice::Socket)),
+            Some(_) => {}
+            None => {
+                let fault = io::Error::from(io::ErrorKind::Unsupported);
+                return self.remarks.push(Remark::fault(join(&task.path, name), Doing::Inspect, fault));
+            }
+        }
+        let start = self.nodes.names.len() as u32;
+        self.nodes.names.extend_from_slice(name);
+        let name = start..self.nodes.names.len() as u32;
+        self.nodes.nodes.push(Node { name, stat, unchanged: None, descent });
+    }
+
+    fn compare(&mut self, task: &Task) -> Sameness {
+        match (self.territory.state, task.entrance.old) {
+            (Some(state), Some(index)) => compare::directory(state, index, &mut self.nodes, &mut self.entrances),
+            _ => Sameness::Different,
+        }
+    }
+
+    fn children(&self) -> Children {
+        let mut children = Children::default();
+        for entered in &self.entrances {
+            children.push(self.nodes.name(&self.nodes.nodes[entered.node]), entered.entrance);
+        }
+        children
+    }
+}
