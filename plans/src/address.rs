@@ -65,19 +65,9 @@ impl FromStr for RepositoryAddress {
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
         let directory = "write a directory: /path, ~/path, ./path or file:///path";
-        let refuse = |why: &str, remedy: &str| {
-            Err(Refusal::new(
-                format!("the repository {} {why}", quoted(text)),
-                remedy,
-            ))
-        };
-        let address = |base, rest: PathBuf| {
-            Ok(Self {
-                written: text.to_owned(),
-                base,
-                rest,
-            })
-        };
+        let refuse =
+            |why: &str, remedy: &str| Err(Refusal::new(format!("the repository {} {why}", quoted(text)), remedy));
+        let address = |base, rest: PathBuf| Ok(Self { written: text.to_owned(), base, rest });
         if text.chars().any(char::is_control) {
             return refuse("has line breaks or control characters", directory);
         }
@@ -91,25 +81,14 @@ impl FromStr for RepositoryAddress {
             };
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            return refuse(
-                &format!("is of a kind ({scheme}) that this release does not store in"),
-                directory,
-            );
+            return refuse(&format!("is of a kind ({scheme}) that this release does not store in"), directory);
         }
         match text.split('/').next() {
             Some("") => address(Base::Root, PathBuf::from(text)),
-            Some("~") => address(
-                Base::Home,
-                PathBuf::from(text.trim_start_matches(['~', '/'])),
-            ),
+            Some("~") => address(Base::Home, PathBuf::from(text.trim_start_matches(['~', '/']))),
             Some("." | "..") => address(Base::PlanDirectory, PathBuf::from(text)),
-            Some(user) if user.starts_with('~') => {
-                refuse("starts in another user's home directory", directory)
-            }
-            _ => refuse(
-                "would be a name from the site's files, which this release does not read",
-                directory,
-            ),
+            Some(user) if user.starts_with('~') => refuse("starts in another user's home directory", directory),
+            _ => refuse("would be a name from the site's files, which this release does not read", directory),
         }
     }
 }
@@ -140,14 +119,8 @@ fn url_path(rest: &str) -> Option<PathBuf> {
     let mut parts = path.split('%');
     let mut decoded = parts.next()?.as_bytes().to_vec();
     for part in parts {
-        let digits = part
-            .get(..2)
-            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        decoded.push(
-            u8::from_str_radix(digits, 16)
-                .ok()
-                .filter(|byte| *byte != 0)?,
-        );
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        decoded.push(u8::from_str_radix(digits, 16).ok().filter(|byte| *byte != 0)?);
         decoded.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(decoded).ok().map(PathBuf::from)

@@ -38,28 +38,12 @@ static SHAPE: Shape = Shape {
         ("owner", Meaning::Now("team-web")),
         ("sources", Meaning::Now("[{ files: [/etc] }]")),
         ("repository", Meaning::Now("~/backup")),
-        (
-            "retain",
-            Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }"),
-        ),
+        ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
         ("tags", Meaning::Now("{ system: billing }")),
-        (
-            "schedule",
-            Meaning::Later(
-                "take it out, and start `strongroom run` by cron or a systemd timer until then",
-            ),
-        ),
-        (
-            "hosts",
-            Meaning::Later("take it out: the plan backs up the host on which it is run"),
-        ),
-        (
-            "copies",
-            Meaning::Later(
-                "take it out, and copy the repository's directory by other means until then",
-            ),
-        ),
+        ("schedule", Meaning::Later("take it out, and start `strongroom run` by cron or a systemd timer until then")),
+        ("hosts", Meaning::Later("take it out: the plan backs up the host on which it is run")),
+        ("copies", Meaning::Later("take it out, and copy the repository's directory by other means until then")),
     ],
 };
 
@@ -115,9 +99,8 @@ impl BackupPlan {
 
     pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(root, &SHAPE, findings)?;
-        let kind = fields.required("kind", findings, |node, findings| {
-            words::word(node, "kind of plan", KINDS, findings)
-        });
+        let kind =
+            fields.required("kind", findings, |node, findings| words::word(node, "kind of plan", KINDS, findings));
         let name = fields.required("name", findings, values::written);
         let owner = fields.optional("owner", findings, values::written);
         let sources = fields.required("sources", findings, read_sources);
@@ -163,17 +146,9 @@ fn read_tags(node: &Node, findings: &mut Findings<'_>) -> Option<BTreeMap<Name, 
     };
     if entries.is_empty() {
         let remedy = "leave the key out if you need none";
-        findings.report(
-            Code::EmptyCollection,
-            &node.span,
-            "there are no tags in it",
-            remedy,
-        );
+        findings.report(Code::EmptyCollection, &node.span, "there are no tags in it", remedy);
     }
-    let tags: Vec<_> = entries
-        .iter()
-        .map(|entry| read_tag(entry, findings))
-        .collect();
+    let tags: Vec<_> = entries.iter().map(|entry| read_tag(entry, findings)).collect();
     tags.into_iter().collect()
 }
 

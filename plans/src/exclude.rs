@@ -1,9 +1,10 @@
 //! What is left out of a source.
 //!
-//! A pattern that starts with `/` matches a whole path. Any other matches at every depth, as if `**/` stood in
-//! front. `*` and `?` stop at a slash, `**` does not; `[a-z]` and `{a,b}` work as in a shell; `\` takes the next
-//! sign as it is. What lies below a directory that matches is left out with it. A root of the source is never left
-//! out. A pattern cannot take back another one.
+//! A pattern without a slash matches names, at every depth. One that starts with `/` matches a whole path, and one
+//! that starts with `**/` the end of a path. Other slashes are refused, because people disagree on what they mean.
+//! `*` and `?` stop at a slash, `**` does not; `[a-z]` and `{a,b}` work as in a shell; `\` takes the next sign as it
+//! is. What lies below a directory that matches is left out with it. A root of the source is never left out. A
+//! pattern cannot take back another one.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -36,21 +37,10 @@ impl ExcludeGlob {
         &self.0
     }
 
-    /// The pattern for whole paths, as the rules of this module mean it.
-    pub fn for_whole_paths(&self) -> String {
-        if self.0.starts_with('/') {
-            self.0.clone()
-        } else {
-            format!("**/{}", self.0)
-        }
-    }
-
+    /// For absolute paths.
     fn compile(&self) -> Result<Glob, globset::Error> {
-        let whole = self.for_whole_paths();
-        GlobBuilder::new(&whole)
-            .literal_separator(true)
-            .backslash_escape(true)
-            .build()
+        let whole = if self.0.contains('/') { self.0.clone() } else { format!("**/{}", self.0) };
+        GlobBuilder::new(&whole).literal_separator(true).backslash_escape(true).build()
     }
 }
 
@@ -58,51 +48,38 @@ impl FromStr for ExcludeGlob {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let refuse = |why: &str, remedy: &str| {
-            Err(Refusal::new(
-                format!("the pattern {} {why}", quoted(text)),
-                remedy,
-            ))
-        };
-        if text.trim().is_empty() || text.len() > PATTERN_BYTES_MAX {
-            return refuse(
-                "is empty or too long",
-                "write a pattern such as *.tmp or /srv/scratch",
-            );
+        let refusal = |why: &str, remedy: &str| Refusal::new(format!("the pattern {} {why}", quoted(text)), remedy);
+        if let Some((why, remedy)) = misleading(text) {
+            return Err(refusal(why, remedy));
         }
-        if text.chars().any(char::is_control) {
-            return refuse("has control characters", "write ? for such a character");
-        }
-        if text.starts_with('!') {
-            return refuse(
-                "would take back another one",
-                "write patterns only for what is left out; for a name with ! in front write \\!",
-            );
-        }
-        if text.ends_with('/') {
-            return refuse(
-                "ends in a slash",
-                "leave the slash out: a directory is left out with all that is in it",
-            );
-        }
-        if text.split('/').any(|part| part == "." || part == "..") {
-            return refuse(
-                "has `.` or `..` in it",
-                "write the path as the backup meets it, from / on",
-            );
-        }
-        let glob = Self(text.to_owned());
-        match glob
-            .compile()
-            .and_then(|compiled| GlobSetBuilder::new().add(compiled).build())
-        {
-            Ok(_) => Ok(glob),
-            Err(error) => refuse(
-                &format!("cannot be read: {}", error.kind()),
-                "close each [ and {, or put \\ in front to mean the sign itself",
-            ),
+        let pattern = Self(text.to_owned());
+        match pattern.compile().and_then(|glob| GlobSetBuilder::new().add(glob).build()) {
+            Ok(_) => Ok(pattern),
+            Err(error) => {
+                let remedy = "close each [ and {, or put \\ in front to mean the sign itself";
+                Err(refusal(&format!("cannot be read: {}", error.kind()), remedy))
+            }
         }
     }
+}
+
+/// Why a pattern would not do what it seems to say, and what to write instead.
+fn misleading(text: &str) -> Option<(&'static str, &'static str)> {
+    let unanchored = text.contains('/') && !text.starts_with('/') && !text.starts_with("**/");
+    Some(match text {
+        _ if text.trim().is_empty() => ("is empty", "write a pattern such as *.tmp or /srv/scratch"),
+        _ if text.len() > PATTERN_BYTES_MAX => ("is longer than a path", "write several patterns"),
+        _ if text.chars().any(char::is_control) => ("has control characters", "write ? for such a character"),
+        _ if text.starts_with('!') => {
+            ("would take back another one", "exclude less in the other one; for a name with ! in front write \\!")
+        }
+        _ if text.ends_with('/') => ("ends in a slash", "leave the slash out: a directory is left out with all in it"),
+        _ if text.contains("//") || text.split('/').any(|part| part == "." || part == "..") => {
+            ("has `//`, `.` or `..` in it", "write the path as the backup meets it, from / on")
+        }
+        _ if unanchored => ("has a slash, but none in front", "put / in front for one path, or **/ for every depth"),
+        _ => return None,
+    })
 }
 
 impl Written for ExcludeGlob {

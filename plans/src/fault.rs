@@ -144,12 +144,7 @@ impl fmt::Display for Faults {
 
 impl Fault {
     pub(crate) fn new(code: Code, place: Place, reason: String, remedy: String) -> Self {
-        Self {
-            code,
-            place,
-            reason,
-            remedy,
-        }
+        Self { code, place, reason, remedy }
     }
 
     /// The kind of the fault.

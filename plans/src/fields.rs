@@ -34,28 +34,13 @@ pub(crate) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// Sorts the entries into those to be read and those to be reported.
-    pub(crate) fn of(
-        node: &'n Node,
-        shape: &'static Shape,
-        findings: &mut Findings<'_>,
-    ) -> Option<Self> {
+    pub(crate) fn of(node: &'n Node, shape: &'static Shape, findings: &mut Findings<'_>) -> Option<Self> {
         let Content::Mapping(entries) = &node.content else {
             let remedy = format!("write keys and values; the keys are {}", known(shape.keys));
-            wrong_type(
-                node,
-                &format!("the keys of {}", shape.title),
-                &remedy,
-                findings,
-            );
+            wrong_type(node, &format!("the keys of {}", shape.title), &remedy, findings);
             return None;
         };
-        let mut fields = Self {
-            node,
-            shape,
-            entries: Vec::new(),
-            meant: Vec::new(),
-            later: false,
-        };
+        let mut fields = Self { node, shape, entries: Vec::new(), meant: Vec::new(), later: false };
         for entry in entries {
             fields.admit(entry, findings);
         }
@@ -94,10 +79,7 @@ impl<'n> Fields<'n> {
 
     /// The key's value as it stands in the text.
     pub(crate) fn node(&self, name: &str) -> Option<&'n Node> {
-        self.entries
-            .iter()
-            .find(|entry| entry.key == name)
-            .map(|entry| &entry.value)
+        self.entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
     }
 
     pub(crate) fn optional<'t, T>(

@@ -18,11 +18,7 @@ pub(crate) struct Findings<'t> {
 
 impl<'t> Findings<'t> {
     pub(crate) fn new(text: Text<'t>) -> Self {
-        Self {
-            text,
-            faults: Vec::new(),
-            omitted: 0,
-        }
+        Self { text, faults: Vec::new(), omitted: 0 }
     }
 
     pub(crate) fn text(&self) -> &Text<'t> {
@@ -30,20 +26,13 @@ impl<'t> Findings<'t> {
     }
 
     /// Notes a fault and goes on.
-    pub(crate) fn report(
-        &mut self,
-        code: Code,
-        span: &Span,
-        reason: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub(crate) fn report(&mut self, code: Code, span: &Span, reason: impl Into<String>, remedy: impl Into<String>) {
         if self.faults.len() == FAULTS_MAX {
             self.omitted += 1;
             return;
         }
         let place = self.text.place(span);
-        self.faults
-            .push(Fault::new(code, place, reason.into(), remedy.into()));
+        self.faults.push(Fault::new(code, place, reason.into(), remedy.into()));
     }
 
     /// Notes that a value was refused and goes on.

@@ -22,27 +22,14 @@ const NESTING_MAX: usize = 32;
 pub(crate) fn grow(findings: &mut Findings<'_>) -> Option<Node> {
     let content = findings.text().content();
     if content.len() > TEXT_BYTES_MAX {
-        let reason = format!(
-            "the file has {} bytes, a plan at most {TEXT_BYTES_MAX}",
-            content.len()
-        );
-        findings.report(
-            Code::TooLarge,
-            &(0..0),
-            reason,
-            "split it, or check that this is the file you mean",
-        );
+        let reason = format!("the file has {} bytes, a plan at most {TEXT_BYTES_MAX}", content.len());
+        findings.report(Code::TooLarge, &(0..0), reason, "split it, or check that this is the file you mean");
         return None;
     }
     let events = Parser::new_from_str_with_options(content, parser_options());
     let root = Grower { events, findings }.document().ok()?;
     if root.is_nothing() {
-        findings.report(
-            Code::Empty,
-            &root.span,
-            "the file holds no plan",
-            "start with `kind: backup`",
-        );
+        findings.report(Code::Empty, &root.span, "the file holds no plan", "start with `kind: backup`");
         return None;
     }
     Some(root)
@@ -77,12 +64,7 @@ impl<'t> Grower<'t, '_> {
                 Event::StreamStart | Event::DocumentEnd => {}
                 Event::DocumentStart(..) if root.is_some() => {
                     let remedy = "put the second one into a file of its own";
-                    self.findings.report(
-                        Code::SecondDocument,
-                        &span,
-                        "a second document starts here",
-                        remedy,
-                    );
+                    self.findings.report(Code::SecondDocument, &span, "a second document starts here", remedy);
                     break;
                 }
                 Event::DocumentStart(..) => {}
@@ -111,17 +93,12 @@ impl<'t> Grower<'t, '_> {
 
     fn node(&mut self, event: Event<'t>, span: Span) -> Result<Node, Unreadable> {
         match event {
-            Event::Scalar(text, style, ..) => {
-                Ok(Node::scalar(span, text.into_owned(), quotes(style)))
-            }
+            Event::Scalar(text, style, ..) => Ok(Node::scalar(span, text.into_owned(), quotes(style))),
             Event::SequenceStart(..) => self.list(span.start),
             Event::MappingStart(..) => self.mapping(span.start),
             _ => {
                 self.refuse_reference(&span);
-                Ok(Node {
-                    span,
-                    content: Content::Refused,
-                })
+                Ok(Node { span, content: Content::Refused })
             }
         }
     }
@@ -131,10 +108,7 @@ impl<'t> Grower<'t, '_> {
         loop {
             match self.next()? {
                 (Event::SequenceEnd, span) => {
-                    return Ok(Node {
-                        span: start..span.end,
-                        content: Content::List(items),
-                    });
+                    return Ok(Node { span: start..span.end, content: Content::List(items) });
                 }
                 (event, span) => items.push(self.node(event, span)?),
             }
@@ -147,10 +121,7 @@ impl<'t> Grower<'t, '_> {
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
-                return Ok(Node {
-                    span: start..span.end,
-                    content: Content::Mapping(entries),
-                });
+                return Ok(Node { span: start..span.end, content: Content::Mapping(entries) });
             }
             let key = self.node(event, span)?;
             let (event, span) = self.next()?;
@@ -160,69 +131,40 @@ impl<'t> Grower<'t, '_> {
     }
 
     /// Joins key and value, unless the key is no text or stood here before.
-    fn entry(
-        &mut self,
-        key: Node,
-        value: Node,
-        first_at: &mut BTreeMap<String, usize>,
-    ) -> Option<Entry> {
+    fn entry(&mut self, key: Node, value: Node, first_at: &mut BTreeMap<String, usize>) -> Option<Entry> {
         let text = match key.content {
             Content::Scalar { text, .. } => text,
             Content::Refused => return None,
             Content::List(_) | Content::Mapping(_) => {
                 let reason = format!("a key is text, found {}", key.kind());
                 let remedy = "write a plain word in front of the colon; quote a text that starts with [ or {";
-                self.findings
-                    .report(Code::YamlFeature, &key.span, reason, remedy);
+                self.findings.report(Code::YamlFeature, &key.span, reason, remedy);
                 return None;
             }
         };
         if let Some(first) = first_at.get(&text) {
-            let reason = format!(
-                "the key {} stands here already, on line {first}",
-                quoted(&text)
-            );
-            self.findings.report(
-                Code::DuplicateKey,
-                &key.span,
-                reason,
-                "keep one of the two, or join their values",
-            );
+            let reason = format!("the key {} stands here already, on line {first}", quoted(&text));
+            self.findings.report(Code::DuplicateKey, &key.span, reason, "keep one of the two, or join their values");
             return None;
         }
         first_at.insert(text.clone(), self.findings.text().line_of(key.span.start));
-        Some(Entry {
-            key: text,
-            key_span: key.span,
-            value,
-        })
+        Some(Entry { key: text, key_span: key.span, value })
     }
 
     fn refuse_reference(&mut self, span: &Span) {
         let remedy = "write the value out where it is used; quote a text that starts with & or *";
-        self.findings.report(
-            Code::YamlFeature,
-            span,
-            "plans have no anchors and aliases",
-            remedy,
-        );
+        self.findings.report(Code::YamlFeature, span, "plans have no anchors and aliases", remedy);
     }
 
     fn refuse_tag(&mut self, span: &Span) {
         let remedy = "leave the tag out: each key has its type; quote a text that starts with !";
-        self.findings
-            .report(Code::YamlFeature, span, "plans have no tags", remedy);
+        self.findings.report(Code::YamlFeature, span, "plans have no tags", remedy);
     }
 
     fn unreadable(&mut self, error: &ScanError) -> Unreadable {
         let at = error.marker().byte_offset().unwrap_or(usize::MAX);
         let reason = format!("this is not YAML: {}", error.info());
-        self.findings.report(
-            Code::Syntax,
-            &(at..at.saturating_add(1)),
-            reason,
-            syntax_remedy(error.kind()),
-        );
+        self.findings.report(Code::Syntax, &(at..at.saturating_add(1)), reason, syntax_remedy(error.kind()));
         Unreadable
     }
 }
@@ -248,17 +190,14 @@ fn syntax_remedy(kind: &ErrorKind) -> &'static str {
         ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => {
             "close the quote with the same sign that opened it, here or on the line above"
         }
-        ErrorKind::UnclosedFlowCollection { .. }
-        | ErrorKind::MismatchedFlowCollectionEnd { .. } => "close each [ with ] and each { with }",
+        ErrorKind::UnclosedFlowCollection { .. } | ErrorKind::MismatchedFlowCollectionEnd { .. } => {
+            "close each [ with ] and each { with }"
+        }
         ErrorKind::MappingValueNotAllowed => {
             "quote a text that has a colon and a space in it; give each key a line of its own"
         }
-        ErrorKind::RecursionLimitExceeded => {
-            "plans nest four deep; take out the outer lists and mappings"
-        }
-        ErrorKind::DirectiveDisallowed => {
-            "take the line that starts with % out; quote a text that starts with %"
-        }
+        ErrorKind::RecursionLimitExceeded => "plans nest four deep; take out the outer lists and mappings",
+        ErrorKind::DirectiveDisallowed => "take the line that starts with % out; quote a text that starts with %",
         ErrorKind::UnexpectedCharacter { .. } => "quote a text that starts with a special sign",
         _ => "check the indentation, quotes and brackets here and on the line above",
     }

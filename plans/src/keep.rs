@@ -62,41 +62,28 @@ pub enum Reason {
 }
 
 /// Decides for each restore point, in the order given.
-pub fn retain<Id: Clone>(
-    rules: &RetentionRules,
-    points: &[RestorePoint<Id>],
-    now: &Zoned,
-) -> Vec<(Id, Verdict)> {
+pub fn retain<Id: Clone>(rules: &RetentionRules, points: &[RestorePoint<Id>], now: &Zoned) -> Vec<(Id, Verdict)> {
     let mut reasons: Vec<Vec<Reason>> = vec![Vec::new(); points.len()];
     let newest_first = newest_first(points);
     let is_future = |index: &usize| points[*index].taken_at > *now;
-    let (future, past): (Vec<usize>, Vec<usize>) =
-        newest_first.iter().partition(|index| is_future(index));
+    let (future, past): (Vec<usize>, Vec<usize>) = newest_first.iter().partition(|index| is_future(index));
     for index in future {
         reasons[index].push(Reason::Future);
     }
     for (rule, count) in rules.counts() {
-        let local = past
-            .iter()
-            .map(|index| (*index, in_zone_of(now, &points[*index].taken_at)));
+        let local = past.iter().map(|index| (*index, in_zone_of(now, &points[*index].taken_at)));
         for (index, reason) in kept_by(rule, count.get(), local) {
             reasons[index].push(reason);
         }
     }
     fill_up(&newest_first, rules.at_least().get(), &mut reasons);
-    points
-        .iter()
-        .map(|point| point.id.clone())
-        .zip(reasons.into_iter().map(Verdict::from))
-        .collect()
+    points.iter().map(|point| point.id.clone()).zip(reasons.into_iter().map(Verdict::from)).collect()
 }
 
 /// Of two from the same instant, the one that stands later in the list counts as newer.
 fn newest_first<Id>(points: &[RestorePoint<Id>]) -> Vec<usize> {
     let mut indexes: Vec<usize> = (0..points.len()).collect();
-    indexes.sort_by(|left, right| {
-        (&points[*right].taken_at, right).cmp(&(&points[*left].taken_at, left))
-    });
+    indexes.sort_by(|left, right| (&points[*right].taken_at, right).cmp(&(&points[*left].taken_at, left)));
     indexes
 }
 
@@ -105,11 +92,7 @@ fn in_zone_of(now: &Zoned, instant: &Zoned) -> Zoned {
 }
 
 /// What one rule keeps of points that come newest first.
-fn kept_by(
-    rule: Rule,
-    count: u32,
-    points: impl Iterator<Item = (usize, Zoned)>,
-) -> Vec<(usize, Reason)> {
+fn kept_by(rule: Rule, count: u32, points: impl Iterator<Item = (usize, Zoned)>) -> Vec<(usize, Reason)> {
     let mut kept = Vec::new();
     let mut periods = BTreeSet::new();
     let mut ranks = 1..=count;
@@ -168,11 +151,7 @@ impl<Id> RestorePoint<Id> {
 
 impl From<Vec<Reason>> for Verdict {
     fn from(reasons: Vec<Reason>) -> Self {
-        if reasons.is_empty() {
-            Self::Drop
-        } else {
-            Self::Keep { reasons }
-        }
+        if reasons.is_empty() { Self::Drop } else { Self::Keep { reasons } }
     }
 }
 

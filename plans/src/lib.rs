@@ -2,7 +2,7 @@
 //!
 //! A plan's way through this crate, which is also the order of the modules:
 //!
-//! 1. `text` and `tree`: the text becomes a tree in which each key and value knows its place.
+//! 1. `text`, `tree`, `grow`: the text becomes a tree in which each key and value knows its place.
 //! 2. `fields` and the nouns after it: the tree becomes a [`BackupPlan`], which is always valid.
 //! 3. `findings`, `fault`, `report`: on the way, everything that is wrong is collected and explained at once.
 //! 4. `steps` and `keep`: what a run does, and what retention keeps.

@@ -20,18 +20,10 @@ impl Quantity {
             return Err(self.refusal(text, "does not start with a whole number"));
         }
         let Some((_, factor)) = self.units.iter().find(|(name, _)| *name == unit) else {
-            let why = if unit.is_empty() {
-                "has no unit"
-            } else {
-                "has a unit that is not known"
-            };
+            let why = if unit.is_empty() { "has no unit" } else { "has a unit that is not known" };
             return Err(self.refusal(text, why));
         };
-        match number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(*factor))
-        {
+        match number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)) {
             Some(0) => Err(self.refusal(text, "is zero")),
             Some(amount) => Ok(amount),
             None => Err(self.refusal(text, "is too large")),
@@ -43,24 +35,14 @@ impl Quantity {
         let reason = format!("the {} {} {why}", self.what, quoted(text));
         Refusal::new(
             reason,
-            format!(
-                "write a whole number from 1 up and a unit, such as {}; units are {units}",
-                self.example
-            ),
+            format!("write a whole number from 1 up and a unit, such as {}; units are {units}", self.example),
         )
     }
 }
 
 /// The amount in the unit that makes the smallest whole number of it.
-pub(crate) fn largest_unit(
-    amount: u64,
-    units: &'static [(&'static str, u64)],
-) -> (u64, &'static str) {
-    let whole = units
-        .iter()
-        .filter(|(_, factor)| amount.is_multiple_of(*factor));
+pub(crate) fn largest_unit(amount: u64, units: &'static [(&'static str, u64)]) -> (u64, &'static str) {
+    let whole = units.iter().filter(|(_, factor)| amount.is_multiple_of(*factor));
     let counts = whole.map(|(unit, factor)| (amount / factor, *unit));
-    counts
-        .min_by_key(|(count, _)| *count)
-        .unwrap_or((amount, ""))
+    counts.min_by_key(|(count, _)| *count).unwrap_or((amount, ""))
 }

@@ -43,19 +43,14 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
         let starts_well = text.starts_with(|char: char| char.is_ascii_alphanumeric());
-        let fits = text
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
+        let fits = text.chars().all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
         if starts_well && fits && text.len() <= NAME_BYTES_MAX {
             return Ok(Self(text.to_owned()));
         }
         let remedy = format!(
             "use up to {NAME_BYTES_MAX} letters (a to z), digits, `-`, `_` and `.`, and start with a letter or digit"
         );
-        Err(Refusal::new(
-            format!("{} is not a name", quoted(text)),
-            remedy,
-        ))
+        Err(Refusal::new(format!("{} is not a name", quoted(text)), remedy))
     }
 }
 
@@ -65,16 +60,11 @@ impl FromStr for Line {
     fn from_str(text: &str) -> Result<Self, Refusal> {
         let why = match text {
             _ if text.trim().is_empty() => "the text is empty",
-            _ if text.chars().any(char::is_control) => {
-                "the text has line breaks or control characters"
-            }
+            _ if text.chars().any(char::is_control) => "the text has line breaks or control characters",
             _ if text.chars().count() > LINE_CHARS_MAX => "the text is too long",
             _ => return Ok(Self(text.to_owned())),
         };
-        Err(Refusal::new(
-            why,
-            format!("write one line of up to {LINE_CHARS_MAX} characters"),
-        ))
+        Err(Refusal::new(why, format!("write one line of up to {LINE_CHARS_MAX} characters")))
     }
 }
 

@@ -65,10 +65,7 @@ static SHAPE: Shape = Shape {
     keys: &[
         ("level", Meaning::Now("restored")),
         ("every", Meaning::Now("run")),
-        (
-            "checks",
-            Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]"),
-        ),
+        ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]")),
         ("max-age", Meaning::Now("8d")),
     ],
 };
@@ -118,12 +115,10 @@ impl ProofDemand {
 
     pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(node, &SHAPE, findings)?;
-        let level = fields.required("level", findings, |node, findings| {
-            words::word(node, "level of proof", LEVELS, findings)
-        });
-        let every = fields.optional("every", findings, |node, findings| {
-            words::word(node, "time to prove", RHYTHMS, findings)
-        });
+        let level =
+            fields.required("level", findings, |node, findings| words::word(node, "level of proof", LEVELS, findings));
+        let every =
+            fields.optional("every", findings, |node, findings| words::word(node, "time to prove", RHYTHMS, findings));
         let checks = fields.optional("checks", findings, |node, findings| {
             let what = "a command such as [\"test\", \"-s\", \"etc/hostname\"]";
             values::list(node, what, findings, CheckCommand::read)
@@ -172,8 +167,7 @@ impl CheckCommand {
         let words = values::list(node, "a text", findings, |node, findings| {
             let word = values::text(node, "a text", findings)?;
             if word.contains('\0') {
-                let refusal =
-                    Refusal::new("a command has no zero bytes", "write the text without \\0");
+                let refusal = Refusal::new("a command has no zero bytes", "write the text without \\0");
                 findings.refuse(Code::BadText, &node.span, &refusal);
             }
             Some(word.to_owned())
@@ -184,16 +178,11 @@ impl CheckCommand {
             let refusal = Refusal::new("the command has no program", remedy);
             findings.refuse(Code::BadText, &node.span, &refusal);
         }
-        Some(Self {
-            program: program.clone(),
-            arguments: arguments.to_vec(),
-        })
+        Some(Self { program: program.clone(), arguments: arguments.to_vec() })
     }
 
     fn words(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.program)
-            .chain(&self.arguments)
-            .map(String::as_str)
+        std::iter::once(&self.program).chain(&self.arguments).map(String::as_str)
     }
 }
 

@@ -24,13 +24,7 @@ impl fmt::Display for Fault {
         let margin = " ".repeat(number.len());
         let excerpt = Excerpt::of(place);
         writeln!(out, "error[{}]: {}", self.code(), self.reason())?;
-        writeln!(
-            out,
-            "{margin}--> {}:{}:{}",
-            visible(place.file()),
-            place.line(),
-            place.column()
-        )?;
+        writeln!(out, "{margin}--> {}:{}:{}", visible(place.file()), place.line(), place.column())?;
         writeln!(out, "{margin} |")?;
         writeln!(out, "{number} | {}{}", excerpt.before, excerpt.after)?;
         writeln!(out, "{margin} | {}", excerpt.carets)?;
@@ -48,28 +42,18 @@ struct Excerpt {
 impl Excerpt {
     fn of(place: &Place) -> Self {
         let line = place.source_line();
-        let split = line
-            .char_indices()
-            .nth(place.column() - 1)
-            .map_or(line.len(), |(at, _)| at);
+        let split = line.char_indices().nth(place.column() - 1).map_or(line.len(), |(at, _)| at);
         let (before, after) = line.split_at(split);
         let before = last_chars(before, BEFORE_CHARS_MAX);
         let marked = first_chars(place.text(), AFTER_CHARS_MAX);
         let carets = " ".repeat(before.width()) + &"^".repeat(marked.width().max(1));
-        Self {
-            before,
-            after: first_chars(after, AFTER_CHARS_MAX),
-            carets,
-        }
+        Self { before, after: first_chars(after, AFTER_CHARS_MAX), carets }
     }
 }
 
 /// A value of the text for use in a sentence, between backticks.
 pub(crate) fn quoted(text: &str) -> String {
-    let one_line: String = text
-        .chars()
-        .map(|char| if char == '\n' { ' ' } else { char })
-        .collect();
+    let one_line: String = text.chars().map(|char| if char == '\n' { ' ' } else { char }).collect();
     format!("`{}`", first_chars(&one_line, QUOTED_CHARS_MAX))
 }
 
@@ -97,9 +81,7 @@ fn visible(text: &str) -> String {
     for char in text.chars() {
         match char {
             '\t' => shown.push_str("    "),
-            _ if char.is_control() || changes_direction(char) => {
-                shown.push(char::REPLACEMENT_CHARACTER)
-            }
+            _ if char.is_control() || changes_direction(char) => shown.push(char::REPLACEMENT_CHARACTER),
             _ => shown.push(char),
         }
     }

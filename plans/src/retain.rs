@@ -58,10 +58,7 @@ static SHAPE: Shape = Shape {
 
 impl RetentionRules {
     /// `None` without a rule. `at_least` restore points stay, whatever the rules say.
-    pub fn new(
-        counts: impl IntoIterator<Item = (Rule, NonZeroU32)>,
-        at_least: NonZeroU32,
-    ) -> Option<Self> {
+    pub fn new(counts: impl IntoIterator<Item = (Rule, NonZeroU32)>, at_least: NonZeroU32) -> Option<Self> {
         let counts: BTreeMap<_, _> = counts.into_iter().collect();
         (!counts.is_empty()).then_some(Self { counts, at_least })
     }
@@ -84,13 +81,10 @@ impl RetentionRules {
             counts.extend(count.map(|count| (rule, count)));
         }
         let at_least = fields.optional("at-least", findings, values::count);
-        let any_rule = Rule::ALL
-            .iter()
-            .any(|rule| fields.node(rule.word()).is_some());
+        let any_rule = Rule::ALL.iter().any(|rule| fields.node(rule.word()).is_some());
         if !any_rule && !fields.has_misspelt_key() {
             let reason = "`retain` has no rule, so nothing would be kept";
-            let remedy =
-                "say how many to keep, for example `{ daily: 14, weekly: 8, monthly: 12 }`";
+            let remedy = "say how many to keep, for example `{ daily: 14, weekly: 8, monthly: 12 }`";
             findings.report(Code::NoRetentionRule, &node.span, reason, remedy);
         }
         Self::new(counts, at_least.unwrap_or(NonZeroU32::MIN))
@@ -99,15 +93,8 @@ impl RetentionRules {
 
 impl Rule {
     /// From the shortest rhythm to the longest.
-    pub const ALL: [Rule; 7] = [
-        Rule::Last,
-        Rule::Hourly,
-        Rule::Daily,
-        Rule::Weekly,
-        Rule::Monthly,
-        Rule::Quarterly,
-        Rule::Yearly,
-    ];
+    pub const ALL: [Rule; 7] =
+        [Rule::Last, Rule::Hourly, Rule::Daily, Rule::Weekly, Rule::Monthly, Rule::Quarterly, Rule::Yearly];
 
     /// The key in `retain`.
     pub fn word(self) -> &'static str {
@@ -131,15 +118,7 @@ impl fmt::Display for Rule {
 
 impl fmt::Display for RetentionRules {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rules: Vec<_> = self
-            .counts()
-            .map(|(rule, count)| format!("{count} {rule}"))
-            .collect();
-        write!(
-            out,
-            "{}, never fewer than {}",
-            rules.join(", "),
-            self.at_least
-        )
+        let rules: Vec<_> = self.counts().map(|(rule, count)| format!("{count} {rule}")).collect();
+        write!(out, "{}, never fewer than {}", rules.join(", "), self.at_least)
     }
 }

@@ -39,13 +39,7 @@ impl FromStr for ByteSize {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        Quantity {
-            what: "size",
-            units: UNITS,
-            example: "500 MB or 1 GiB",
-        }
-        .read(text)
-        .map(Self)
+        Quantity { what: "size", units: UNITS, example: "500 MB or 1 GiB" }.read(text).map(Self)
     }
 }
 

@@ -64,7 +64,7 @@ impl Source {
         &self.exclude
     }
 
-    /// Whether directories that are marked as caches (by a CACHEDIR.TAG) are left out.
+    /// Whether what is in directories that are marked as caches (by a CACHEDIR.TAG) is left out.
     pub fn excludes_caches(&self) -> bool {
         self.exclude_caches
     }
@@ -81,9 +81,7 @@ impl Source {
 
     /// Whether a backup of this source would read the path, as far as paths and patterns alone can tell.
     pub fn covers(&self, path: &Path) -> bool {
-        self.files
-            .iter()
-            .any(|root| self.covers_from(root.as_path(), path))
+        self.files.iter().any(|root| self.covers_from(root.as_path(), path))
     }
 
     /// Whether a backup would come from one of the roots to the path.
@@ -137,17 +135,9 @@ impl FromStr for SourcePath {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let refuse = |why: &str, remedy: &str| {
-            Err(Refusal::new(
-                format!("the path {} {why}", quoted(text)),
-                remedy,
-            ))
-        };
+        let refuse = |why: &str, remedy: &str| Err(Refusal::new(format!("the path {} {why}", quoted(text)), remedy));
         if text.starts_with('~') {
-            return refuse(
-                "starts in a home directory",
-                "write the whole path, such as /home/you",
-            );
+            return refuse("starts in a home directory", "write the whole path, such as /home/you");
         }
         if !text.starts_with('/') {
             return refuse("is not absolute", "write the whole path, from / on");
@@ -180,17 +170,10 @@ impl fmt::Display for SourcePath {
 impl Source {
     /// What is left out, for people.
     fn omissions(&self) -> impl Iterator<Item = String> {
-        let patterns = self
-            .exclude
-            .iter()
-            .map(|pattern| pattern.as_str().to_owned());
+        let patterns = self.exclude.iter().map(|pattern| pattern.as_str().to_owned());
         let caches = self.exclude_caches.then(|| "cache directories".to_owned());
-        let larger = self
-            .exclude_larger_than
-            .map(|size| format!("files larger than {size}"));
-        let mounted = self
-            .one_file_system
-            .then(|| "other mounted file systems".to_owned());
+        let larger = self.exclude_larger_than.map(|size| format!("files larger than {size}"));
+        let mounted = self.one_file_system.then(|| "other mounted file systems".to_owned());
         patterns.chain(caches).chain(larger).chain(mounted)
     }
 }

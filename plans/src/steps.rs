@@ -16,11 +16,7 @@ use crate::time_span::TimeSpan;
 
 /// One step of a run. Steps run in order; a step that fails leaves the ones after it undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(
-    tag = "step",
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case"
-)]
+#[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Step {
     /// Store one source as one snapshot.
     Backup {
@@ -65,81 +61,39 @@ pub fn steps(plan: &BackupPlan) -> Vec<Step> {
     });
     let mut steps: Vec<_> = backups.collect();
     if let Some(prove) = plan.prove() {
-        let files = plan
-            .sources()
-            .iter()
-            .flat_map(Source::files)
-            .cloned()
-            .collect();
+        let files = plan.sources().iter().flat_map(Source::files).cloned().collect();
         steps.push(Step::RestoreToScratch { files });
-        steps.push(Step::Verify {
-            level: prove.level(),
-            checks: prove.checks().to_vec(),
-            max_age: prove.max_age(),
-        });
+        steps.push(Step::Verify { level: prove.level(), checks: prove.checks().to_vec(), max_age: prove.max_age() });
     }
-    steps.push(Step::PreviewRetention {
-        rules: plan.retain().clone(),
-    });
+    steps.push(Step::PreviewRetention { rules: plan.retain().clone() });
     steps
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Backup {
-                source,
-                repository,
-                tags,
-                ..
-            } => {
+            Self::Backup { source, repository, tags, .. } => {
                 write!(out, "back up {source} into {repository}")?;
-                write_list(
-                    out,
-                    ", marked ",
-                    tags.iter().map(|(name, value)| format!("{name}={value}")),
-                )
+                write_list(out, ", marked ", tags.iter().map(|(name, value)| format!("{name}={value}")))
             }
             Self::RestoreToScratch { files } => {
                 let files: Vec<_> = files.iter().map(SourcePath::to_string).collect();
-                write!(
-                    out,
-                    "restore {} to an empty scratch directory",
-                    listed(files.iter().map(String::as_str))
-                )
+                write!(out, "restore {} to an empty scratch directory", listed(files.iter().map(String::as_str)))
             }
-            Self::Verify {
-                level,
-                checks,
-                max_age,
-            } => {
-                write!(
-                    out,
-                    "verify to {level}: every file equals the hash taken at the source"
-                )?;
-                write_list(
-                    out,
-                    ", and these agree: ",
-                    checks.iter().map(|check| format!("`{check}`")),
-                )?;
+            Self::Verify { level, checks, max_age } => {
+                write!(out, "verify to {level}: every file equals the hash taken at the source")?;
+                write_list(out, ", and these agree: ", checks.iter().map(|check| format!("`{check}`")))?;
                 max_age.map_or(Ok(()), |age| write!(out, "; the proof counts for {age}"))
             }
             Self::PreviewRetention { rules } => {
-                write!(
-                    out,
-                    "show what retention would keep ({rules}); nothing is removed"
-                )
+                write!(out, "show what retention would keep ({rules}); nothing is removed")
             }
         }
     }
 }
 
 /// Writes nothing for an empty list.
-fn write_list(
-    out: &mut fmt::Formatter<'_>,
-    before: &str,
-    items: impl Iterator<Item = String>,
-) -> fmt::Result {
+fn write_list(out: &mut fmt::Formatter<'_>, before: &str, items: impl Iterator<Item = String>) -> fmt::Result {
     let items: Vec<_> = items.collect();
     if items.is_empty() {
         return Ok(());

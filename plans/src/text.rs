@@ -61,11 +61,7 @@ impl<'t> Text<'t> {
         let content = content.strip_prefix('\u{feff}').unwrap_or(content);
         let after_breaks = content.match_indices('\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(after_breaks).collect();
-        Self {
-            file,
-            content,
-            line_starts,
-        }
+        Self { file, content, line_starts }
     }
 
     pub(crate) fn content(&self) -> &'t str {
@@ -75,19 +71,11 @@ impl<'t> Text<'t> {
     /// Cuts a span down to its first line. A span that reaches past the text is moved to its end.
     pub(crate) fn place(&self, span: &Span) -> Place {
         let start = self.content.floor_char_boundary(span.start);
-        let line = self
-            .line_starts
-            .partition_point(|line_start| *line_start <= start);
+        let line = self.line_starts.partition_point(|line_start| *line_start <= start);
         let line_start = self.line_starts[line - 1];
-        let source_line = self.content[line_start..]
-            .lines()
-            .next()
-            .unwrap_or_default();
+        let source_line = self.content[line_start..].lines().next().unwrap_or_default();
         let line_end = line_start + source_line.len();
-        let end = self
-            .content
-            .floor_char_boundary(span.end)
-            .clamp(start, line_end.max(start));
+        let end = self.content.floor_char_boundary(span.end).clamp(start, line_end.max(start));
         Place {
             file: self.file.to_owned(),
             line,
@@ -99,7 +87,6 @@ impl<'t> Text<'t> {
 
     /// The number of the line on which a byte stands, counted from one.
     pub(crate) fn line_of(&self, at: usize) -> usize {
-        self.line_starts
-            .partition_point(|line_start| *line_start <= at)
+        self.line_starts.partition_point(|line_start| *line_start <= at)
     }
 }

@@ -15,13 +15,7 @@ use crate::values::{Refusal, Written};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimeSpan(u64);
 
-const UNITS: &[(&str, u64)] = &[
-    ("w", 7 * 24 * 60 * 60),
-    ("d", 24 * 60 * 60),
-    ("h", 60 * 60),
-    ("m", 60),
-    ("s", 1),
-];
+const UNITS: &[(&str, u64)] = &[("w", 7 * 24 * 60 * 60), ("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60), ("s", 1)];
 
 impl TimeSpan {
     /// The number of seconds.
@@ -40,13 +34,7 @@ impl FromStr for TimeSpan {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        Quantity {
-            what: "length of time",
-            units: UNITS,
-            example: "18h or 8d",
-        }
-        .read(text)
-        .map(Self)
+        Quantity { what: "length of time", units: UNITS, example: "18h or 8d" }.read(text).map(Self)
     }
 }
 

@@ -54,10 +54,7 @@ impl Node {
     /// YAML's null: no value, `~` or `null`.
     pub(crate) fn is_nothing(&self) -> bool {
         match &self.content {
-            Content::Scalar {
-                text,
-                quotes: Quotes::Absent,
-            } => {
+            Content::Scalar { text, quotes: Quotes::Absent } => {
                 matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
             }
             _ => false,
@@ -65,9 +62,6 @@ impl Node {
     }
 
     pub(crate) fn scalar(span: Span, text: String, quotes: Quotes) -> Self {
-        Self {
-            span,
-            content: Content::Scalar { text, quotes },
-        }
+        Self { span, content: Content::Scalar { text, quotes } }
     }
 }

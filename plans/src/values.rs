@@ -25,10 +25,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            remedy: remedy.into(),
-        }
+        Self { reason: reason.into(), remedy: remedy.into() }
     }
 
     /// What to write instead.
@@ -55,10 +52,7 @@ pub(crate) fn faultless_items<'n, 't, T>(
     findings: &mut Findings<'t>,
     read: impl FnMut(&'n Node, &mut Findings<'t>) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items: Vec<T> = items(node, item, findings, read)?
-        .into_iter()
-        .flatten()
-        .collect();
+    let items: Vec<T> = items(node, item, findings, read)?.into_iter().flatten().collect();
     (!items.is_empty()).then_some(items)
 }
 
@@ -71,29 +65,16 @@ fn items<'n, 't, T>(
     let Content::List(nodes) = &node.content else {
         let remedy = match &node.content {
             Content::Scalar { text, .. } if !node.is_nothing() => {
-                format!(
-                    "put it into square brackets: [{}]",
-                    quoted(text).trim_matches('`')
-                )
+                format!("put it into square brackets: [{}]", quoted(text).trim_matches('`'))
             }
             _ => "write the items in square brackets, or each after a dash".to_owned(),
         };
-        wrong_type(
-            node,
-            &format!("a list, each item {item}"),
-            &remedy,
-            findings,
-        );
+        wrong_type(node, &format!("a list, each item {item}"), &remedy, findings);
         return None;
     };
     if nodes.is_empty() {
         let remedy = format!("leave the key out if you need none, or add {item}");
-        findings.report(
-            Code::EmptyCollection,
-            &node.span,
-            "the list is empty",
-            remedy,
-        );
+        findings.report(Code::EmptyCollection, &node.span, "the list is empty", remedy);
     }
     Some(nodes.iter().map(|node| read(node, findings)).collect())
 }
@@ -101,9 +82,7 @@ fn items<'n, 't, T>(
 /// Reads a value that is written as one piece of text, with or without quotes.
 pub(crate) fn written<T: Written>(node: &Node, findings: &mut Findings<'_>) -> Option<T> {
     let text = text(node, T::WHAT, findings)?;
-    text.parse()
-        .map_err(|refusal| findings.refuse(T::CODE, &node.span, &refusal))
-        .ok()
+    text.parse().map_err(|refusal| findings.refuse(T::CODE, &node.span, &refusal)).ok()
 }
 
 /// The text of a scalar, whatever YAML would make of it: `on` is the text "on".
@@ -125,21 +104,10 @@ pub(crate) fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings<'_>) 
 /// Reads `true` or `false`.
 pub(crate) fn flag(node: &Node, findings: &mut Findings<'_>) -> Option<bool> {
     match &node.content {
-        Content::Scalar {
-            text,
-            quotes: Quotes::Absent,
-        } if text == "true" => Some(true),
-        Content::Scalar {
-            text,
-            quotes: Quotes::Absent,
-        } if text == "false" => Some(false),
+        Content::Scalar { text, quotes: Quotes::Absent } if text == "true" => Some(true),
+        Content::Scalar { text, quotes: Quotes::Absent } if text == "false" => Some(false),
         _ => {
-            wrong_type(
-                node,
-                "true or false",
-                "write `true` or `false`, without quotes",
-                findings,
-            );
+            wrong_type(node, "true or false", "write `true` or `false`, without quotes", findings);
             None
         }
     }
@@ -147,18 +115,11 @@ pub(crate) fn flag(node: &Node, findings: &mut Findings<'_>) -> Option<bool> {
 
 /// Reads a whole number from one up.
 pub(crate) fn count(node: &Node, findings: &mut Findings<'_>) -> Option<NonZeroU32> {
-    let remedy =
-        "write a whole number from 1 up, such as 14, without quotes; leave the key out for none";
+    let remedy = "write a whole number from 1 up, such as 14, without quotes; leave the key out for none";
     let digits = match &node.content {
-        Content::Scalar {
-            text,
-            quotes: Quotes::Absent,
-        } => text
-            .strip_prefix(['-', '+'])
-            .unwrap_or(text)
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then_some(text),
+        Content::Scalar { text, quotes: Quotes::Absent } => {
+            text.strip_prefix(['-', '+']).unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit()).then_some(text)
+        }
         _ => None,
     };
     let Some(digits) = digits.filter(|digits| !digits.is_empty()) else {
@@ -182,10 +143,5 @@ pub(crate) fn wrong_type(node: &Node, expected: &str, remedy: &str, findings: &m
         Content::Scalar { text, .. } if !node.is_nothing() => quoted(text),
         _ => node.kind().to_owned(),
     };
-    findings.report(
-        Code::WrongType,
-        &node.span,
-        format!("expected {expected}, found {found}"),
-        remedy,
-    );
+    findings.report(Code::WrongType, &node.span, format!("expected {expected}, found {found}"), remedy);
 }

@@ -50,18 +50,14 @@ pub(crate) fn suggestion<T>(near: Option<&str>, table: &[Word<T>]) -> String {
 
 /// The words that may be used today.
 pub(crate) fn known<T>(table: &[Word<T>]) -> String {
-    let today = table
-        .iter()
-        .filter(|(_, meaning)| matches!(meaning, Meaning::Now(_)));
+    let today = table.iter().filter(|(_, meaning)| matches!(meaning, Meaning::Now(_)));
     listed(today.map(|(name, _)| *name))
 }
 
 /// The word that differs least, if a third of its letters or fewer differ.
 pub(crate) fn nearest<T>(word: &str, table: &[Word<T>]) -> Option<&'static str> {
     let word = word.to_lowercase();
-    let distances = table
-        .iter()
-        .map(|(name, _)| (strsim::damerau_levenshtein(name, &word), *name));
+    let distances = table.iter().map(|(name, _)| (strsim::damerau_levenshtein(name, &word), *name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= (name.len() / 3).max(1)).then_some(name)
 }

@@ -10,14 +10,11 @@ use strongroom_plans::{RestorePoint, RetentionRules, Rule, Verdict, retain};
 
 fn in_berlin(time: &str) -> Zoned {
     let time: DateTime = time.parse().unwrap();
-    time.to_zoned(TimeZone::get("Europe/Berlin").unwrap())
-        .unwrap()
+    time.to_zoned(TimeZone::get("Europe/Berlin").unwrap()).unwrap()
 }
 
 fn rules(counts: &[(Rule, u32)], at_least: u32) -> RetentionRules {
-    let counts = counts
-        .iter()
-        .map(|(rule, count)| (*rule, NonZeroU32::new(*count).unwrap()));
+    let counts = counts.iter().map(|(rule, count)| (*rule, NonZeroU32::new(*count).unwrap()));
     RetentionRules::new(counts, NonZeroU32::new(at_least).unwrap()).unwrap()
 }
 
@@ -25,23 +22,10 @@ fn rules(counts: &[(Rule, u32)], at_least: u32) -> RetentionRules {
 /// evening of 2026.
 #[track_caller]
 fn check(counts: &[(Rule, u32)], at_least: u32, rows: &[(&str, &str)]) {
-    let points: Vec<_> = rows
-        .iter()
-        .map(|(time, _)| RestorePoint::new(*time, in_berlin(time)))
-        .collect();
-    let verdicts = retain(
-        &rules(counts, at_least),
-        &points,
-        &in_berlin("2026-12-31T23:00"),
-    );
-    let verdicts: Vec<_> = verdicts
-        .iter()
-        .map(|(time, verdict)| (*time, verdict.to_string()))
-        .collect();
-    let expected: Vec<_> = rows
-        .iter()
-        .map(|(time, verdict)| (*time, (*verdict).to_owned()))
-        .collect();
+    let points: Vec<_> = rows.iter().map(|(time, _)| RestorePoint::new(*time, in_berlin(time))).collect();
+    let verdicts = retain(&rules(counts, at_least), &points, &in_berlin("2026-12-31T23:00"));
+    let verdicts: Vec<_> = verdicts.iter().map(|(time, verdict)| (*time, verdict.to_string())).collect();
+    let expected: Vec<_> = rows.iter().map(|(time, verdict)| (*time, (*verdict).to_owned())).collect();
     assert_eq!(verdicts, expected);
 }
 
@@ -79,24 +63,13 @@ fn the_order_given_does_not_matter() {
     check(
         &[(Rule::Last, 2)],
         1,
-        &[
-            ("2026-12-30T01:30", "keep: last #1"),
-            ("2026-12-01T01:30", "drop"),
-            ("2026-12-29T01:30", "keep: last #2"),
-        ],
+        &[("2026-12-30T01:30", "keep: last #1"), ("2026-12-01T01:30", "drop"), ("2026-12-29T01:30", "keep: last #2")],
     );
 }
 
 #[test]
 fn of_one_instant_the_later_in_the_list_is_the_newer() {
-    check(
-        &[(Rule::Last, 1)],
-        1,
-        &[
-            ("2026-12-30T01:30", "drop"),
-            ("2026-12-30T01:30", "keep: last #1"),
-        ],
-    );
+    check(&[(Rule::Last, 1)], 1, &[("2026-12-30T01:30", "drop"), ("2026-12-30T01:30", "keep: last #1")]);
 }
 
 /// The last days of 2024 lie in week 1 of 2025, and the first of 2027 in week 53 of 2026.
@@ -128,16 +101,10 @@ fn months_quarters_and_years_end_where_the_calendar_says() {
             ("2025-06-30T12:00", "drop"),
             ("2025-12-31T23:59", "keep: quarterly 2025-Q4, yearly 2025"),
             ("2026-07-01T00:00", "drop"),
-            (
-                "2026-09-30T23:59",
-                "keep: monthly 2026-09, quarterly 2026-Q3",
-            ),
+            ("2026-09-30T23:59", "keep: monthly 2026-09, quarterly 2026-Q3"),
             ("2026-10-01T00:00", "keep: monthly 2026-10"),
             ("2026-12-01T00:00", "drop"),
-            (
-                "2026-12-31T22:59",
-                "keep: monthly 2026-12, quarterly 2026-Q4, yearly 2026",
-            ),
+            ("2026-12-31T22:59", "keep: monthly 2026-12, quarterly 2026-Q4, yearly 2026"),
         ],
     );
 }
@@ -146,63 +113,25 @@ fn months_quarters_and_years_end_where_the_calendar_says() {
 #[test]
 fn the_hour_that_comes_twice_is_two_hours() {
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
-    let times = [
-        "2026-10-25T00:15Z",
-        "2026-10-25T00:45Z",
-        "2026-10-25T01:15Z",
-    ];
+    let times = ["2026-10-25T00:15Z", "2026-10-25T00:45Z", "2026-10-25T01:15Z"];
     let point = |time: &&'static str| {
-        RestorePoint::new(
-            *time,
-            time.parse::<jiff::Timestamp>()
-                .unwrap()
-                .to_zoned(berlin.clone()),
-        )
+        RestorePoint::new(*time, time.parse::<jiff::Timestamp>().unwrap().to_zoned(berlin.clone()))
     };
     let points: Vec<_> = times.iter().map(point).collect();
-    let verdicts = retain(
-        &rules(&[(Rule::Hourly, 9)], 1),
-        &points,
-        &in_berlin("2026-12-31T23:00"),
-    );
-    let verdicts: Vec<_> = verdicts
-        .iter()
-        .map(|(_, verdict)| verdict.to_string())
-        .collect();
-    assert_eq!(
-        verdicts,
-        [
-            "drop",
-            "keep: hourly 2026-10-25 02:00+02:00",
-            "keep: hourly 2026-10-25 02:00+01:00"
-        ]
-    );
+    let verdicts = retain(&rules(&[(Rule::Hourly, 9)], 1), &points, &in_berlin("2026-12-31T23:00"));
+    let verdicts: Vec<_> = verdicts.iter().map(|(_, verdict)| verdict.to_string()).collect();
+    assert_eq!(verdicts, ["drop", "keep: hourly 2026-10-25 02:00+02:00", "keep: hourly 2026-10-25 02:00+01:00"]);
 }
 
 /// 23:30 in London is the next day in Berlin, where `now` is.
 #[test]
 fn periods_are_those_of_the_zone_of_now() {
     let london: DateTime = "2026-12-29T23:30".parse().unwrap();
-    let london = london
-        .to_zoned(TimeZone::get("Europe/London").unwrap())
-        .unwrap();
-    let points = [
-        RestorePoint::new("a", london),
-        RestorePoint::new("b", in_berlin("2026-12-29T23:30")),
-    ];
-    let verdicts = retain(
-        &rules(&[(Rule::Daily, 5)], 1),
-        &points,
-        &in_berlin("2026-12-31T23:00"),
-    );
-    let verdicts: Vec<_> = verdicts
-        .iter()
-        .map(|(_, verdict)| verdict.to_string())
-        .collect();
-    assert_eq!(
-        verdicts,
-        ["keep: daily 2026-12-30", "keep: daily 2026-12-29"]
-    );
+    let london = london.to_zoned(TimeZone::get("Europe/London").unwrap()).unwrap();
+    let points = [RestorePoint::new("a", london), RestorePoint::new("b", in_berlin("2026-12-29T23:30"))];
+    let verdicts = retain(&rules(&[(Rule::Daily, 5)], 1), &points, &in_berlin("2026-12-31T23:00"));
+    let verdicts: Vec<_> = verdicts.iter().map(|(_, verdict)| verdict.to_string()).collect();
+    assert_eq!(verdicts, ["keep: daily 2026-12-30", "keep: daily 2026-12-29"]);
 }
 
 #[test]
@@ -217,23 +146,12 @@ fn at_least_that_many_stay() {
             ("2026-12-30T01:30", "keep: yearly 2026"),
         ],
     );
-    check(
-        &[(Rule::Last, 1)],
-        9,
-        &[
-            ("2026-12-01T01:30", "keep: at-least"),
-            ("2026-12-02T01:30", "keep: last #1"),
-        ],
-    );
+    check(&[(Rule::Last, 1)], 9, &[("2026-12-01T01:30", "keep: at-least"), ("2026-12-02T01:30", "keep: last #1")]);
 }
 
 #[test]
 fn the_only_one_stays() {
-    check(
-        &[(Rule::Hourly, 1)],
-        1,
-        &[("1987-05-05T01:30", "keep: hourly 1987-05-05 01:00+02:00")],
-    );
+    check(&[(Rule::Hourly, 1)], 1, &[("1987-05-05T01:30", "keep: hourly 1987-05-05 01:00+02:00")]);
     check(&[(Rule::Hourly, 1)], 1, &[]);
 }
 
@@ -255,14 +173,9 @@ fn the_future_stays_and_takes_nobodys_place() {
 #[test]
 fn a_year_of_nights_under_a_usual_plan() {
     let now = in_berlin("2026-12-31T23:00");
-    let night = |days_ago: i64| {
-        RestorePoint::new(days_ago, in_berlin("2026-12-31T01:30") - days_ago.days())
-    };
+    let night = |days_ago: i64| RestorePoint::new(days_ago, in_berlin("2026-12-31T01:30") - days_ago.days());
     let points: Vec<_> = (0..365).map(night).collect();
-    let usual = rules(
-        &[(Rule::Daily, 14), (Rule::Weekly, 8), (Rule::Monthly, 12)],
-        3,
-    );
+    let usual = rules(&[(Rule::Daily, 14), (Rule::Weekly, 8), (Rule::Monthly, 12)], 3);
     let kept: Vec<i64> = kept_ids(retain(&usual, &points, &now));
     // 14 days back to 18 December; Sundays 13 December to 15 November (the weeks of 20, 27 and 31 December are among
     // the days); month ends from November to January.
@@ -275,17 +188,12 @@ fn a_year_of_nights_under_a_usual_plan() {
 }
 
 fn kept_ids<Id>(verdicts: Vec<(Id, Verdict)>) -> Vec<Id> {
-    verdicts
-        .into_iter()
-        .filter(|(_, verdict)| *verdict != Verdict::Drop)
-        .map(|(id, _)| id)
-        .collect()
+    verdicts.into_iter().filter(|(_, verdict)| *verdict != Verdict::Drop).map(|(id, _)| id).collect()
 }
 
 fn any_rules() -> impl Strategy<Value = RetentionRules> {
     let counts = prop::collection::btree_map(prop::sample::select(&Rule::ALL[..]), 1u32..5, 1..4);
-    (counts, 1u32..6)
-        .prop_map(|(counts, at_least)| rules(&counts.into_iter().collect::<Vec<_>>(), at_least))
+    (counts, 1u32..6).prop_map(|(counts, at_least)| rules(&counts.into_iter().collect::<Vec<_>>(), at_least))
 }
 
 proptest! {

@@ -141,16 +141,6 @@ impl Index {
         self.runs.iter().flat_map(|(_, run, _)| run.packs.iter())
     }
 
-    /// All frames, in the order of their ids.
-    pub(crate) fn frames(&self) -> impl Iterator<Item = (FrameId, FrameInfo<'_>)> {
-        self.runs.iter().enumerate().flat_map(move |(number, (_, run, _))| {
-            (0..run.frame_count() as u32).filter_map(move |frame| {
-                let id = FrameId { run: number as u32, frame };
-                self.frame(id).map(|info| (id, info))
-            })
-        })
-    }
-
     /// Number of chunks and pages, those in several runs counted in each.
     #[must_use]
     pub fn chunk_count(&self) -> u64 {

@@ -7,6 +7,7 @@
 //! [`history`], [`snapshot`], [`tree`], [`index`], [`read`].
 
 pub mod cache;
+pub mod check;
 pub mod codec;
 mod config;
 mod cut;
@@ -14,15 +15,19 @@ mod error;
 mod history;
 pub mod ids;
 mod index;
+pub mod inspect;
 pub mod keys;
 mod live;
 pub mod mapped;
 pub mod object;
 pub mod pack;
 mod read;
+pub mod rebuild;
 mod repository;
+pub mod select;
 mod session;
 mod snapshot;
+pub mod stats;
 pub mod store;
 pub mod text;
 pub mod tree;

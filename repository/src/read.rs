@@ -58,9 +58,12 @@ impl Repository {
 
     /// Fetches sealed frames, given in ascending order; frames that lie near each other come in one ranged read.
     pub async fn fetch_frames(&self, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
-        let index = self.current_index();
+        self.fetch_frames_of(&self.current_index(), frames).await
+    }
+
+    async fn fetch_frames_of(&self, index: &Index, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
         let mut fetched = Vec::with_capacity(frames.len());
-        for read in ranged_reads(&index, frames)? {
+        for read in ranged_reads(index, frames)? {
             let name = object::hashed_name(read.pack.kind, &read.pack.id);
             let bytes = get_range(&*self.store, &name, read.range.clone()).await?;
             fetched.extend(read.frames.into_iter().map(|frame| bytes.slice(frame)));
@@ -70,7 +73,10 @@ impl Repository {
 
     /// Authenticates, decrypts and decompresses a frame. CPU work: not for async threads.
     pub fn open_frame(&self, frame: FrameId, sealed: &[u8]) -> Result<Vec<u8>, Error> {
-        let index = self.current_index();
+        self.open_frame_of(&self.current_index(), frame, sealed)
+    }
+
+    pub(crate) fn open_frame_of(&self, index: &Index, frame: FrameId, sealed: &[u8]) -> Result<Vec<u8>, Error> {
         let info = index.frame(frame).ok_or_else(|| Error::damaged("the index", "it changed while it was used"))?;
         let key = self.segment_key(&info)?;
         open_frame(&key, &self.id(), info.pack.kind, &info.row, sealed).map_err(|bad| {
@@ -121,7 +127,8 @@ impl Repository {
 
     /// The plain bytes of a chunk, for readers that jump around: recently opened frames are kept.
     pub async fn read_chunk(&self, chunk: &ChunkRef) -> Result<Bytes, Error> {
-        let bytes = self.read_named(NameOf::Chunk, &chunk.id).await?;
+        let index = self.open_index().await?;
+        let bytes = self.read_named(&index, NameOf::Chunk, &chunk.id).await?;
         if bytes.len() != chunk.length as usize {
             return Err(Error::damaged(format!("chunk {}", chunk.id), "its length is not the one recorded"));
         }
@@ -130,20 +137,25 @@ impl Repository {
 
     /// The plain bytes of a page.
     pub(crate) async fn read_page(&self, id: &ChunkId) -> Result<Bytes, Error> {
-        self.read_named(NameOf::Page, id).await
+        let index = self.open_index().await?;
+        self.read_named(&index, NameOf::Page, id).await
     }
 
-    async fn read_named(&self, of: NameOf, id: &ChunkId) -> Result<Bytes, Error> {
+    pub(crate) async fn read_page_of(&self, index: &Index, id: &ChunkId) -> Result<Bytes, Error> {
+        self.read_named(index, NameOf::Page, id).await
+    }
+
+    async fn read_named(&self, index: &Index, of: NameOf, id: &ChunkId) -> Result<Bytes, Error> {
         self.key.secrets("read them")?;
-        let index = self.open_index().await?;
         let place = index.find(id).ok_or(Error::Unindexed { id: *id })?;
-        let plain = match self.frames.get(place.frame) {
+        let name = index.lasting_name(place.frame).ok_or(Error::Unindexed { id: *id })?;
+        let plain = match self.frames.get(name) {
             Some(plain) => plain,
             None => {
-                let sealed = self.fetch_frames(&[place.frame]).await?;
+                let sealed = self.fetch_frames_of(index, &[place.frame]).await?;
                 let sealed = sealed.first().ok_or(Error::Unindexed { id: *id })?;
-                let plain = Bytes::from(self.open_frame(place.frame, sealed)?);
-                self.frames.insert(place.frame, plain.clone());
+                let plain = Bytes::from(self.open_frame_of(index, place.frame, sealed)?);
+                self.frames.insert(name, plain.clone());
                 plain
             }
         };
@@ -183,7 +195,8 @@ fn ranged_reads(index: &Index, frames: &[FrameId]) -> Result<Vec<RangedRead>, Er
             read.frames.push((start - read.range.start) as usize..(end - read.range.start) as usize);
             read.range.end = end;
         } else {
-            reads.push(RangedRead { pack: *info.pack, range: start..end, frames: vec![0..(end - start) as usize] });
+            let whole = 0..(end - start) as usize;
+            reads.push(RangedRead { pack: *info.pack, range: start..end, frames: Vec::from([whole]) });
         }
     }
     Ok(reads)

@@ -13,20 +13,20 @@ use object_store::ObjectStore;
 
 pub use create::{Created, InitOptions};
 pub use keyring::{NewHolder, WriterIdentity};
-pub(crate) use objects::{Written, get_range, leave_hint};
-pub use objects::{get, list, put_new};
+pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, put_new};
 
 use crate::config::{Config, Parameters};
 use crate::cut::Cutter;
 use crate::error::Error;
 use crate::history::{Authority, Commit, History};
-use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce};
+use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
 use crate::index::{self, Index};
 use crate::keys::inventory::{self, Binding};
 use crate::keys::{Credential, Key};
 use crate::object::{self, ObjectType};
 use crate::pack::SegmentKey;
 use crate::read::FrameCache;
+use crate::session::SessionRecord;
 use crate::snapshot::{Inventory, Sealed, Snapshot};
 
 /// How many small objects are fetched at once: enough to hide a round trip, few enough for any server.
@@ -154,7 +154,7 @@ impl Repository {
             tracing::warn!(commit = before.newest, "the repository's history is not the one remembered here: reading it anew");
         }
         let mut history = History::default();
-        let hint = objects::hint(&*self.store).await;
+        let hint = hint(&*self.store).await;
         let names: Vec<String> = (1..=hint).map(object::commit_name).collect();
         for names in names.chunks(FETCHES_AT_ONCE) {
             let fetches = names.iter().map(|name| objects::get_optional(&*self.store, name));
@@ -185,6 +185,17 @@ impl Repository {
         let json = json.map_err(|bad| Error::damaged(&name, bad.to_string()))?;
         let commit: Commit = serde_json::from_slice(&json).map_err(|bad| Error::damaged(&name, bad.to_string()))?;
         Ok((commit, signed.signer))
+    }
+
+    /// Checks and opens a session's object.
+    pub(crate) fn open_session(&self, name: &str, bytes: &[u8]) -> Result<SessionRecord, Error> {
+        let id = name.rsplit('/').next().and_then(|hex| hex.parse::<SessionId>().ok());
+        let id = id.ok_or_else(|| Error::damaged(name, "its name is not that of a session"))?;
+        let signed = object::verify(bytes, ObjectType::Session, &self.id(), &id.0, name)?;
+        let binding = Binding { repository: &self.id(), kind: ObjectType::Session, name: &id.0 };
+        let json = inventory::open(&self.key.shared.inventory, binding, signed.body);
+        let json = json.map_err(|bad| Error::damaged(name, bad.to_string()))?;
+        serde_json::from_slice(&json).map_err(|bad| Error::damaged(name, bad.to_string()))
     }
 
     /// The object of a commit.

@@ -61,7 +61,6 @@ pub struct StoredBytes {
 pub struct Session {
     pub(crate) repository: Arc<Repository>,
     id: SessionId,
-    record: SessionRecord,
     runtime: Handle,
     /// Loaded at the first chunk that might be known: an unchanged run needs no index.
     index: OnceLock<Arc<Index>>,
@@ -85,11 +84,10 @@ impl Repository {
         let id = SessionId(random());
         let record = SessionRecord { session: id, base: self.history().newest, parent: begin.parent, started: begin.started };
         let runtime = Handle::current();
-        let opened = runtime.spawn(write_record(Arc::clone(self), record.clone()));
+        let opened = runtime.spawn(write_record(Arc::clone(self), record));
         Ok(Arc::new(Session {
             repository: Arc::clone(self),
             id,
-            record,
             packer: Packer::new(Arc::clone(self), runtime.clone(), opened)?,
             pages: pages::Pages::default(),
             runtime,

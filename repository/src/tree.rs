@@ -8,6 +8,7 @@ pub mod order;
 mod owners;
 mod writer;
 
-pub use browse::{Located, Tree, TreeWalk};
+pub use browse::{Tree, TreeWalk};
+pub use leaf::Located;
 pub use owners::{OwnerTables, OwnersInUse};
 pub use writer::{LeafRef, Origin, TreeRoot, TreeWriter, UnplacedTree};

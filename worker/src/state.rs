@@ -19,7 +19,7 @@ mod write;
 
 pub use head::{StateError, StateKey};
 pub use layout::{Fingerprint, Record, Tallies};
-pub use open::{OldDirectory, OldLeaf, State};
+pub use open::{OldDirectory, State};
 pub use write::StateWriter;
 
 /// The number of a directory in the state, in the order of the tree.

@@ -9,7 +9,7 @@ use super::secrets::Secret;
 use crate::ids::{PublicKey, RepositoryId};
 
 /// Bytes that HPKE adds to a message: the encapsulated key and the tag.
-pub const OVERHEAD: usize = 32 + 16;
+pub(crate) const OVERHEAD: usize = 32 + 16;
 
 /// What a sealed message is for; part of what is authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ fn info(purpose: Purpose, repository: &RepositoryId) -> Vec<u8> {
 }
 
 /// Seals `message`: encapsulated key, then ciphertext.
-pub fn seal(
+pub(crate) fn seal(
     purpose: Purpose,
     repository: &RepositoryId,
     to: &PublicKey,
@@ -57,7 +57,7 @@ pub fn seal(
 }
 
 /// Opens what [`seal`] made.
-pub fn open(
+pub(crate) fn open(
     purpose: Purpose,
     repository: &RepositoryId,
     private: &Secret,

@@ -26,13 +26,13 @@ pub enum BadBlob {
 
 /// To what a blob is bound.
 #[derive(Debug, Clone, Copy)]
-pub struct Binding<'a> {
+pub(crate) struct Binding<'a> {
     /// The repository.
-    pub repository: &'a RepositoryId,
+    pub(crate) repository: &'a RepositoryId,
     /// Type of the object that carries it.
-    pub kind: ObjectType,
+    pub(crate) kind: ObjectType,
     /// Raw name, empty for objects named by their hash.
-    pub name: &'a [u8],
+    pub(crate) name: &'a [u8],
 }
 
 impl Binding<'_> {
@@ -61,7 +61,7 @@ fn block_nonce(number: u64, last: bool) -> Nonce {
 }
 
 /// Seals `content`. The salt makes the key fresh, so the block counter never repeats under one key.
-pub fn seal(inventory: &Secret, binding: Binding<'_>, content: &[u8]) -> Vec<u8> {
+pub(crate) fn seal(inventory: &Secret, binding: Binding<'_>, content: &[u8]) -> Vec<u8> {
     // BUG if it fails: compressing memory into memory has no failure but exhaustion.
     let payload = zstd::bulk::compress(content, 3).expect("compression into memory succeeds");
     let salt: [u8; SALT] = random();
@@ -81,7 +81,7 @@ pub fn seal(inventory: &Secret, binding: Binding<'_>, content: &[u8]) -> Vec<u8>
 }
 
 /// Opens a blob and returns its content.
-pub fn open(inventory: &Secret, binding: Binding<'_>, blob: &[u8]) -> Result<Vec<u8>, BadBlob> {
+pub(crate) fn open(inventory: &Secret, binding: Binding<'_>, blob: &[u8]) -> Result<Vec<u8>, BadBlob> {
     let (salt, sealed) = blob.split_at_checked(SALT).ok_or(BadBlob::Altered)?;
     let (key, aad) = (binding.key(inventory, salt), binding.aad());
     let mut payload = Vec::with_capacity(sealed.len());

@@ -135,7 +135,7 @@ impl SegmentKey {
 
 /// Why a frame could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadFrame {
+pub(crate) enum BadFrame {
     /// Its header is not the one that the index or footer describes.
     #[error("the frame header is not the one recorded")]
     Header,

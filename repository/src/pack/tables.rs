@@ -16,7 +16,7 @@ pub struct SegmentRow {
 }
 
 /// Bytes of a sealed data key.
-pub const SEALED_KEY_SIZE: usize = 32 + hybrid::OVERHEAD;
+pub(crate) const SEALED_KEY_SIZE: usize = 32 + hybrid::OVERHEAD;
 const SEGMENT_SIZE: usize = 16 + 4 + SEALED_KEY_SIZE;
 
 /// Where a frame lies and how to open it.

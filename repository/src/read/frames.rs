@@ -5,17 +5,20 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::index::FrameId;
+use crate::ids::SegmentNonce;
 
 /// Plain bytes that are kept: 32 frames of 1 MiB, the working set of a directory that somebody browses.
 const KEPT_BYTES_MAX: usize = 32 << 20;
 
+/// The lasting name of a frame, which is the same in every index.
+pub(crate) type FrameName = (SegmentNonce, u32);
+
 /// A small most-recently-used cache of plain frames.
 #[derive(Debug, Default)]
-pub(crate) struct FrameCache(Mutex<VecDeque<(FrameId, Bytes)>>);
+pub(crate) struct FrameCache(Mutex<VecDeque<(FrameName, Bytes)>>);
 
 impl FrameCache {
-    pub(crate) fn get(&self, frame: FrameId) -> Option<Bytes> {
+    pub(crate) fn get(&self, frame: FrameName) -> Option<Bytes> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|(id, _)| *id == frame)?;
         let found = kept.remove(at)?;
@@ -24,7 +27,7 @@ impl FrameCache {
         Some(plain)
     }
 
-    pub(crate) fn insert(&self, frame: FrameId, plain: Bytes) {
+    pub(crate) fn insert(&self, frame: FrameName, plain: Bytes) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_front((frame, plain));
         let mut total = 0;
@@ -34,10 +37,5 @@ impl FrameCache {
         });
         let keep = fits.count().max(1);
         kept.truncate(keep);
-    }
-
-    /// Forgets everything: the frame ids belong to an index that is being replaced.
-    pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

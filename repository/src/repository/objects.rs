@@ -15,7 +15,7 @@ pub(crate) fn store_error(doing: &'static str, name: &str) -> impl FnOnce(object
 }
 
 /// Reads an object that must be there.
-pub async fn get(store: &dyn ObjectStore, name: &str) -> Result<Bytes, Error> {
+pub(crate) async fn get(store: &dyn ObjectStore, name: &str) -> Result<Bytes, Error> {
     get_optional(store, name).await?.ok_or_else(|| Error::Missing { name: name.to_owned() })
 }
 
@@ -50,7 +50,7 @@ async fn range_error(store: &dyn ObjectStore, name: &str, error: object_store::E
 
 /// Whether a write created the object or found it there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub(crate) enum Written {
     /// It is new.
     Created,
     /// An object of this name was there and stays.
@@ -58,7 +58,7 @@ pub enum Written {
 }
 
 /// Creates an object; durable when this returns.
-pub async fn put_new(store: &dyn ObjectStore, name: &str, payload: impl Into<PutPayload>) -> Result<Written, Error> {
+pub(crate) async fn put_new(store: &dyn ObjectStore, name: &str, payload: impl Into<PutPayload>) -> Result<Written, Error> {
     let options = PutOptions::from(PutMode::Create);
     match store.put_opts(&Path::from(name), payload.into(), options).await {
         Ok(_) => Ok(Written::Created),
@@ -82,7 +82,7 @@ pub(crate) async fn leave_hint(store: &dyn ObjectStore, newest: u64) {
 }
 
 /// Names and sizes of all objects under a folder, in no order.
-pub async fn list(store: &dyn ObjectStore, folder: &str) -> Result<Vec<(String, u64)>, Error> {
+pub(crate) async fn list(store: &dyn ObjectStore, folder: &str) -> Result<Vec<(String, u64)>, Error> {
     let found = store.list(Some(&Path::from(folder))).map_ok(|meta| (meta.location.to_string(), meta.size));
     found.try_collect().await.map_err(store_error("list", folder))
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::entry::{ChunkRef, Content, Entry, Kind};
 use super::inner::{self, Child};
-use super::{leaf, order};
+use super::leaf::{self, Located};
+use super::order;
 use crate::error::Error;
 use crate::ids::ChunkId;
 use crate::repository::Repository;
@@ -25,9 +26,6 @@ impl Repository {
         Tree { repository: Arc::clone(self), root: snapshot.manifest.root }
     }
 }
-
-/// An entry with the directory that it is in.
-pub type Located = (Arc<[u8]>, Entry);
 
 impl Tree {
     /// The page at the top.

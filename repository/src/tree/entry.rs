@@ -94,6 +94,9 @@ pub struct Consistency {
     pub torn: bool,
 }
 
+/// Name and value of an extended attribute.
+pub type Xattr = (Vec<u8>, Vec<u8>);
+
 /// A node's name, metadata and content references. Times of last status change are not kept: they cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -120,7 +123,7 @@ pub struct Entry {
     /// Device and inode, if the file has more than one link.
     pub hardlink: Option<(u64, u64)>,
     /// Extended attributes, sorted by name; ACLs and capabilities among them.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Vec<Xattr>,
     /// `FS_IOC_GETFLAGS`, where not zero.
     pub flags: Option<u32>,
     /// Project id, where not zero.
@@ -415,7 +418,7 @@ pub fn decode(from: &mut Reader<'_>, owners: &OwnerTables) -> Result<Entry, Malf
     Ok(entry)
 }
 
-fn decode_xattrs(from: &mut Reader<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Malformed> {
+fn decode_xattrs(from: &mut Reader<'_>) -> Result<Vec<Xattr>, Malformed> {
     let count = from.count(2, "xattrs")?;
     (0..count).map(|_| Ok((from.bytes("xattr name")?.to_vec(), from.bytes("xattr value")?.to_vec()))).collect()
 }

@@ -10,6 +10,9 @@ use crate::codec::{Malformed, Reader, put_bytes, put_varint};
 /// The kind byte of a leaf.
 pub const KIND: u8 = 0;
 
+/// An entry with the directory that it is in.
+pub type Located = (Arc<[u8]>, Entry);
+
 /// A leaf that is being written.
 #[derive(Debug, Default)]
 pub struct LeafBuilder {
@@ -77,7 +80,7 @@ impl LeafBuilder {
 }
 
 /// All entries of a leaf with their directories.
-pub fn decode(page: &[u8]) -> Result<Vec<(Arc<[u8]>, Entry)>, Malformed> {
+pub fn decode(page: &[u8]) -> Result<Vec<Located>, Malformed> {
     let mut entries = Vec::new();
     let mut leaf = LeafReader::new(page)?;
     while let Some((directory, entry)) = leaf.next_entry()? {
@@ -107,12 +110,12 @@ impl<'a> LeafReader<'a> {
     }
 
     /// The next entry, or none at the end of the page.
-    pub fn next_entry(&mut self) -> Result<Option<(Arc<[u8]>, Entry)>, Malformed> {
-        Ok(self.next_spanned()?.map(|(directory, entry, _)| (directory, entry)))
+    pub fn next_entry(&mut self) -> Result<Option<Located>, Malformed> {
+        Ok(self.next_spanned()?.map(|(located, _)| located))
     }
 
     /// The next entry and the range of its bytes in the page.
-    pub fn next_spanned(&mut self) -> Result<Option<(Arc<[u8]>, Entry, Range<usize>)>, Malformed> {
+    pub fn next_spanned(&mut self) -> Result<Option<(Located, Range<usize>)>, Malformed> {
         while self.left_in_group == 0 {
             if self.from.is_empty() {
                 return Ok(None);
@@ -123,7 +126,7 @@ impl<'a> LeafReader<'a> {
         self.left_in_group -= 1;
         let start = self.from.position();
         let entry = entry::decode(&mut self.from, &self.owners)?;
-        Ok(Some((Arc::clone(&self.directory), entry, start..self.from.position())))
+        Ok(Some(((Arc::clone(&self.directory), entry), start..self.from.position())))
     }
 
     /// Decodes the entry that begins at byte `at` of the page, as [`Self::next_spanned`] reported it.

@@ -36,6 +36,11 @@ pub(crate) fn tmpfs(size: &str) -> Result<Mount, String> {
     mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
 }
 
+/// One that does less.
+pub(crate) fn ramfs() -> Result<Mount, String> {
+    mount(&["-t", "ramfs", "ramfs"])
+}
+
 /// An empty ext4 image; its space is taken only when it is written to.
 pub(crate) fn ext4_image(folder: &Path, size: u64) -> PathBuf {
     let image = folder.join("image");

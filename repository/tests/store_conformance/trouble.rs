@@ -8,7 +8,7 @@ use object_store::{ObjectStoreExt, Result};
 use strongroom_repository::store::{ErrorKind, LocalStore, kind};
 
 use crate::cases::{content, create, listed, pattern};
-use crate::devices::{Mount, cannot_mount, ext4_image, mounted, run, tmpfs};
+use crate::devices::{Mount, cannot_mount, ext4_image, mounted, ramfs, run, tmpfs};
 
 fn leftovers(folder: &FilePath) -> usize {
     fs::read_dir(folder.join("tmp")).map_or(0, Iterator::count)
@@ -127,5 +127,23 @@ async fn a_failing_medium_is_no_full_store_and_confirms_nothing() {
     check_kind(content(&store, &format!("packs/{confirmed}")).await, ErrorKind::NotFound);
     for number in 0..confirmed {
         assert!(content(&store, &format!("packs/{number}")).await.expect("get") == pattern(number, 2 << 20));
+    }
+}
+
+/// ramfs knows no transfers past the page cache, and cannot reserve space.
+#[tokio::test]
+async fn a_file_system_without_direct_transfers_serves_as_well() {
+    if let Some(reason) = cannot_mount() {
+        return println!("{reason}");
+    }
+    let memory = ramfs().expect("ramfs");
+    let store = LocalStore::open(memory.path()).expect("open");
+    for size in [(1 << 20) - 1, 1 << 20, (5 << 20) + 77] {
+        let name = format!("packs/{size}");
+        let all = pattern(1, size);
+        create(&store, &name, all.clone()).await.expect("put");
+        assert!(content(&store, &name).await.expect("get") == all);
+        let range = store.get_range(&Path::from(name), 100..size as u64).await.expect("range");
+        assert!(range == all[100..]);
     }
 }

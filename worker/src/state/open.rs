@@ -5,7 +5,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
-use strongroom_repository::{ChunkId, LeafRef, ObjectId};
+use strongroom_repository::{ChunkId, ObjectId, TreeRoot};
 
 use super::head::{Head, Places};
 use super::layout::{MAGIC, RECORD_BYTES, ROW_BYTES, Row, checksum};
@@ -24,32 +24,26 @@ pub struct State {
     body: Mmap,
     head: Head,
     rows: std::ops::Range<usize>,
-    tree: TreeTable,
+    table: TreeTable,
     /// The first entry of each leaf, and at the end the number of entries.
     leaf_starts: Vec<u32>,
 }
 
-/// The tree that the last run stored.
+/// The tree that the last run stored, and where the plain bytes of its leaves are in the body.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TreeTable {
-    pub(super) root: Option<ChunkId>,
-    pub(super) leaves: Vec<OldLeaf>,
-    pub(super) inner: Vec<ChunkId>,
+    pub(super) tree: TreeRoot,
+    pub(super) pages: Vec<PagePlace>,
 }
 
-/// A leaf page of the last run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Where a leaf page is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OldLeaf {
-    /// What the repository knows it by.
-    pub leaf: LeafRef,
-    /// Where its plain bytes are in the body.
+pub(super) struct PagePlace {
     pub(super) offset: u64,
-    /// Their length.
     pub(super) length: u64,
-    /// Their checksum, hex.
-    pub(super) checksum: String,
+    pub(super) checksum: [u8; 16],
 }
 
 impl State {
@@ -82,14 +76,18 @@ impl State {
         let (count, rest) = tables.split_first_chunk::<8>().ok_or_else(fault)?;
         let rows_length = usize::try_from(u64::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(ROW_BYTES)).ok_or_else(fault)?;
         let json = rest.get(rows_length..).ok_or_else(fault)?;
-        let tree: TreeTable = serde_json::from_slice(json).map_err(|_| fault())?;
-        let rows = start + 8..start + 8 + rows_length;
-        let mut leaf_starts = vec![0];
-        for leaf in &tree.leaves {
-            let end = leaf_starts.last().copied().unwrap_or(0).checked_add(leaf.leaf.entries).ok_or_else(fault)?;
-            leaf_starts.push(end);
+        let table: TreeTable = serde_json::from_slice(json).map_err(|_| fault())?;
+        if table.pages.len() != table.tree.leaves.len() {
+            return Err(fault());
         }
-        Ok(Self { body, head, rows, tree, leaf_starts })
+        let rows = start + 8..start + 8 + rows_length;
+        let mut leaf_starts = vec![0u32];
+        let mut entries = 0u32;
+        for leaf in &table.tree.leaves {
+            entries = entries.checked_add(leaf.entries).ok_or_else(fault)?;
+            leaf_starts.push(entries);
+        }
+        Ok(Self { body, head, rows, table, leaf_starts })
     }
 
     /// The snapshot that it describes.
@@ -98,21 +96,15 @@ impl State {
         self.head.snapshot
     }
 
-    /// The top of that snapshot's tree.
+    /// That snapshot's tree.
     #[must_use]
-    pub fn root(&self) -> Option<ChunkId> {
-        self.tree.root
-    }
-
-    /// The leaves of that tree, in order.
-    #[must_use]
-    pub fn leaves(&self) -> &[OldLeaf] {
-        &self.tree.leaves
+    pub fn tree(&self) -> &TreeRoot {
+        &self.table.tree
     }
 
     /// Every page of that tree.
     pub fn pages(&self) -> impl Iterator<Item = ChunkId> + '_ {
-        self.tree.leaves.iter().map(|leaf| leaf.leaf.id).chain(self.tree.inner.iter().copied())
+        self.tree().leaves.iter().map(|leaf| leaf.id).chain(self.tree().inner.iter().copied())
     }
 
     /// Number of entries.
@@ -142,13 +134,13 @@ impl State {
     /// The plain bytes of a leaf, if they are what was written.
     #[must_use]
     pub fn leaf_page(&self, leaf: usize) -> Option<&[u8]> {
-        let place = &self.tree.leaves[leaf];
-        let page = self.part(place.offset, place.length)?;
-        (hex(&checksum(page)) == place.checksum).then_some(page)
+        let (place, page) = self.leaf_page_unchecked(leaf)?;
+        (checksum(page) == place.checksum).then_some(page)
     }
 
-    pub(super) fn leaf_page_unchecked(&self, leaf: &OldLeaf) -> Option<&[u8]> {
-        self.part(leaf.offset, leaf.length)
+    pub(super) fn leaf_page_unchecked(&self, leaf: usize) -> Option<(PagePlace, &[u8])> {
+        let place = self.table.pages.get(leaf)?;
+        Some((*place, self.part(place.offset, place.length)?))
     }
 
     /// The top directory.
@@ -214,10 +206,6 @@ impl State {
         let end = usize::try_from(offset.checked_add(length)?).ok()?;
         self.body.get(start..end)
     }
-}
-
-pub(super) fn hex(bytes: &[u8; 16]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One directory of the last run.

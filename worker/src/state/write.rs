@@ -14,7 +14,7 @@ use strongroom_repository::{ChunkId, ObjectId, TreeRoot};
 
 use super::head::{Head, Places, create_temporary};
 use super::layout::{MAGIC, Row, checksum};
-use super::open::{OldLeaf, TreeTable, hex};
+use super::open::{PagePlace, TreeTable};
 use super::{DirectoryIndex, Record, State, StateError, StateKey, Tallies};
 
 /// Bytes gathered before each write, so that small blocks do not cost a call each.
@@ -46,21 +46,12 @@ struct Body {
     temporary: PathBuf,
     at: u64,
     rows: Vec<Row>,
-    leaves: Vec<Page>,
+    pages: Vec<(ChunkId, PagePlace)>,
     entries: u32,
     records: Vec<u8>,
     names: Vec<u8>,
     depth: u32,
     tallies: Tallies,
-}
-
-/// Where a leaf page is.
-#[derive(Debug)]
-struct Page {
-    id: ChunkId,
-    offset: u64,
-    length: u64,
-    checksum: String,
 }
 
 impl Drop for Body {
@@ -118,7 +109,7 @@ impl StateWriter {
 
     /// The next leaf of the tree is a new one.
     pub fn new_leaf(&mut self, id: ChunkId, page: &[u8]) {
-        self.write(|body, _| body.leaf(id, page, hex(&checksum(page))));
+        self.write(|body, _| body.leaf(id, page, checksum(page)));
     }
 
     /// Puts the state in place; only after the snapshot was committed.
@@ -141,7 +132,7 @@ impl StateWriter {
     }
 
     fn echoes_all(&self, old: &State) -> bool {
-        matches!(self.mode, Mode::Echo { directories, leaves } if directories == old.directories() && leaves == old.leaves().len())
+        matches!(self.mode, Mode::Echo { directories, leaves } if directories == old.directories() && leaves == old.tree().leaves.len())
     }
 
     /// Does something with the new body, which is begun first if need be.
@@ -167,7 +158,7 @@ impl StateWriter {
             temporary,
             at: 0,
             rows: Vec::new(),
-            leaves: Vec::new(),
+            pages: Vec::new(),
             entries: 0,
             records: Vec::new(),
             names: Vec::new(),
@@ -234,14 +225,14 @@ impl Body {
 
     fn copy_leaf(&mut self, old: Option<&State>, leaf: usize) -> Result<(), StateError> {
         let old = old.ok_or(NO_SUCH_PART)?;
-        let place = old.leaves().get(leaf).ok_or(NO_SUCH_PART)?;
-        let page = old.leaf_page_unchecked(place).ok_or(NO_SUCH_PART)?;
-        self.leaf(place.leaf.id, page, place.checksum.clone())
+        let id = old.tree().leaves.get(leaf).ok_or(NO_SUCH_PART)?.id;
+        let (place, page) = old.leaf_page_unchecked(leaf).ok_or(NO_SUCH_PART)?;
+        self.leaf(id, page, place.checksum)
     }
 
-    fn leaf(&mut self, id: ChunkId, page: &[u8], checksum: String) -> Result<(), StateError> {
-        let offset = self.append(page)?;
-        self.leaves.push(Page { id, offset, length: page.len() as u64, checksum });
+    fn leaf(&mut self, id: ChunkId, page: &[u8], checksum: [u8; 16]) -> Result<(), StateError> {
+        let place = PagePlace { offset: self.append(page)?, length: page.len() as u64, checksum };
+        self.pages.push((id, place));
         Ok(())
     }
 
@@ -260,20 +251,12 @@ impl Body {
 
     /// Joins what the repository says of the leaves with where their bytes are.
     fn tree_table(&mut self, tree: &TreeRoot) -> Result<TreeTable, StateError> {
-        let pages = std::mem::take(&mut self.leaves);
         let entries: u64 = tree.leaves.iter().map(|leaf| u64::from(leaf.entries)).sum();
-        let same_ids = pages.len() == tree.leaves.len() && pages.iter().zip(&tree.leaves).all(|(page, leaf)| page.id == leaf.id);
+        let same_ids = self.pages.iter().map(|(id, _)| id).eq(tree.leaves.iter().map(|leaf| &leaf.id));
         if !same_ids || entries != u64::from(self.entries) {
             return Err(StateError::Damaged("the leaves and the directories do not agree"));
         }
-        let join = |(page, leaf): (Page, &strongroom_repository::LeafRef)| OldLeaf {
-            leaf: leaf.clone(),
-            offset: page.offset,
-            length: page.length,
-            checksum: page.checksum,
-        };
-        let leaves = pages.into_iter().zip(&tree.leaves).map(join).collect();
-        Ok(TreeTable { root: tree.root, leaves, inner: tree.inner.clone() })
+        Ok(TreeTable { tree: tree.clone(), pages: self.pages.iter().map(|(_, place)| *place).collect() })
     }
 }
 

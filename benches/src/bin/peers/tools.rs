@@ -123,7 +123,7 @@ pub(crate) const TOOLS: [Tool; 6] = [
         name: "restic",
         role: Role::Peer,
         installed: None,
-        settings: "repository format 2, `--compression auto` (zstd); one file by `dump`",
+        settings: "repository format 2, `--compression auto` (zstd); one file by `dump`; this version restores no holes",
         version: &["version"],
         create: commands::create_restic,
         step: commands::restic,

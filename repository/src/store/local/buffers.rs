@@ -13,9 +13,16 @@ use memmap2::MmapMut;
 /// common medium's sector size exceeds. Where it is not enough the kernel says EINVAL.
 pub(super) const ALIGNMENT: usize = 4096;
 
-/// Memory kept idle: three reads of 8 MiB, which take 16 MiB of addresses but 8 MiB of memory
-/// each, and room for the 2 MiB buffers of a few writers.
-const IDLE_BYTES_MAX: usize = 3 * 16 * 1024 * 1024 + 8 * 1024 * 1024;
+/// Buffers come in multiples of this, so that reads of many sizes find a used one that fits.
+const GRAIN: usize = 1024 * 1024;
+
+/// A used buffer is taken for a request of at least this part of it; smaller ones would hold on
+/// to memory that they do not need.
+const WASTE_MAX: usize = 4;
+
+/// Memory kept idle: three reads of 8 MiB (and a page, if they begin in the middle of one), and
+/// two transfers of writers.
+const IDLE_BYTES_MAX: usize = 3 * 9 * GRAIN + 2 * 2 * GRAIN;
 
 type Idle = Arc<Mutex<Vec<MmapMut>>>;
 
@@ -28,16 +35,22 @@ pub(super) struct Buffers {
 impl Buffers {
     /// A buffer of at least `size` bytes. Its content is whatever the last user left.
     pub(super) fn take(&self, size: usize) -> io::Result<Buffer> {
-        let capacity = size.next_power_of_two().max(ALIGNMENT);
-        let used = {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.iter().position(|memory| memory.len() == capacity).map(|found| idle.swap_remove(found))
-        };
-        let memory = match used {
+        let memory = match self.take_used(size) {
             Some(memory) => memory,
-            None => MmapMut::map_anon(capacity)?,
+            None => MmapMut::map_anon(size.next_multiple_of(GRAIN))?,
         };
         Ok(Buffer { memory: Some(memory), home: Arc::clone(&self.idle) })
+    }
+
+    /// The smallest idle buffer that fits.
+    fn take_used(&self, size: usize) -> Option<MmapMut> {
+        let fits = size..=size.max(GRAIN).saturating_mul(WASTE_MAX);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let (found, _) = (0..)
+            .zip(idle.iter().map(|memory| memory.len()))
+            .filter(|(_, length)| fits.contains(length))
+            .min_by_key(|&(_, length)| length)?;
+        Some(idle.swap_remove(found))
     }
 }
 
@@ -85,25 +98,46 @@ impl Drop for Buffer {
 mod tests {
     use super::*;
 
+    fn taken(buffers: &Buffers, size: usize) -> Buffer {
+        buffers.take(size).expect("memory")
+    }
+
     #[test]
     fn buffers_are_aligned_and_used_again() {
         let buffers = Buffers::default();
-        let first = buffers.take(10_000).expect("memory");
-        assert_eq!(first.len(), 16_384);
+        let first = taken(&buffers, 2 * GRAIN + 1);
+        assert_eq!(first.len(), 3 * GRAIN);
         assert_eq!(first.as_ptr().align_offset(ALIGNMENT), 0);
         let address = first.as_ptr();
         drop(first);
-        let again = buffers.take(9_000).expect("memory");
+        let again = taken(&buffers, GRAIN);
         assert_eq!(again.as_ptr(), address);
-        assert_ne!(buffers.take(9_000).expect("memory").as_ptr(), address);
+        assert_ne!(taken(&buffers, GRAIN).as_ptr(), address, "it is on loan");
+    }
+
+    #[test]
+    fn the_smallest_that_fits_is_taken() {
+        let buffers = Buffers::default();
+        let sizes = [9, 2, 4].map(|size| taken(&buffers, size * GRAIN));
+        drop(sizes);
+        assert_eq!(taken(&buffers, 3 * GRAIN).len(), 4 * GRAIN);
+        assert_eq!(taken(&buffers, 5 * GRAIN).len(), 9 * GRAIN);
+        assert_eq!(taken(&buffers, 10 * GRAIN).len(), 10 * GRAIN);
+    }
+
+    #[test]
+    fn little_requests_do_not_hold_large_buffers() {
+        let buffers = Buffers::default();
+        drop(taken(&buffers, 9 * GRAIN));
+        assert_eq!(taken(&buffers, 2 * GRAIN).len(), 2 * GRAIN);
     }
 
     #[test]
     fn idle_memory_is_bounded() {
         let buffers = Buffers::default();
-        let many: Vec<_> = (0..9).map(|_| buffers.take(16 << 20).expect("memory")).collect();
+        let many: Vec<_> = (0..9).map(|_| taken(&buffers, 8 * GRAIN)).collect();
         drop(many);
         let idle = buffers.idle.lock().expect("lock");
-        assert_eq!(idle.len(), IDLE_BYTES_MAX >> 24);
+        assert_eq!(idle.len(), IDLE_BYTES_MAX / (8 * GRAIN));
     }
 }

@@ -206,3 +206,32 @@ fn e_tag(metadata: &Metadata) -> String {
     let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
     format!("\"{:x}-{seconds:x}.{nanoseconds:x}-{:x}\"", metadata.ino(), metadata.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Publishes, and lets the folder vanish before it can be flushed.
+    fn publish_and_lose(temporary: &Temporary, path: &Path) -> Result<(), LocalError> {
+        temporary.publish_new(path)?;
+        let parent = path.parent().ok_or(LocalError::Overwrite)?;
+        fs::rename(parent, parent.with_extension("lost")).map_err(LocalError::io("move", parent))
+    }
+
+    #[test]
+    fn after_a_failed_flush_of_a_folder_nothing_more_is_written() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = Root::new(folder.path().into());
+        let object = folder.path().join("packs/one");
+        let payload = PutPayload::from_static(b"content");
+        let put = |publish| root.put(&object, &payload, publish).map(drop);
+
+        let failure = put(publish_and_lose).expect_err("not known to be durable");
+        assert!(matches!(failure, LocalError::FlushFolder { .. }), "{failure}");
+        let refusal = put(Temporary::publish_new).expect_err("closed");
+        assert!(matches!(refusal, LocalError::Closed), "{refusal}");
+
+        let root = Root::new(folder.path().into());
+        root.put(&object, &payload, Temporary::publish_new).expect("opened anew");
+    }
+}

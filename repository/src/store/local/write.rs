@@ -41,7 +41,8 @@ fn write_cached(mut file: &File, payload: &PutPayload) -> io::Result<()> {
 
 fn write_direct(file: &File, payload: &PutPayload, buffers: &Buffers) -> io::Result<()> {
     set_direct(file, OFlags::DIRECT)?;
-    let mut transfer = buffers.take(TRANSFER_BYTES)?;
+    let mut buffer = buffers.take(TRANSFER_BYTES)?;
+    let transfer = &mut buffer[..TRANSFER_BYTES];
     let (mut filled, mut offset) = (0, 0);
     for mut rest in payload.iter().map(|bytes| &bytes[..]) {
         while !rest.is_empty() {
@@ -50,7 +51,7 @@ fn write_direct(file: &File, payload: &PutPayload, buffers: &Buffers) -> io::Res
             filled += now.len();
             rest = later;
             if filled == transfer.len() {
-                file.write_all_at(&transfer, offset)?;
+                file.write_all_at(transfer, offset)?;
                 offset += filled as u64;
                 filled = 0;
             }

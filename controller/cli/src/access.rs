@@ -1,0 +1,179 @@
+//! A location and a key become an open repository.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use strongroom_repository::store::{self, Location};
+use strongroom_repository::{Credential, Repository, RepositoryId};
+
+use crate::context::Context;
+use crate::failure::{Cause, Doing, Failure};
+use crate::{key_file, passphrase, places};
+
+/// Which repository, and how to open it.
+#[derive(Debug, Args)]
+pub(crate) struct RepositoryArgs {
+    /// The repository: a path, or file:///path
+    #[arg(long, value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
+    repo: String,
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// The same for commands that take the repository as their argument.
+#[derive(Debug, Args)]
+pub(crate) struct LocatedArgs {
+    /// The repository: a path, or file:///path
+    #[arg(value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
+    url: String,
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// How a repository is opened. What is said on the command line comes before the environment, and both before the default key file.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Key")]
+pub(crate) struct KeyArgs {
+    /// The key file [env: STRONGROOM_KEY] [default: ${XDG_CONFIG_HOME:-~/.config}/strongroom/keys/REPOSITORY-ID.json]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// A file whose first line is the passphrase [env: STRONGROOM_PASSPHRASE_FILE]
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    passphrase_file: Option<PathBuf>,
+
+    /// Ask for the passphrase on the terminal
+    #[arg(long, conflicts_with_all = ["key", "passphrase_file"])]
+    ask_passphrase: bool,
+}
+
+/// Where the secret is to come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum KeySource {
+    File(PathBuf),
+    PassphraseFile(PathBuf),
+    Terminal,
+    Default,
+}
+
+impl KeyArgs {
+    fn source(&self) -> KeySource {
+        let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let said = self.key.clone().map(KeySource::File);
+        let said = said.or_else(|| self.passphrase_file.clone().map(KeySource::PassphraseFile));
+        let said = said.or_else(|| self.ask_passphrase.then_some(KeySource::Terminal));
+        let meant = said.or_else(|| variable("STRONGROOM_KEY").map(KeySource::File));
+        let meant = meant.or_else(|| variable("STRONGROOM_PASSPHRASE_FILE").map(KeySource::PassphraseFile));
+        meant.unwrap_or(KeySource::Default)
+    }
+
+    /// The key file that would be used, if it is one.
+    pub(crate) fn file_for(&self, repository: RepositoryId) -> Result<Option<PathBuf>, Failure> {
+        match self.source() {
+            KeySource::File(path) => Ok(Some(path)),
+            KeySource::PassphraseFile(_) | KeySource::Terminal => Ok(None),
+            KeySource::Default => places::key_of(repository).map(Some),
+        }
+    }
+
+    /// The key file that was named, on the command line or in the environment.
+    pub(crate) fn named_file(&self) -> Option<PathBuf> {
+        match self.source() {
+            KeySource::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn credential(&self, repository: RepositoryId) -> Result<Credential, Failure> {
+        match self.source() {
+            KeySource::File(path) => key_file::read(&path).map(Credential::File),
+            KeySource::PassphraseFile(path) => passphrase::from_file(&path).map(Credential::Passphrase),
+            KeySource::Terminal => passphrase::ask("passphrase: ").map(Credential::Passphrase),
+            KeySource::Default => default_credential(repository),
+        }
+    }
+}
+
+fn default_credential(repository: RepositoryId) -> Result<Credential, Failure> {
+    let path = places::key_of(repository)?;
+    if path.exists() {
+        return key_file::read(&path).map(Credential::File);
+    }
+    if passphrase::can_ask() {
+        return passphrase::ask(&format!("passphrase of repository {repository}: ")).map(Credential::Passphrase);
+    }
+    let why = Cause::Key(format!("no key was given, and {} does not exist", path.display()));
+    Err(Failure::new(format!("unlock repository {repository}"), why).advise("give --key FILE or --passphrase-file FILE"))
+}
+
+/// An open repository and where it is.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) repository: Arc<Repository>,
+    pub(crate) location: Location,
+}
+
+impl RepositoryArgs {
+    pub(crate) fn open(&self, context: &Context) -> Result<Opened, Failure> {
+        open(&self.repo, &self.key, context)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.repo
+    }
+
+    pub(crate) fn key(&self) -> &KeyArgs {
+        &self.key
+    }
+}
+
+impl LocatedArgs {
+    pub(crate) fn open(&self, context: &Context) -> Result<Opened, Failure> {
+        open(&self.url, &self.key, context)
+    }
+}
+
+/// Opens the repository at `url`.
+pub(crate) fn open(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
+    let what = || format!("open the repository at {url}");
+    let location = Location::parse(url).doing(what)?;
+    let store = store::open(url).doing(what)?;
+    let config = context.wait(&what(), Repository::read_config(&*store))?;
+    let credential = key.credential(config.repository)?;
+    let cache = cache_folder(context)?;
+    let repository = context.wait(&what(), Repository::open(store, &credential, &cache))?;
+    Ok(Opened { repository, location })
+}
+
+/// The cache, readable by its owner alone.
+fn cache_folder(context: &Context) -> Result<PathBuf, Failure> {
+    let folder = context.cache_dir()?;
+    create_private(&folder).doing(|| "prepare the cache folder".into())?;
+    Ok(folder)
+}
+
+/// Creates a folder for its owner alone; one that exists stays as it is.
+pub(crate) fn create_private(folder: &Path) -> Result<(), Cause> {
+    use std::os::unix::fs::DirBuilderExt;
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    created.map_err(|source| Cause::File { doing: "create", path: folder.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_comes_before_the_default() {
+        let key = |key: Option<&str>, file: Option<&str>, ask_passphrase| KeyArgs {
+            key: key.map(PathBuf::from),
+            passphrase_file: file.map(PathBuf::from),
+            ask_passphrase,
+        };
+        assert_eq!(key(Some("k"), None, false).source(), KeySource::File("k".into()));
+        assert_eq!(key(None, Some("p"), false).source(), KeySource::PassphraseFile("p".into()));
+        assert_eq!(key(None, None, true).source(), KeySource::Terminal);
+    }
+}

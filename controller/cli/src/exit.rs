@@ -1,0 +1,98 @@
+//! What the program's exit code says. Every code is derived here and nowhere else.
+
+use strongroom_repository::{Error, ErrorKind};
+
+use crate::failure::Cause;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything that was asked for was done.
+    Success,
+    /// It failed, for a reason that no other code names.
+    Failed,
+    /// The command line or a plan file is wrong; nothing was begun.
+    Usage,
+    /// Done, but for some files.
+    Partial,
+    /// Stored or restored bytes are not what they should be.
+    Damaged,
+    /// The store cannot be reached, or is full.
+    StoreOutOfReach,
+    /// A key is missing, wrong or not enough, or access is denied.
+    Denied,
+    /// What was asked for is not there.
+    NotFound,
+    /// Stopped by a signal of this number.
+    Stopped(u8),
+}
+
+/// The table of codes for `strongroom --help` and the README.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line or a plan file is wrong; nothing was begun
+  3  partial: some files could not be read or restored, the rest was done
+  4  damage was found, or a verification failed
+  5  the store is out of reach, or full
+  6  a key is missing, wrong or not enough, or access is denied
+  7  what was asked for is not there: repository, snapshot, path
+  130, 143  stopped by Ctrl-C, by SIGTERM";
+
+impl Exit {
+    /// The number that the shell sees.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Partial => 3,
+            Self::Damaged => 4,
+            Self::StoreOutOfReach => 5,
+            Self::Denied => 6,
+            Self::NotFound => 7,
+            // The shell's own convention for a program that a signal ended.
+            Self::Stopped(signal) => 128 + signal,
+        }
+    }
+}
+
+impl From<&Cause> for Exit {
+    fn from(cause: &Cause) -> Self {
+        match cause {
+            Cause::Repository(error) => error.into(),
+            Cause::Location(_) | Cause::Usage(_) | Cause::Plan(_) => Self::Usage,
+            Cause::File { source, .. } => source.kind().into(),
+            Cause::Output(_) | Cause::Program(_) => Self::Failed,
+            Cause::Key(_) => Self::Denied,
+            Cause::Absent(_) => Self::NotFound,
+            Cause::Damaged(_) => Self::Damaged,
+            Cause::Stopped(signal) => Self::Stopped(*signal),
+        }
+    }
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::Corrupt => Self::Damaged,
+            ErrorKind::Key | ErrorKind::Permission => Self::Denied,
+            ErrorKind::NoSpace | ErrorKind::Transient => Self::StoreOutOfReach,
+            // A store that fails without saying why (EIO) is not there for us either.
+            ErrorKind::Other if matches!(error, Error::Store { .. }) => Self::StoreOutOfReach,
+            ErrorKind::Refused | ErrorKind::Other => Self::Failed,
+        }
+    }
+}
+
+impl From<std::io::ErrorKind> for Exit {
+    fn from(kind: std::io::ErrorKind) -> Self {
+        match kind {
+            std::io::ErrorKind::NotFound => Self::NotFound,
+            std::io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Names and modes of files.
+
+use strongroom_repository::text::escape;
+use strongroom_repository::tree::order::join;
+use strongroom_repository::{Entry, Kind};
+
+/// The path of an entry, as it can be typed back.
+pub(crate) fn path(directory: &[u8], entry: &Entry) -> String {
+    escape(&join(directory, &entry.name))
+}
+
+/// As `ls -l` has it: `drwxr-x--T`.
+pub(crate) fn mode(entry: &Entry) -> String {
+    let kind = match entry.kind {
+        Kind::File => '-',
+        Kind::Directory => 'd',
+        Kind::Symlink => 'l',
+        Kind::Fifo => 'p',
+        Kind::Socket => 's',
+        Kind::CharacterDevice => 'c',
+        Kind::BlockDevice => 'b',
+    };
+    let special = [(0o4000, 's'), (0o2000, 's'), (0o1000, 't')];
+    let mut shown = String::from(kind);
+    for (at, (bit, letter)) in special.into_iter().enumerate() {
+        let bits = entry.mode >> (6 - 3 * at) & 0o7;
+        shown.push(if bits & 4 == 0 { '-' } else { 'r' });
+        shown.push(if bits & 2 == 0 { '-' } else { 'w' });
+        shown.push(match (entry.mode & bit != 0, bits & 1 != 0) {
+            (false, false) => '-',
+            (false, true) => 'x',
+            (true, true) => letter,
+            (true, false) => letter.to_ascii_uppercase(),
+        });
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_look_as_ls_shows_them() {
+        let cases = [
+            (Kind::File, 0o644, "-rw-r--r--"),
+            (Kind::Directory, 0o1777, "drwxrwxrwt"),
+            (Kind::File, 0o6750, "-rwsr-s---"),
+            (Kind::Fifo, 0o7000, "p--S--S--T"),
+        ];
+        for (kind, bits, expect) in cases {
+            let mut entry = Entry::new(Vec::new(), kind);
+            entry.mode = bits;
+            assert_eq!(mode(&entry), expect);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Every commit from the first, every key, every session, and the hint.
+
+use std::sync::Arc;
+
+use super::CheckReport;
+use crate::error::Error;
+use crate::history::History;
+use crate::ids::ObjectId;
+use crate::object::{self, HINT, ObjectType};
+use crate::repository::{Repository, get, list};
+
+pub(super) async fn check(repository: &Arc<Repository>, report: &mut CheckReport) -> Result<(), Error> {
+    let newest = repository.history().newest;
+    report.commits = newest;
+    report.snapshots = repository.history().snapshots.len() as u64;
+    check_commits(repository, newest, report).await?;
+    let keys = repository.key_records().await.map(|_| ());
+    report.note("keys", keys)?;
+    check_sessions(repository, report).await?;
+    let hint = crate::repository::hint(&*repository.store).await;
+    if hint != newest {
+        report.fault(HINT, format!("it says {hint}, the newest commit is {newest}; nothing depends on it, and the next backup writes it anew"));
+    }
+    Ok(())
+}
+
+async fn check_commits(repository: &Arc<Repository>, newest: u64, report: &mut CheckReport) -> Result<(), Error> {
+    let mut folded = History::default();
+    for number in 1..=newest {
+        let name = object::commit_name(number);
+        let read = async {
+            let bytes = get(&*repository.store, &name).await?;
+            let (commit, signer) = repository.open_commit(number, &bytes)?;
+            let authority = repository.authority(&signer).await?;
+            folded.apply(&commit, ObjectId::of(&bytes), authority).map_err(|bad| Error::damaged(&name, bad.to_string()))
+        };
+        if report.note(&name, read.await)?.is_none() {
+            // The commits after it cannot be told from a forged continuation, so the chain ends here.
+            if number < newest {
+                report.fault(object::commit_name(number + 1), "it continues a commit that is damaged");
+            }
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn check_sessions(repository: &Arc<Repository>, report: &mut CheckReport) -> Result<(), Error> {
+    for (name, _) in list(&*repository.store, ObjectType::Session.folder()).await? {
+        let read = async {
+            let bytes = get(&*repository.store, &name).await?;
+            repository.open_session(&name, &bytes).map(|_| ())
+        };
+        report.note(&name, read.await)?;
+    }
+    Ok(())
+}

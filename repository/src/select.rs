@@ -1,0 +1,134 @@
+//! Choosing a snapshot by what a person types.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::error::Error;
+use crate::snapshot::Snapshot;
+use crate::text::unescape;
+
+/// Finds the one snapshot that `spec` means among `snapshots` (oldest first): `latest`, `latest@host`, `latest@host:/path`, an id prefix of four digits or more, or a time (the
+/// newest snapshot not after it; without an offset it is read in `zone`).
+pub fn choose<'a>(snapshots: &'a [Snapshot], spec: &str, zone: &TimeZone) -> Result<&'a Snapshot, Error> {
+    if let Some(rest) = spec.strip_prefix("latest") {
+        return latest(snapshots, spec, rest);
+    }
+    if let Some(time) = parse_time(spec, zone) {
+        let found = snapshots.iter().rev().find(|snapshot| snapshot.manifest.time <= time);
+        return found.ok_or_else(|| Error::NoSnapshot(format!("no snapshot is as old as '{spec}'{}", oldest(snapshots))));
+    }
+    by_prefix(snapshots, spec)
+}
+
+fn latest<'a>(snapshots: &'a [Snapshot], spec: &str, rest: &str) -> Result<&'a Snapshot, Error> {
+    let wanted = match rest.strip_prefix('@') {
+        Some(wanted) if !wanted.is_empty() => wanted,
+        None if rest.is_empty() => "",
+        _ => return Err(Error::NoSnapshot(format!("'{spec}' is not understood: write latest, latest@host or latest@host:/path"))),
+    };
+    let (host, path) = wanted.split_once(':').map_or((wanted, None), |(host, path)| (host, Some(path)));
+    let matches = |snapshot: &&Snapshot| {
+        (host.is_empty() || snapshot.manifest.host == host) && path.is_none_or(|path| covers(snapshot, path))
+    };
+    let found = snapshots.iter().rev().find(matches);
+    found.ok_or_else(|| Error::NoSnapshot(format!("no snapshot answers '{spec}'{}", hosts(snapshots))))
+}
+
+/// Whether one of the snapshot's sources is the path or holds it.
+fn covers(snapshot: &Snapshot, path: &str) -> bool {
+    let path = unescape(path.trim_end_matches('/'));
+    snapshot.manifest.sources.iter().any(|source| {
+        let source = unescape(source.trim_end_matches('/'));
+        path.strip_prefix(source.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    })
+}
+
+fn parse_time(spec: &str, zone: &TimeZone) -> Option<Timestamp> {
+    if let Ok(time) = spec.parse::<Timestamp>() {
+        return Some(time);
+    }
+    let civil = spec.parse::<DateTime>().ok()?;
+    // A bare date means its end: "as of that day".
+    let civil = if spec.contains(':') { civil } else { civil.date().at(23, 59, 59, 999_999_999) };
+    zone.to_ambiguous_timestamp(civil).later().ok()
+}
+
+fn by_prefix<'a>(snapshots: &'a [Snapshot], spec: &str) -> Result<&'a Snapshot, Error> {
+    let is_prefix = spec.len() >= 4 && spec.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let wanted = spec.to_ascii_lowercase();
+    let found: Vec<&Snapshot> = snapshots.iter().filter(|snapshot| is_prefix && snapshot.id.hex().starts_with(&wanted)).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(Error::NoSnapshot(format!("no snapshot is called '{spec}'; list them with 'strongroom snapshots'"))),
+        many => Err(Error::NoSnapshot(format!("'{spec}' begins the ids of {} snapshots: give more digits", many.len()))),
+    }
+}
+
+fn oldest(snapshots: &[Snapshot]) -> String {
+    snapshots.first().map_or_else(|| ": there are none".into(), |first| format!(": the oldest is of {}", first.manifest.time))
+}
+
+fn hosts(snapshots: &[Snapshot]) -> String {
+    let mut hosts: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.manifest.host.as_str()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    if hosts.is_empty() { ": there are none".into() } else { format!(": the hosts are {}", hosts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ObjectId;
+    use crate::snapshot::{Manifest, SnapshotKind, Totals};
+
+    fn snapshot(seed: u8, host: &str, source: &str, time: &str) -> Snapshot {
+        let time: Timestamp = time.parse().unwrap();
+        let manifest = Manifest {
+            host: host.into(),
+            time,
+            finished: time,
+            kind: SnapshotKind::Full,
+            sources: vec![source.into()],
+            tags: Default::default(),
+            root: None,
+            parent: None,
+            program: String::new(),
+            totals: Totals::default(),
+            problems: Vec::new(),
+        };
+        Snapshot { id: ObjectId([seed; 32]), manifest, signer: String::new() }
+    }
+
+    #[test]
+    fn a_person_finds_the_snapshot_they_mean_or_hears_why_not() {
+        let all = [
+            snapshot(0xaa, "web1", "/etc", "2026-01-01T00:00:00Z"),
+            snapshot(0xab, "db1", "/srv", "2026-01-02T10:00:00Z"),
+            snapshot(0xac, "web1", "/srv/www", "2026-01-03T00:00:00Z"),
+        ];
+        let cases = [
+            ("latest", Ok(0xac)),
+            ("latest@db1", Ok(0xab)),
+            ("latest@web1:/etc/nginx", Ok(0xaa)),
+            ("latest@:/srv/www", Ok(0xac)),
+            ("latest@web2", Err("the hosts are db1, web1")),
+            ("latest@web1:/etcetera", Err("no snapshot answers")),
+            ("latestly", Err("is not understood")),
+            ("abab", Ok(0xab)),
+            ("ABAB", Ok(0xab)),
+            ("ab", Err("no snapshot is called")),
+            ("2026-01-02", Ok(0xab)),
+            ("2026-01-02T09:00", Ok(0xaa)),
+            ("2026-01-02T10:00:00Z", Ok(0xab)),
+            ("2025-12-31", Err("the oldest is of 2026-01-01")),
+        ];
+        for (spec, expect) in cases {
+            match (choose(&all, spec, &TimeZone::UTC), expect) {
+                (Ok(found), Ok(seed)) => assert_eq!(found.id.0[0], seed, "{spec}"),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{spec}: {error}"),
+                (found, expect) => panic!("{spec}: {found:?}, expected {expect:?}"),
+            }
+        }
+    }
+}
