@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """Reads a Strongroom repository in a local directory: written from repository/FORMAT.md alone, as a proof that this page is enough.
-
 It trusts nothing but the key file: headers, signatures, hashes and chunk ids are checked on the way, and an error names the object it
-is about. It never writes to the repository. Needs Python 3.11 and the packages cryptography, blake3 and zstandard.
-"""
-import argparse, collections, contextlib, functools, hashlib, hmac, itertools, json, os, re, stat, struct, sys
+is about. It never writes to the repository. Needs Python 3.11 and the packages cryptography, blake3 and zstandard."""
+import argparse, collections, contextlib, functools, glob, hashlib, hmac, itertools, json, mmap, os, re, stat, struct, sys
 from types import SimpleNamespace
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -18,9 +16,7 @@ FILE, DIRECTORY, SYMLINK = 0, 1, 2  # the entries that this program restores; th
 MODES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 MIB = 1 << 20
 Frame = collections.namedtuple("Frame", "nonce epoch sealed_key pack ordinal offset sealed plain compression")
-
-class Bad(Exception):
-    """Something is missing, damaged or forged; the text names the object."""
+class Bad(Exception): """Something is missing, damaged or forged; the text names the object."""
 @contextlib.contextmanager
 def about(name):
     """Whatever turns out wrong inside, the error says what it is about; the innermost name wins."""
@@ -29,33 +25,30 @@ def about(name):
         raise Bad(f"{name}: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}") from error
 def need(condition, text):
     if not condition: raise ValueError(text)
-def warn(text): print(f"warning: {text}", file=sys.stderr)
 def u32(n): return struct.pack("<I", n)
 def u64(n): return struct.pack("<Q", n)
 def derive(context, key): return blake3(key, derive_key_context="strongroom v1 " + context).digest()
 def keyed(key, data): return blake3(data, key=key).digest()
+def public(private): return private.public_key().public_bytes_raw()
 def unzstd(data): return ZstdDecompressor().decompress(data, allow_extra_data=False)
-def unescape(text):
-    """The bytes that a path or name in JSON stands for."""
-    return re.sub(rb"\\(?:\\|x([0-9a-f]{2}))", lambda m: bytes.fromhex(m[1].decode()) if m[1] else b"\\", text.encode())
 def split(path): return tuple(name for name in path.split(b"/") if name)
-def bound(name):
-    """The part of an object's name that signatures and seals cover."""
+def shown(path): return os.fsdecode(b"/" + b"/".join(path))
+def unescape(text):  # to the bytes that a path or name in JSON stands for
+    return re.sub(rb"\\(?:\\|x([0-9a-f]{2}))", lambda m: bytes.fromhex(m[1].decode()) if m[1] else b"\\", text.encode())
+def kind(name): return bytes([TYPES[name.split("/")[0]]])
+def bound(name):  # the part of an object's name that signatures and seals cover
     folder, _, last = name.partition("/")
     return bytes.fromhex(last) if folder == "keys" else u64(int(last, 16)) if folder == "commits" else b""
-def public(private): return private.public_key().public_bytes_raw()
 def hpke(private, message, info, aad):
     """Opens RFC 9180 base mode by hand, as `cryptography` takes no aad in its own. No output is longer than one HMAC block."""
-    def extract(suite, salt, label, key): return hmac.digest(salt, b"HPKE-v1" + suite + label + key, hashlib.sha256)
-    def expand(suite, key, label, info, n):
-        return hmac.digest(key, n.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info + b"\x01", hashlib.sha256)[:n]
-    kem, suite = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x02"
-    dh = private.exchange(X25519PublicKey.from_public_bytes(message[:32]))
-    shared = expand(kem, extract(kem, b"", b"eae_prk", dh), b"shared_secret", message[:32] + public(private), 32)
-    context = b"\x00" + extract(suite, b"", b"psk_id_hash", b"") + extract(suite, b"", b"info_hash", b"strongroom v1 " + info)
-    secret = extract(suite, shared, b"secret", b"")
-    key, nonce = expand(suite, secret, b"key", context, 32), expand(suite, secret, b"base_nonce", context, 12)
-    return AESGCM(key).decrypt(nonce, message[32:], aad)
+    def mac(key, *parts): return hmac.digest(key, b"".join(parts), hashlib.sha256)
+    kem, suite = b"HPKE-v1KEM\x00\x20", b"HPKE-v1HPKE\x00\x20\x00\x01\x00\x02"
+    secret = mac(b"", kem, b"eae_prk", private.exchange(X25519PublicKey.from_public_bytes(message[:32])))
+    secret = mac(secret, b"\x00\x20", kem, b"shared_secret", message[:32], public(private), b"\x01")
+    context = b"\x00" + mac(b"", suite, b"psk_id_hash") + mac(b"", suite, b"info_hash", b"strongroom v1 ", info)
+    secret = mac(secret, suite, b"secret")
+    key, nonce = mac(secret, b"\x00\x20", suite, b"key", context, b"\x01"), mac(secret, b"\x00\x0c", suite, b"base_nonce", context, b"\x01")
+    return AESGCM(key).decrypt(nonce[:12], message[32:], aad)
 
 class Cursor:
     """Takes fields off the front of some bytes."""
@@ -65,23 +58,21 @@ class Cursor:
         need(self.at <= len(self.data), "ends early")
         return self.data[self.at - n:self.at]
     def u8(self): return self.take(1)[0]
-    def u32(self): return struct.unpack("<I", self.take(4))[0]
-    def rows(self, form, n): return list(struct.iter_unpack("<" + form, self.take(struct.calcsize("<" + form) * n)))
-    def table(self, form): return self.rows(form, self.u32())
-    def columns(self, *forms):
-        n = self.u32()
-        return zip(*[[value for value, in self.rows(form, n)] for form in forms])
-    def varint(self):
+    def u32s(self, n): return struct.unpack(f"<{n}I", self.take(4 * n))
+    def u32(self): return self.u32s(1)[0]
+    def table(self, form): return list(struct.iter_unpack("<" + form, self.take(self.u32() * struct.calcsize("<" + form))))
+    def varint(self, most=10):
+        need(most, "a varint is too long")
         byte = self.u8()
-        return byte if byte < 128 else byte - 128 + (self.varint() << 7)
+        return byte if byte < 128 else byte - 128 + (self.varint(most - 1) << 7)
     def bytes(self): return self.take(self.varint())
     def hash(self): return self.take(32)
     def pair(self): return self.varint(), self.varint()
     def many(self, *readers): return [tuple(read() for read in readers) for _ in range(self.varint())]
     def chunks(self): return self.many(self.hash, self.varint)
     def time(self):
-        zigzag = self.varint()
-        return (zigzag >> 1 ^ -(zigzag & 1)) * 10**9 + self.varint()
+        zigzag, nanoseconds = self.pair()
+        return (zigzag >> 1 ^ -(zigzag & 1)) * 10**9 + nanoseconds
     def entry(self, directory):
         entry = SimpleNamespace(path=(*directory, self.bytes()), kind=self.u8())
         need(not {b"", b".", b".."} & {*entry.path} and b"/" not in entry.path[-1], "a name that no file can have")
@@ -104,20 +95,244 @@ class Repository:
             need(key["strongroom-key"] == 1, "not a key file of version 1")
             need(key["role"] == "reader", f"a {key['role']}'s key cannot read, only a reader's can")
             self.id, holder = bytes.fromhex(key["repository"]), X25519PrivateKey.from_private_bytes(bytes.fromhex(key["private-key"]))
-        self.open_keys(holder)
+        with about("config"): self.open_keys(holder)
         self.read_history()
-
     # Objects
-    def read(self, name, offset=0, length=-1):
-        """Part of an object; a negative offset counts from its end."""
-        with open(os.path.join(self.root, name), "rb") as file:
-            file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
-            data = file.read(length)
-        need(length in (-1, len(data)), "ends early")
+    def names(self, folder, digits): return sorted(glob.glob(folder + "[0-9a-f]" * digits, root_dir=self.root))
+    @functools.lru_cache(maxsize=64)
+    def object(self, name):
+        with open(os.path.join(self.root, name), "rb") as file: data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        need(data[:24] == b"SRM\x1a\x01" + kind(name) + b"\x01\x00" + self.id, "wrong header (another repository, or a newer format?)")
+        if name.startswith(("index/", "snapshots/")):  # not packs: they are large, and each frame has its own checks
+            need(name.endswith("/" + blake3(data).hexdigest()), "its BLAKE3 is not its name")
         return data
-    def names(self, pattern):
-        found = (os.path.join(folder, name) for folder, _, names in os.walk(self.root) for name in names)
-        return sorted(name for name in (os.path.relpath(name, self.root) for name in found) if re.fullmatch(pattern, name))
-    def object(self, name, length=-1):
-        data, (folder, *_, last) = self.read(name, 0, length), ("", *name.split("/"))[-3:] if False else name.split("/")
-        return data
+    def signed(self, name):
+        data = self.object(name)
+        signer, signature, body = data[24:56], data[56:120], data[120:]
+        need(not self.signers or signer in self.signers, f"its signer {signer.hex()} is not registered")
+        Ed25519PublicKey.from_public_bytes(signer).verify(signature, b"strongroom v1 signed" + data[:24] + bound(name) + body)
+        return signer, body
+    def inventory(self, name, blob):
+        cipher, aad = AESGCM(keyed(self.inventory_key, b"blob" + kind(name) + blob[:32])), self.id + kind(name) + bound(name)
+        starts = range(32, len(blob), MIB + 16)  # every block but the last holds a whole MiB
+        return unzstd(b"".join(cipher.decrypt(bytes([start == starts[-1], 0, 0, 0]) + u64(i), blob[start:start + MIB + 16], aad)
+                               for i, start in enumerate(starts)))
+    # Keys and history
+    def open_keys(self, holder):
+        """All of this is signed by the admin key, which only the base secret inside tells: whose signature it was is asked last."""
+        admin, body = self.signed("config")
+        config, secrets, signers = json.loads(body), {}, {admin}
+        for name in self.names("keys/", 32):
+            with about(name):
+                signer, body = self.signed(name)
+                need(signer == admin, "not signed by the admin key")
+                key = json.loads(body)
+                owner, epoch = bytes.fromhex(key["public-key"]), key.get("epoch", 0)
+                need(derive("key name", owner + u32(epoch))[:16].hex() == name[5:], "its name is not that of its key")
+                if key["kind"] == "writer": signers.add(owner)
+                elif owner == public(holder): secrets[epoch] = hpke(holder, bytes.fromhex(key["sealed"]), b"key" + self.id, u32(epoch))
+        need(secrets, f"nothing in keys/ is for this key file, whose public key is {public(holder).hex()}")
+        base, *others = {secret[:32] for secret in secrets.values()}
+        need(not others, "the base secret differs from epoch to epoch")
+        self.admin = public(Ed25519PrivateKey.from_private_bytes(derive("admin signing key", base)))
+        need(self.admin == admin and config["admin-key"] == admin.hex(), "not signed by the admin key")
+        need((config["format"], config["repository"]) == (1, self.id.hex()), "of another format or repository")
+        writer, self.signers, self.announced = derive("writer secret", base), signers, {config["epoch"]: config["public-key"]}
+        self.inventory_key = derive("inventory key", writer)
+        self.id_keys = {"chunk": derive("chunk id key", writer), "page": derive("page id key", writer)}
+        self.epochs = {epoch: X25519PrivateKey.from_private_bytes(secret[32:]) for epoch, secret in secrets.items()}
+    def open_epoch(self, epoch, *sealed):
+        need(epoch in self.epochs, f"this key file opens nothing of epoch {epoch}")
+        need(public(self.epochs[epoch]).hex() == self.announced.get(epoch), f"the key of epoch {epoch} is not the announced one")
+        return hpke(self.epochs[epoch], *sealed)
+    def read_history(self):
+        previous = None
+        for number, name in enumerate(self.names("commits/", 16), 1):
+            with about(name):
+                need(name == f"commits/{number:016x}", f"commit {number}, which comes before it, is missing")
+                signer, body = self.signed(name)
+                commit = json.loads(self.inventory(name, body))
+                need((commit["number"], commit["previous"]) == (number, previous), "does not follow the commit before it")
+                previous = blake3(self.object(name)).hexdigest()
+                for (what, how), in map(dict.items, commit["operations"]):
+                    if what == "add-snapshot" or signer == self.admin: self.apply(what, how)
+                    else: print(f"warning: {name}: {what} does not count, as the admin key did not sign it", file=sys.stderr)
+    def apply(self, what, how):
+        if what == "add-snapshot":
+            self.snapshots[how["snapshot"]] = how["session"]
+            self.runs += how["index"]
+        elif what == "replace-index": self.runs = [run for run in self.runs + how["add"] if run not in how["drop"]]
+        elif what == "drop-snapshot": self.snapshots.pop(how["snapshot"], None)
+        elif what == "new-epoch": self.announced[how["epoch"]] = how["public-key"]
+        else: need(what in ("condemn", "sweep", "fence"), f"unknown operation {what}")  # those three change nothing for readers
+    def open_snapshot(self, wanted):
+        with about(f"snapshots/{wanted}"):
+            found = [id for id in self.snapshots if id.startswith(wanted)] if wanted != "latest" else list(self.snapshots)[-1:]
+            need(len(found) == 1, f"{len(found)} snapshots match")
+            name = f"snapshots/{found[0]}"
+            cursor = Cursor(self.signed(name)[1])
+            epoch, plan = cursor.u32(), json.loads(self.inventory(name, cursor.take(cursor.u32())))
+            need(plan["session"] == self.snapshots[found[0]], "of another session than its commit says")
+            manifest = unzstd(self.open_epoch(epoch, cursor.data[cursor.at:], b"snapshot" + self.id, u32(epoch)))
+            self.live = {bytes.fromhex(nonce): int.from_bytes(bytes.fromhex(bits), "little") for nonce, bits in plan["live"].items()}
+            self.snapshot = SimpleNamespace(id=found[0], **json.loads(manifest))
+    # Chunks and pages: `places` has, by the first 16 bytes of an id, each frame, offset and length where it may lie
+    def load_index(self):
+        for name in (f"index/{run}" for run in self.runs):
+            with about(name):
+                cursor = Cursor(self.inventory(name, self.object(name)[24:]))
+                segments = cursor.table("16sI80s")
+                packs = [f"{'packs' if sort == 3 else 'pages'}/{id[:1].hex()}/{id.hex()}" for id, sort, _ in cursor.table("32sIQ")]
+                frames = [Frame(*segments[segment], packs[pack], *rest) for pack, segment, *rest in cursor.table("7I")]
+                ids = [cursor.take(16) for _ in range(cursor.u32())]
+                for id, frame, *place in zip(ids, *(cursor.u32s(len(ids)) for _ in range(3))): self.places[id].append((frames[frame], *place))
+    def load_footers(self):
+        for name in self.names("packs/??/", 64) + self.names("pages/??/", 64):
+            with about(name):
+                size, frame_count, check, magic = struct.unpack("<II16s8s", self.object(name)[-32:])
+                footer = self.object(name)[-32 - size:-32]
+                need(magic == b"SRPKEND1" and blake3(footer).digest()[:16] == check, "its trailer or footer is damaged")
+                cursor = Cursor(self.inventory(name, footer))
+                segments, frames, ids = cursor.table("16sI80s"), cursor.table("7I"), [cursor.take(32) for _ in range(cursor.u32())]
+                need(len(frames) == frame_count, "trailer and footer disagree")
+                chunks = zip(ids, cursor.u32s(len(ids)))
+                for segment, *rest, count in frames:
+                    at, frame = 0, Frame(*segments[segment], name, *rest)
+                    for id, length in itertools.islice(chunks, count):
+                        self.places[id[:16]].append((frame, at, length))
+                        at += length
+    @functools.lru_cache(maxsize=16)  # neighbours in a file are mostly neighbours in a frame
+    def open_frame(self, frame):
+        with about(f"{frame.pack}, frame at {frame.offset}"):
+            data = self.object(frame.pack)[frame.offset:frame.offset + 32 + frame.sealed]
+            fields = struct.pack("<IIIBBH", frame.ordinal, frame.sealed, frame.plain, frame.compression, 1, 0)
+            header = b"\xf5SRF" + fields + frame.nonce[:8]
+            need(data[:32] == header + blake3(header).digest()[:4], "its header is not as indexed")
+            key = self.open_epoch(frame.epoch, frame.sealed_key, b"segment" + self.id, frame.nonce)
+            plain = AESGCM(key).decrypt(bytes(4) + u64(frame.ordinal), data[32:], self.id + kind(frame.pack) + frame.nonce + fields[:14])
+            plain = unzstd(plain) if frame.compression else plain
+            need(len(plain) == frame.plain, f"has {len(plain)} bytes, not {frame.plain}")
+            return plain
+    def is_live(self, frame): return self.live.get(frame.nonce, 0) >> frame.ordinal & 1
+    def piece(self, what, id):
+        """A chunk or page. Two sessions may both have stored it: only frames that the snapshot calls live are sure to stay."""
+        with about(f"{what} {id.hex()}"):
+            need(self.places[id[:16]], "not in the repository")
+            frame, at, length = max(self.places[id[:16]], key=lambda place: self.is_live(place[0]))
+            need(not self.strict or self.is_live(frame), "in no frame that the snapshot calls live")
+            piece = self.open_frame(frame)[at:at + length]
+            need(keyed(self.id_keys[what], piece) == id, f"{frame.pack} has other bytes in its place")
+            self.used.add((frame.nonce, frame.ordinal))
+            return piece
+    # The tree of files
+    def walk(self, path, page):
+        """The entries at and below a path (a tuple of names), in their order."""
+        with about(f"page {page.hex()}"):
+            cursor = Cursor(self.piece("page", page))
+            sort = cursor.u8()
+            if sort == 0:
+                for _ in "ug": cursor.many(cursor.varint, cursor.bytes)  # the users' and groups' names
+                while cursor.at < len(cursor.data):
+                    directory = split(cursor.bytes())
+                    yield from (entry for entry, in cursor.many(lambda: cursor.entry(directory)) if entry.path[:len(path)] == path)
+                return
+            need(sort == 1 and cursor.varint(), f"is of kind {sort} inside the tree")
+            children = cursor.many(lambda: split(cursor.bytes()), cursor.bytes, cursor.hash, cursor.varint, cursor.varint)
+        for child, after in zip(children, [*children[1:], None]):  # but none that ends before the path or begins after it
+            if child[0][:len(path)] <= path and not (after and after[:2] <= (path[:-1], *path[-1:])): yield from self.walk(path, child[2])
+    def find(self, texts):
+        for text in texts:
+            path, entry = split(os.fsencode(text)), None
+            for entry in self.walk(path, bytes.fromhex(self.snapshot.root)) if self.snapshot.root else (): yield entry
+            need(entry or not path, f"no {text} in snapshot {self.snapshot.id}")
+    def content(self, entry):
+        """The whole file, as pairs: is it data, and the bytes; holes are zeros. At the end its hash is checked."""
+        with about(shown(entry.path)):
+            chunks = list(entry.chunks or ())
+            for page, size in entry.chunk_pages or ():
+                cursor = Cursor(self.piece("page", page))
+                need(cursor.u8() == 2, f"page {page.hex()} is no chunk list")
+                chunks += (listed := cursor.chunks())
+                need(sum(length for _, length in listed) == size, f"page {page.hex()} does not list {size} bytes")
+            extents = entry.extents if entry.extents is not None else [(0, entry.size)] if chunks else []
+            need(sum(length for _, length in chunks) == sum(length for _, length in extents), "its chunks do not fill its extents")
+            chunks, rest, hasher = iter(chunks), b"", blake3()
+            for gap, length in [*extents, (entry.size - sum(map(sum, extents)), 0)]:
+                need(gap >= 0, "its extents end after it")
+                for at in range(0, gap, MIB):
+                    hasher.update(hole := bytes(min(MIB, gap - at)))
+                    yield False, hole
+                while length:
+                    if not rest:
+                        id, size = next(chunks)
+                        need(len(rest := self.piece("chunk", id)) == size, f"chunk {id.hex()} has {len(rest)} bytes, not {size}")
+                    part, rest = rest[:length], rest[length:]
+                    hasher.update(part)
+                    yield True, part
+                    length -= len(part)
+            need(entry.hash in (None, hasher.digest()), "its BLAKE3 is not the recorded one")
+
+def list_snapshots(repository, *_):
+    for id in repository.snapshots:
+        repository.open_snapshot(id)
+        snapshot = repository.snapshot
+        print(id, snapshot.time, snapshot.host, *(os.fsdecode(unescape(source)) for source in snapshot.sources))
+def ls(repository, paths, _):
+    for entry in repository.find(paths or ["/"]):
+        mode, target = stat.filemode(MODES[entry.kind] | entry.mode), " -> " + os.fsdecode(entry.target) if entry.target else ""
+        print(mode, entry.uid, entry.gid, entry.size, entry.mtime // 10**9, shown(entry.path) + target)
+def cat(repository, paths, _):
+    for entry in repository.find(paths):
+        need(entry.kind == FILE, f"{shown(entry.path)} is not a regular file")
+        for _, part in repository.content(entry): sys.stdout.buffer.write(part)
+def restore(repository, paths, folder):
+    done = []
+    for entry in repository.find(paths):
+        target = os.path.join(os.fsencode(folder), *entry.path)
+        with about(os.fsdecode(target)):
+            os.makedirs(target if entry.kind == DIRECTORY else os.path.dirname(target), exist_ok=True)
+            if entry.kind == FILE:
+                with open(target, "xb") as file:
+                    for is_data, part in repository.content(entry): file.write(part) if is_data else file.seek(len(part), os.SEEK_CUR)
+                    file.truncate(entry.size)
+        if entry.kind in (FILE, DIRECTORY, SYMLINK): done.append((entry, target))
+        else: print(f"warning: {shown(entry.path)}: left out, as it is neither file, directory nor symlink", file=sys.stderr)
+    for entry, target in reversed(done):  # symlinks only now, so that nothing was written through one; directories after their content
+        with about(os.fsdecode(target)):
+            if entry.kind == SYMLINK: os.symlink(entry.target, target)
+            else: os.chmod(target, entry.mode)
+            os.utime(target, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+def verify(repository, *_):
+    repository.strict, files, failed, last = True, 0, 0, ((), b"")
+    for entry in repository.find("/"):
+        need(last < (last := (entry.path[:-1], entry.path[-1])), f"{shown(entry.path)} is out of order in the tree")
+        files += entry.kind == FILE
+        try: collections.deque(repository.content(entry), maxlen=0)
+        except Bad as error: failed += print(f"{shown(entry.path)}: {error}", file=sys.stderr) or 1
+    live = sum(bits.bit_count() for bits in repository.live.values())
+    print(f"{files} files, {failed} damaged; {len(repository.used)} frames needed, of {live} live")
+    need(not failed, f"snapshot {repository.snapshot.id} is damaged")
+
+def main():
+    commands = {"list": (list_snapshots, 0), "ls": (ls, 1), "verify": (verify, 1), "cat": (cat, 2), "restore": (restore, 2)}
+    parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s REPO --key KEYFILE COMMAND [SNAP [PATH ...]]")
+    parser.add_argument("repository")
+    parser.add_argument("--key", required=True, help="a reader's key file")
+    parser.add_argument("--from-footers", action="store_true", help="find chunks by the packs' own footers, not by index/")
+    parser.add_argument("--target", default=".", help="where restored files go, each below it with its whole path")
+    parser.add_argument("command", choices=commands)
+    parser.add_argument("operands", nargs="*", help="a snapshot (the beginning of its id, or `latest`) and paths in it")
+    arguments = parser.parse_intermixed_args()
+    (command, least), operands = commands[arguments.command], arguments.operands
+    if len(operands) < least: parser.error(f"{arguments.command} needs a snapshot" + " and a path" * (least > 1))
+    for stream in (sys.stdout, sys.stderr): stream.reconfigure(errors="surrogateescape")  # names need not be UTF-8
+    try:
+        with about(arguments.repository):
+            repository = Repository(arguments.repository, arguments.key)
+            if least:
+                repository.open_snapshot(operands[0])
+                repository.load_footers() if arguments.from_footers else repository.load_index()
+            command(repository, operands[1:], arguments.target)
+    except Bad as error: sys.exit(f"error: {error}")
+
+if __name__ == "__main__": main()

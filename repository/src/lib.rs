@@ -21,6 +21,7 @@ mod live;
 pub mod mapped;
 pub mod object;
 pub mod pack;
+pub mod parsers;
 mod read;
 pub mod rebuild;
 mod repository;

@@ -1,96 +1,10 @@
 //! What goes in comes out, whoever holds the right key, and nothing else does.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+mod common;
 
-use jiff::Timestamp;
+use common::{Fixture, back_up, file_content};
 use strongroom_repository::keys::public_key;
-use strongroom_repository::store::InMemory;
-use strongroom_repository::{
-    Begin, Committed, Consistency, Content, Credential, Entry, ErrorKind, InitOptions, KeyFile, Kind, Manifest, NewHolder, Origin, Parameters,
-    Repository, SnapshotKind, Time, Totals, TreeWriter, WriterIdentity,
-};
-
-struct Fixture {
-    store: Arc<InMemory>,
-    key: KeyFile,
-    cache: tempfile::TempDir,
-}
-
-impl Fixture {
-    async fn new() -> Self {
-        let store = Arc::new(InMemory::new());
-        let options = InitOptions {
-            parameters: Parameters::small(),
-            created: Timestamp::UNIX_EPOCH,
-            holder: "owner".into(),
-            how: NewHolder::KeyFile,
-        };
-        let created = Repository::init(store.clone(), options).await.unwrap();
-        Self { store, key: created.key_file.unwrap(), cache: tempfile::tempdir().unwrap() }
-    }
-
-    async fn open(&self) -> Arc<Repository> {
-        self.open_as(&self.key).await
-    }
-
-    async fn open_as(&self, key: &KeyFile) -> Arc<Repository> {
-        Repository::open(self.store.clone(), &Credential::File(key.clone()), self.cache.path()).await.unwrap()
-    }
-}
-
-fn manifest() -> Manifest {
-    Manifest {
-        host: "h".into(),
-        time: Timestamp::UNIX_EPOCH,
-        finished: Timestamp::UNIX_EPOCH,
-        kind: SnapshotKind::Full,
-        sources: vec!["/d".into()],
-        tags: BTreeMap::new(),
-        root: None,
-        parent: None,
-        program: "test".into(),
-        totals: Totals::default(),
-        problems: Vec::new(),
-    }
-}
-
-fn file_content(number: usize) -> Vec<u8> {
-    let mut bytes = vec![0; number * 37 % 5000 + 1];
-    blake3::Hasher::new_keyed(&[9; 32]).update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
-    bytes
-}
-
-/// Backs up `count` files in directory `d`, and a large one in front of them.
-async fn back_up(repository: &Arc<Repository>, count: usize) -> Committed {
-    let session = repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH }).await.unwrap();
-    let writing = Arc::clone(&session);
-    let tree = tokio::task::spawn_blocking(move || {
-        let mut lane = writing.lane().unwrap();
-        let mut tree = TreeWriter::new(Arc::clone(&writing), HashSet::new(), |_, _| {});
-        tree.push(b"", &Entry::new(b"d".to_vec(), Kind::Directory), Origin::Fresh).unwrap();
-        let large: Vec<_> = (0..300).map(|piece| lane.add(&file_content(piece + 1_000_000)).unwrap()).collect();
-        let mut entry = Entry::new(b"a-large".to_vec(), Kind::File);
-        entry.content = writing.chunk_list(&large).unwrap();
-        entry.size = large.iter().map(|chunk| u64::from(chunk.length)).sum();
-        tree.push(b"d", &entry, Origin::Fresh).unwrap();
-        for number in 0..count {
-            let content = file_content(number);
-            let mut entry = Entry::new(format!("f{number:06}").into_bytes(), Kind::File);
-            entry.size = content.len() as u64;
-            entry.mtime = Time { seconds: -5, nanoseconds: 999_999_999 };
-            entry.hash = Some(*blake3::hash(&content).as_bytes());
-            entry.content = Content::Chunks(vec![lane.add(&content).unwrap()]);
-            entry.consistency = Consistency { torn: number == 3, ..Consistency::default() };
-            tree.push(b"d", &entry, Origin::Fresh).unwrap();
-        }
-        lane.flush().unwrap();
-        tree.finish().unwrap()
-    })
-    .await
-    .unwrap();
-    session.commit(tree, manifest()).await.unwrap()
-}
+use strongroom_repository::{Content, Credential, ErrorKind, Kind, NewHolder, Repository, WriterIdentity};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_comes_back_and_a_second_time_costs_nothing() {

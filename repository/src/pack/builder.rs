@@ -119,7 +119,8 @@ impl PackBuilder {
         FinishedPack { contents, parts: self.parts }
     }
 
-    fn footer_content(&self) -> Vec<u8> {
+    /// The content of the footer as things stand.
+    pub(crate) fn footer_content(&self) -> Vec<u8> {
         let mut content = Vec::with_capacity(256 + self.frames.len() * 28 + self.chunks.len() * 36);
         put_segments(&mut content, &[self.segment]);
         put_u32(&mut content, self.frames.len() as u32);

@@ -56,8 +56,12 @@ impl PackFooter {
     ) -> Result<Self, Error> {
         let binding = Binding { repository, kind, name: b"" };
         let content = inventory::open(inventory_key, binding, footer).map_err(|bad| Error::damaged(name, bad.to_string()))?;
-        let contents = decode_contents(&content, kind, id, size).map_err(Error::malformed(name))?;
-        Ok(Self { contents })
+        Self::decode(&content, kind, id, size).map_err(Error::malformed(name))
+    }
+
+    /// Reads an opened footer's content.
+    pub(crate) fn decode(content: &[u8], kind: ObjectType, id: ObjectId, size: u64) -> Result<Self, Malformed> {
+        decode_contents(content, kind, id, size).map(|contents| Self { contents })
     }
 
     /// Frames, each with its chunks.

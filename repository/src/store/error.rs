@@ -13,9 +13,7 @@ pub enum StoreError {
     #[error("the location of the repository is empty; give a path or file:///absolute/path")]
     Empty,
     /// A store that this release does not know. Only the scheme is shown: the rest may hold a password.
-    #[error(
-        "'{scheme}:' locations are not supported in this release; give a path or file:///absolute/path"
-    )]
+    #[error("'{scheme}:' locations are not supported in this release; give a path or file:///absolute/path")]
     UnsupportedScheme {
         /// The part before the colon.
         scheme: String,
@@ -81,8 +79,9 @@ pub fn kind(error: &object_store::Error) -> ErrorKind {
     match error {
         object_store::Error::NotFound { .. } => ErrorKind::NotFound,
         object_store::Error::AlreadyExists { .. } => ErrorKind::AlreadyExists,
-        object_store::Error::PermissionDenied { .. }
-        | object_store::Error::Unauthenticated { .. } => ErrorKind::PermissionDenied,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            ErrorKind::PermissionDenied
+        }
         _ => kind_of_cause(error),
     }
 }
@@ -131,8 +130,7 @@ fn kind_of_io(error: &io::Error) -> ErrorKind {
 /// The refusal of an operation that no store of a repository offers.
 pub(super) fn refused(operation: &str, by: &dyn ObjectStore) -> object_store::Error {
     object_store::Error::NotSupported {
-        source: format!("{by} does not {operation}: objects are put whole, once, under their final name")
-            .into(),
+        source: format!("{by} does not {operation}: objects are put whole, once, under their final name").into(),
     }
 }
 

@@ -16,9 +16,8 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, Result,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 use rustix::io::Errno;
 
@@ -87,9 +86,7 @@ impl When {
             Self::Never => false,
             Self::Nth(nth) => ordinal == nth,
             Self::FromNth(nth) => ordinal >= nth,
-            Self::Chance { one_in, seed } => {
-                mixed(seed ^ ordinal.wrapping_mul(0x9E37_79B9_7F4A_7C15)) % one_in == 0
-            }
+            Self::Chance { one_in, seed } => mixed(seed ^ ordinal.wrapping_mul(0x9E37_79B9_7F4A_7C15)) % one_in == 0,
         }
     }
 }
@@ -107,8 +104,7 @@ pub struct Plan {
 
 impl Plan {
     /// Nothing goes wrong.
-    pub const NOTHING: Self =
-        Self { fault: Fault::ErrorBefore(Errno::IO), when: When::Never, only: None };
+    pub const NOTHING: Self = Self { fault: Fault::ErrorBefore(Errno::IO), when: When::Never, only: None };
 }
 
 /// A fault that has happened.
@@ -264,12 +260,7 @@ impl fmt::Display for Faulty {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for Faulty {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> Result<PutResult> {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let drawn = self.draw(Operation::Put, location.as_ref());
         fail_before(drawn)?;
         if drawn.is_some_and(|drawn| drawn.fault == Fault::LostPut) {
@@ -322,10 +313,7 @@ impl ObjectStore for Faulty {
         Ok(parts)
     }
 
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let faulty = self.clone();
         locations.and_then(move |name| faulty.clone().delete_one(name)).boxed()
     }
@@ -334,11 +322,7 @@ impl ObjectStore for Faulty {
         self.listed(prefix, |inner| inner.list(prefix))
     }
 
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         self.listed(prefix, |inner| inner.list_with_offset(prefix, offset))
     }
 

@@ -44,8 +44,8 @@ use futures::{StreamExt, TryFutureExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 use self::error::LocalError;
@@ -136,10 +136,7 @@ impl ObjectStore for LocalStore {
         blocking::run(move || Ok(root.get_ranges(&path, &ranges)?)).await
     }
 
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Name>>,
-    ) -> BoxStream<'static, Result<Name>> {
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Name>>) -> BoxStream<'static, Result<Name>> {
         let root = Arc::clone(&self.root);
         locations
             .ready_chunks(DELETIONS_PER_FLUSH_MAX)
@@ -156,11 +153,7 @@ impl ObjectStore for LocalStore {
         self.listed(move |files| files.list(prefix.as_ref()))
     }
 
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Name>,
-        offset: &Name,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(&self, prefix: Option<&Name>, offset: &Name) -> BoxStream<'static, Result<ObjectMeta>> {
         let (prefix, offset) = (prefix.cloned(), offset.clone());
         self.listed(move |files| files.list_with_offset(prefix.as_ref(), &offset))
     }
@@ -168,11 +161,7 @@ impl ObjectStore for LocalStore {
     async fn list_with_delimiter(&self, prefix: Option<&Name>) -> Result<ListResult> {
         let root = Arc::clone(&self.root);
         let Some(files) = blocking::run(move || root.listing()).await? else {
-            return Ok(ListResult {
-                common_prefixes: Vec::new(),
-                objects: Vec::new(),
-                extensions: Default::default(),
-            });
+            return Ok(ListResult { common_prefixes: Vec::new(), objects: Vec::new(), extensions: Default::default() });
         };
         let mut found = files.list_with_delimiter(prefix).await?;
         found.common_prefixes.retain(names::is_object_name);

@@ -25,8 +25,7 @@ impl Location {
             Some(scheme) => return Err(StoreError::UnsupportedScheme { scheme: scheme.into() }),
             None => PathBuf::from(text),
         };
-        let absolute = std::path::absolute(&path)
-            .map_err(|source| StoreError::Absolute { path, source })?;
+        let absolute = std::path::absolute(&path).map_err(|source| StoreError::Absolute { path, source })?;
         // Collecting the components drops trailing and doubled slashes.
         Ok(Self { path: absolute.components().collect() })
     }

@@ -10,9 +10,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::join_all;
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, Result,
-};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorKind, kind};
@@ -111,18 +109,12 @@ pub async fn probe(store: &dyn ObjectStore) -> ProbeReport {
 /// Commits may race only where everything that they rest on was seen to hold.
 fn commits(checks: &[Check]) -> Commits {
     let needed = [Property::ReadAfterWrite, Property::CreateTwice, Property::CreateRace];
-    let passed = |property| {
-        checks.iter().any(|check| check.property == property && check.outcome == Outcome::Passed)
-    };
+    let passed = |property| checks.iter().any(|check| check.property == property && check.outcome == Outcome::Passed);
     if needed.into_iter().all(passed) { Commits::Race } else { Commits::ControllerOnly }
 }
 
 fn nothing_known(store: &dyn ObjectStore, detail: &str) -> ProbeReport {
-    let check = Check {
-        property: Property::ReadAfterWrite,
-        outcome: Outcome::Skipped,
-        detail: detail.into(),
-    };
+    let check = Check { property: Property::ReadAfterWrite, outcome: Outcome::Skipped, detail: detail.into() };
     ProbeReport { store: store.to_string(), checks: vec![check], commits: Commits::ControllerOnly }
 }
 
@@ -278,12 +270,8 @@ impl Probe<'_> {
 
     async fn list_shows_new(&self, expect: &Path) -> Answer {
         let folder = Path::from(self.folder.as_str());
-        let listed: Vec<_> = self
-            .store
-            .list(Some(&folder))
-            .try_collect()
-            .await
-            .map_err(|error| failed("list", error))?;
+        let listed: Vec<_> =
+            self.store.list(Some(&folder)).try_collect().await.map_err(|error| failed("list", error))?;
         match listed.iter().find(|object| object.location == *expect) {
             None => Err(format!("the object is not among the {} listed", listed.len())),
             Some(object) if object.size != RANGED_BYTES as u64 => {

@@ -12,8 +12,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 use super::error::refused;
@@ -92,12 +92,7 @@ impl fmt::Display for Recording {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for Recording {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> Result<PutResult> {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let size = payload.content_length() as u64;
         self.note(|record| record.put.call(location.as_ref(), size));
         self.inner.put_opts(location, payload, opts).await
@@ -131,10 +126,7 @@ impl ObjectStore for Recording {
         Ok(parts)
     }
 
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let counter = self.clone();
         let count = move |name: &Path| counter.note(|record| record.delete.call(name.as_ref(), 0));
         self.inner.delete_stream(locations.inspect_ok(count).boxed())
@@ -145,11 +137,7 @@ impl ObjectStore for Recording {
         self.inner.list(prefix)
     }
 
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         self.note_list(prefix);
         self.inner.list_with_offset(prefix, offset)
     }

@@ -7,9 +7,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::join_all;
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, Result,
-};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, Result};
 use strongroom_repository::store::{self, Commits, ErrorKind, kind};
 
 use crate::Store;
@@ -72,7 +70,8 @@ pub(crate) async fn racers_have_one_winner(store: &Store) {
             async move |racer: u32| create(&store, &name, pattern(racer, size)).await
         };
         let results = in_parallel(16, racers).await;
-        let winners: Vec<u32> = (0..).zip(&results).filter(|(_, result)| result.is_ok()).map(|(racer, _)| racer).collect();
+        let winners: Vec<u32> =
+            (0..).zip(&results).filter(|(_, result)| result.is_ok()).map(|(racer, _)| racer).collect();
         let [winner] = winners[..] else { panic!("winners: {winners:?} of {results:?}") };
         results.into_iter().filter(Result::is_err).for_each(|lost| check_kind(lost, ErrorKind::AlreadyExists));
         assert_eq!(content(store, &name).await.expect("get"), pattern(winner, size));
@@ -109,8 +108,19 @@ pub(crate) async fn ranges_are_honoured(store: &Store) {
     let name = Path::from("packs/aa/one");
     let size = all.len();
     let ranges = [
-        0..1, 0..4096, 1..4097, 4095..4096, 100..MIB, 0..MIB, 1..MIB + 1, 4096..3 * MIB,
-        4097..3 * MIB + 1, MIB..size, size - 1..size, size - 5000..size, 0..size,
+        0..1,
+        0..4096,
+        1..4097,
+        4095..4096,
+        100..MIB,
+        0..MIB,
+        1..MIB + 1,
+        4096..3 * MIB,
+        4097..3 * MIB + 1,
+        MIB..size,
+        size - 1..size,
+        size - 5000..size,
+        0..size,
     ];
     for range in ranges {
         let found = store.get_range(&name, range.start as u64..range.end as u64).await.expect("range");
@@ -288,7 +298,9 @@ pub(crate) async fn what_is_not_offered_is_refused(store: &Store) {
     create(store, "one", "content").await.expect("put");
     let (one, two) = (Path::from("one"), Path::from("two"));
     let refused = |result: Result<()>| match result {
-        Err(object_store::Error::NotSupported { source }) => assert!(source.to_string().contains("does not"), "{source}"),
+        Err(object_store::Error::NotSupported { source }) => {
+            assert!(source.to_string().contains("does not"), "{source}")
+        }
         other => panic!("not refused: {other:?}"),
     };
     refused(store.copy(&one, &two).await);

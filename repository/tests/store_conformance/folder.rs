@@ -29,7 +29,16 @@ async fn only_the_hint_is_overwritten() {
         let error = store.put(&Path::from(name), "x".into()).await.expect_err(name);
         assert!(matches!(error, object_store::Error::NotSupported { .. }), "{error}");
     }
-    let update = PutOptions { mode: PutMode::Update(store.head(&hint).await.map(|head| object_store::UpdateVersion { e_tag: head.e_tag, version: None }).expect("head")), ..PutOptions::default() };
+    let update = PutOptions {
+        mode: PutMode::Update(
+            store
+                .head(&hint)
+                .await
+                .map(|head| object_store::UpdateVersion { e_tag: head.e_tag, version: None })
+                .expect("head"),
+        ),
+        ..PutOptions::default()
+    };
     store.put_opts(&hint, "x".into(), update).await.expect_err("no updates");
     assert_eq!(listed(&store, None).await, [("config".to_owned(), 3), (HINT.to_owned(), 1)]);
     assert_eq!(fs::read_dir(folder.path().join("tmp")).expect("tmp").count(), 0);
@@ -41,9 +50,7 @@ async fn only_the_owner_may_read() {
     create(&store, "packs/aa/small", "x").await.expect("put");
     create(&store, "packs/aa/large", pattern(1, 3 << 20)).await.expect("put");
     store.put(&Path::from(HINT), "1".into()).await.expect("put");
-    let mode = |path: &str| {
-        fs::metadata(folder.path().join(path)).expect(path).permissions().mode() & 0o7777
-    };
+    let mode = |path: &str| fs::metadata(folder.path().join(path)).expect(path).permissions().mode() & 0o7777;
     assert_eq!(["packs", "packs/aa", "tmp"].map(mode), [0o700; 3]);
     assert_eq!(["packs/aa/small", "packs/aa/large", HINT].map(mode), [0o600; 3]);
 }

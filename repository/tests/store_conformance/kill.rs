@@ -5,8 +5,8 @@ use std::path::Path as FilePath;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use strongroom_repository::store::LocalStore;
 
 use crate::cases::{content, create, listed, pattern};

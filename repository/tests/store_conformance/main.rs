@@ -13,9 +13,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use strongroom_repository::store::{
-    self, Faulty, InMemory, Limited, LocalStore, Plan, Recording,
-};
+use strongroom_repository::store::{self, Faulty, InMemory, Limited, LocalStore, Plan, Recording};
 
 type Store = Arc<dyn ObjectStore>;
 

@@ -41,9 +41,7 @@ impl LocalError {
     /// The same for opening an object, which may simply not be there.
     pub(super) fn open(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                Self::Missing { path: path.into(), source }
-            }
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing { path: path.into(), source },
             _ => Self::Io { doing: "open", path: path.into(), source },
         }
     }

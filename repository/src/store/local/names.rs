@@ -24,11 +24,7 @@ fn is_component(text: &str) -> bool {
 
 /// The file of an object.
 pub(super) fn file_of(root: &Path, name: &Name) -> Result<PathBuf, LocalError> {
-    if is_object_name(name) {
-        Ok(root.join(name.as_ref()))
-    } else {
-        Err(LocalError::Name { name: name.to_string() })
-    }
+    if is_object_name(name) { Ok(root.join(name.as_ref())) } else { Err(LocalError::Name { name: name.to_string() }) }
 }
 
 #[cfg(test)]

@@ -44,11 +44,7 @@ impl ObjectFile {
 
     /// Reads a range that lies inside the object, in one piece.
     pub(super) fn read(&self, range: &Range<u64>) -> Result<Bytes, LocalError> {
-        if range.end - range.start < DIRECT_BYTES_MIN {
-            self.read_cached(range)
-        } else {
-            self.read_direct(range)
-        }
+        if range.end - range.start < DIRECT_BYTES_MIN { self.read_cached(range) } else { self.read_direct(range) }
     }
 
     fn read_cached(&self, range: &Range<u64>) -> Result<Bytes, LocalError> {

@@ -14,9 +14,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
-use object_store::{
-    GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, PutPayload, PutResult, Result,
-};
+use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, PutPayload, PutResult, Result};
 
 use super::buffers::Buffers;
 use super::error::LocalError;

@@ -1,0 +1,37 @@
+//! `strongroom repo`: making a repository, and looking after one.
+
+mod check;
+mod init;
+mod probe;
+mod rebuild;
+mod stats;
+
+pub(crate) use init::{NewRepository, create};
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Make a repository, measure it, check it
+#[derive(Debug, Subcommand)]
+pub(crate) enum RepoCommand {
+    Init(init::InitArgs),
+    Probe(probe::ProbeArgs),
+    Stats(stats::StatsArgs),
+    Check(check::CheckArgs),
+    RebuildIndex(rebuild::RebuildArgs),
+}
+
+impl RepoCommand {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Init(args) => init::run(&args, context),
+            Self::Probe(args) => probe::run(&args, context),
+            Self::Stats(args) => stats::run(&args, context),
+            Self::Check(args) => check::run(&args, context),
+            Self::RebuildIndex(args) => rebuild::run(&args, context),
+        }
+    }
+}

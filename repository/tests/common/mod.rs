@@ -1,0 +1,130 @@
+//! A small repository in memory, and backups of made-up trees into it.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use object_store::ObjectStore;
+use strongroom_repository::store::InMemory;
+use strongroom_repository::{
+    Begin, Committed, Consistency, Content, Credential, Entry, Error, InitOptions, KeyFile, Kind, Manifest, NewHolder, Origin, Parameters,
+    Repository, Session, SnapshotKind, Time, Totals, TreeWriter, UnplacedTree,
+};
+
+pub struct Fixture {
+    pub store: Arc<InMemory>,
+    pub key: KeyFile,
+    pub cache: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let store = Arc::new(InMemory::new());
+        let options = InitOptions {
+            parameters: Parameters::small(),
+            created: Timestamp::UNIX_EPOCH,
+            holder: "owner".into(),
+            how: NewHolder::KeyFile,
+        };
+        let created = Repository::init(store.clone(), options).await.unwrap();
+        Self { store, key: created.key_file.unwrap(), cache: tempfile::tempdir().unwrap() }
+    }
+
+    pub async fn open(&self) -> Arc<Repository> {
+        self.open_as(&self.key).await
+    }
+
+    pub async fn open_as(&self, key: &KeyFile) -> Arc<Repository> {
+        Repository::open(self.store.clone(), &Credential::File(key.clone()), self.cache.path()).await.unwrap()
+    }
+}
+
+pub fn manifest() -> Manifest {
+    Manifest {
+        host: "h".into(),
+        time: Timestamp::UNIX_EPOCH,
+        finished: Timestamp::UNIX_EPOCH,
+        kind: SnapshotKind::Full,
+        sources: vec!["/d".into()],
+        tags: BTreeMap::new(),
+        root: None,
+        parent: None,
+        program: "test".into(),
+        totals: Totals::default(),
+        problems: Vec::new(),
+    }
+}
+
+pub fn file_content(number: usize) -> Vec<u8> {
+    let mut bytes = vec![0; number * 37 % 5000 + 1];
+    blake3::Hasher::new_keyed(&[9; 32]).update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// Backs up `count` files in directory `d`, and a large one in front of them.
+pub async fn back_up(repository: &Arc<Repository>, count: usize) -> Committed {
+    try_back_up(repository, count).await.unwrap()
+}
+
+/// The same, where it may fail.
+pub async fn try_back_up(repository: &Arc<Repository>, count: usize) -> Result<Committed, Error> {
+    let session = repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH }).await?;
+    let writing = Arc::clone(&session);
+    let tree = tokio::task::spawn_blocking(move || write_tree(&writing, count)).await.unwrap()?;
+    session.commit(tree, manifest()).await
+}
+
+fn write_tree(session: &Arc<Session>, count: usize) -> Result<UnplacedTree, Error> {
+    let mut lane = session.lane()?;
+    let mut tree = TreeWriter::new(Arc::clone(session), HashSet::new(), |_, _| {});
+    tree.push(b"", &Entry::new(b"d".to_vec(), Kind::Directory), Origin::Fresh)?;
+    let large = (0..300).map(|piece| lane.add(&file_content(piece + 1_000_000))).collect::<Result<Vec<_>, _>>()?;
+    let mut entry = Entry::new(b"a-large".to_vec(), Kind::File);
+    entry.content = session.chunk_list(&large)?;
+    entry.size = large.iter().map(|chunk| u64::from(chunk.length)).sum();
+    tree.push(b"d", &entry, Origin::Fresh)?;
+    for number in 0..count {
+        let content = file_content(number);
+        let mut entry = Entry::new(format!("f{number:06}").into_bytes(), Kind::File);
+        entry.size = content.len() as u64;
+        entry.mtime = Time { seconds: -5, nanoseconds: 999_999_999 };
+        entry.hash = Some(*blake3::hash(&content).as_bytes());
+        entry.content = Content::Chunks(vec![lane.add(&content)?]);
+        entry.consistency = Consistency { torn: number == 3, ..Consistency::default() };
+        tree.push(b"d", &entry, Origin::Fresh)?;
+    }
+    lane.flush()?;
+    tree.finish()
+}
+
+/// Opens the repository that lies in `store` with the fixture's key and an empty cache.
+pub async fn open_fresh(store: Arc<dyn ObjectStore>, key: &KeyFile) -> Result<(Arc<Repository>, tempfile::TempDir), Error> {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(store, &Credential::File(key.clone()), cache.path()).await?;
+    Ok((repository, cache))
+}
+
+/// Reads every file of every snapshot and compares it with what [`back_up`] wrote; returns how many snapshots there were.
+pub async fn read_everything(repository: &Arc<Repository>) -> Result<usize, Error> {
+    let snapshots = repository.snapshots().await?;
+    for snapshot in &snapshots {
+        let tree = repository.tree(snapshot);
+        let mut walk = tree.walk(b"");
+        while let Some((_, entry)) = walk.next().await? {
+            let number = entry.name.strip_prefix(b"f").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            let mut content = Vec::new();
+            for chunk in tree.chunks(&entry).await? {
+                content.extend_from_slice(&repository.read_chunk(&chunk).await?);
+            }
+            if let Some(number) = number {
+                assert!(content == file_content(number), "wrong bytes for file {number}");
+            }
+            if entry.name == b"a-large" {
+                let expect: Vec<u8> = (0..300).flat_map(|piece| file_content(piece + 1_000_000)).collect();
+                assert!(content == expect, "wrong bytes for the large file");
+            }
+        }
+    }
+    Ok(snapshots.len())
+}
