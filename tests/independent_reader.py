@@ -16,13 +16,12 @@ FILE, DIRECTORY, SYMLINK = 0, 1, 2  # the entries that this program restores; th
 MODES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 MIB = 1 << 20
 Frame = collections.namedtuple("Frame", "nonce epoch sealed_key pack ordinal offset sealed plain compression")
-class Bad(Exception): """Something is missing, damaged or forged; the text names the object."""
+class Bad(ValueError): """Something is missing, damaged or forged; the text names the object."""
 @contextlib.contextmanager
-def about(name):
-    """Whatever turns out wrong inside, the error says what it is about; the innermost name wins."""
+def about(name):  # whatever turns out wrong inside, the error says what it is about
     try: yield
     except (ValueError, LookupError, TypeError, OSError, struct.error, ZstdError, InvalidSignature, InvalidTag) as error:
-        raise Bad(f"{name}: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}") from error
+        raise Bad(f"{name}: {str(error) or type(error).__name__}") from error
 def need(condition, text):
     if not condition: raise ValueError(text)
 def u32(n): return struct.pack("<I", n)
@@ -33,14 +32,15 @@ def public(private): return private.public_key().public_bytes_raw()
 def unzstd(data): return ZstdDecompressor().decompress(data, allow_extra_data=False)
 def split(path): return tuple(name for name in path.split(b"/") if name)
 def shown(path): return os.fsdecode(b"/" + b"/".join(path))
+def total(pairs): return sum(length for _, length in pairs)
 def unescape(text):  # to the bytes that a path or name in JSON stands for
     return re.sub(rb"\\(?:\\|x([0-9a-f]{2}))", lambda m: bytes.fromhex(m[1].decode()) if m[1] else b"\\", text.encode())
 def kind(name): return bytes([TYPES[name.split("/")[0]]])
 def bound(name):  # the part of an object's name that signatures and seals cover
     folder, _, last = name.partition("/")
     return bytes.fromhex(last) if folder == "keys" else u64(int(last, 16)) if folder == "commits" else b""
-def hpke(private, message, info, aad):
-    """Opens RFC 9180 base mode by hand, as `cryptography` takes no aad in its own. No output is longer than one HMAC block."""
+def key_name(owner, epoch): return "keys/" + derive("key name", owner + u32(epoch))[:16].hex()
+def hpke(private, message, info, aad):  # RFC 9180 by hand: `cryptography` takes no aad in its own. No output exceeds one HMAC block
     def mac(key, *parts): return hmac.digest(key, b"".join(parts), hashlib.sha256)
     kem, suite = b"HPKE-v1KEM\x00\x20", b"HPKE-v1HPKE\x00\x20\x00\x01\x00\x02"
     secret = mac(b"", kem, b"eae_prk", private.exchange(X25519PublicKey.from_public_bytes(message[:32])))
@@ -50,8 +50,7 @@ def hpke(private, message, info, aad):
     key, nonce = mac(secret, b"\x00\x20", suite, b"key", context, b"\x01"), mac(secret, b"\x00\x0c", suite, b"base_nonce", context, b"\x01")
     return AESGCM(key).decrypt(nonce[:12], message[32:], aad)
 
-class Cursor:
-    """Takes fields off the front of some bytes."""
+class Cursor:  # takes fields off the front of some bytes
     def __init__(self, data): self.data, self.at = data, 0
     def take(self, n):
         self.at += n
@@ -75,9 +74,9 @@ class Cursor:
         return (zigzag >> 1 ^ -(zigzag & 1)) * 10**9 + nanoseconds
     def entry(self, directory):
         entry = SimpleNamespace(path=(*directory, self.bytes()), kind=self.u8())
-        need(not {b"", b".", b".."} & {*entry.path} and b"/" not in entry.path[-1], "a name that no file can have")
         fields, entry.mode, entry.uid, entry.gid, entry.mtime = *(self.varint() for _ in range(4)), self.time()
-        need(fields < 1 << len(FIELDS), "an entry has unknown fields")
+        need(fields < 1 << len(FIELDS), f"{shown(entry.path)} has unknown fields")
+        need(not {b"", b".", b".."} & {*entry.path} and b"/" not in entry.path[-1], f"{shown(entry.path)} is no path")
         entry.size = self.varint() if entry.kind == FILE else 0
         for bit, (field, read) in enumerate(FIELDS.items()): setattr(entry, field, read(self) if fields >> bit & 1 else None)
         return entry
@@ -89,58 +88,52 @@ FIELDS = {  # of an entry, by their bits
 class Repository:
     def __init__(self, root, key_file):
         self.root, self.snapshots, self.runs, self.places = root, {}, [], collections.defaultdict(list)
-        self.signers, self.strict, self.used = None, False, set()
+        self.admin, self.strict = None, False
         with about(key_file), open(key_file, encoding="utf-8") as file:
             key = json.load(file)
-            need(key["strongroom-key"] == 1, "not a key file of version 1")
-            need(key["role"] == "reader", f"a {key['role']}'s key cannot read, only a reader's can")
+            need((key.get("strongroom-key"), key.get("role")) == (1, "reader"), f"a {key.get('role')}'s key cannot read, only a reader's of version 1")
             self.id, holder = bytes.fromhex(key["repository"]), X25519PrivateKey.from_private_bytes(bytes.fromhex(key["private-key"]))
         with about("config"): self.open_keys(holder)
         self.read_history()
-    # Objects
     def names(self, folder, digits): return sorted(glob.glob(folder + "[0-9a-f]" * digits, root_dir=self.root))
     @functools.lru_cache(maxsize=64)
     def object(self, name):
         with open(os.path.join(self.root, name), "rb") as file: data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         need(data[:24] == b"SRM\x1a\x01" + kind(name) + b"\x01\x00" + self.id, "wrong header (another repository, or a newer format?)")
-        if name.startswith(("index/", "snapshots/")):  # not packs: they are large, and each frame has its own checks
-            need(name.endswith("/" + blake3(data).hexdigest()), "its BLAKE3 is not its name")
+        need(not name.startswith(("index", "snapshots")) or name.endswith(blake3(data).hexdigest()), "its BLAKE3 is not its name")
         return data
-    def signed(self, name):
+    def signed(self, name):  # the config and the keys must be signed by the admin, the others may be by a registered writer
         data = self.object(name)
         signer, signature, body = data[24:56], data[56:120], data[120:]
-        need(not self.signers or signer in self.signers, f"its signer {signer.hex()} is not registered")
         Ed25519PublicKey.from_public_bytes(signer).verify(signature, b"strongroom v1 signed" + data[:24] + bound(name) + body)
+        if signer != (self.admin or signer): need(name[0] != "k" and self.key("writer", signer), "its signer is no admin")
         return signer, body
+    @functools.cache
+    def key(self, kind, owner, epoch=0):
+        name = key_name(owner, epoch)
+        with about(f"{kind}'s key {name}"):
+            key = json.loads(self.signed(name)[1])
+            need((key["kind"], key["public-key"], key.get("epoch", 0)) == (kind, owner.hex(), epoch), "is another's")
+            return key
     def inventory(self, name, blob):
-        cipher, aad = AESGCM(keyed(self.inventory_key, b"blob" + kind(name) + blob[:32])), self.id + kind(name) + bound(name)
+        cipher, aad = AESGCM(keyed(self.keys["inventory"], b"blob" + kind(name) + blob[:32])), self.id + kind(name) + bound(name)
         starts = range(32, len(blob), MIB + 16)  # every block but the last holds a whole MiB
         return unzstd(b"".join(cipher.decrypt(bytes([start == starts[-1], 0, 0, 0]) + u64(i), blob[start:start + MIB + 16], aad)
                                for i, start in enumerate(starts)))
-    # Keys and history
     def open_keys(self, holder):
-        """All of this is signed by the admin key, which only the base secret inside tells: whose signature it was is asked last."""
-        admin, body = self.signed("config")
-        config, secrets, signers = json.loads(body), {}, {admin}
-        for name in self.names("keys/", 32):
-            with about(name):
-                signer, body = self.signed(name)
-                need(signer == admin, "not signed by the admin key")
-                key = json.loads(body)
-                owner, epoch = bytes.fromhex(key["public-key"]), key.get("epoch", 0)
-                need(derive("key name", owner + u32(epoch))[:16].hex() == name[5:], "its name is not that of its key")
-                if key["kind"] == "writer": signers.add(owner)
-                elif owner == public(holder): secrets[epoch] = hpke(holder, bytes.fromhex(key["sealed"]), b"key" + self.id, u32(epoch))
-        need(secrets, f"nothing in keys/ is for this key file, whose public key is {public(holder).hex()}")
+        self.admin, body = self.signed("config")  # or so it claims: only the base secret proves it
+        config, own, here = json.loads(body), public(holder), self.names("keys/", 32)
+        keys = {epoch: self.key("holder", own, epoch) for epoch in range(1, len(here) + 1) if key_name(own, epoch) in here}
+        need(keys, f"nothing in keys/ is for this key file, whose public key is {own.hex()}")
+        secrets = {epoch: hpke(holder, bytes.fromhex(key["sealed"]), b"key" + self.id, u32(epoch)) for epoch, key in keys.items()}
         base, *others = {secret[:32] for secret in secrets.values()}
-        need(not others, "the base secret differs from epoch to epoch")
-        self.admin = public(Ed25519PrivateKey.from_private_bytes(derive("admin signing key", base)))
-        need(self.admin == admin and config["admin-key"] == admin.hex(), "not signed by the admin key")
-        need((config["format"], config["repository"]) == (1, self.id.hex()), "of another format or repository")
-        writer, self.signers, self.announced = derive("writer secret", base), signers, {config["epoch"]: config["public-key"]}
-        self.inventory_key = derive("inventory key", writer)
-        self.id_keys = {"chunk": derive("chunk id key", writer), "page": derive("page id key", writer)}
+        admin, writer = public(Ed25519PrivateKey.from_private_bytes(derive("admin signing key", base))), derive("writer secret", base)
+        need(not others and admin == self.admin, "not signed by the admin key")
+        expected = {"format": 1, "repository": self.id.hex(), "admin-key": admin.hex()}
+        need(expected.items() <= config.items(), f"is not of {expected}")
+        self.keys = {use: derive(use + " key", writer) for use in ("inventory", "chunk id", "page id")}
         self.epochs = {epoch: X25519PrivateKey.from_private_bytes(secret[32:]) for epoch, secret in secrets.items()}
+        self.announced = {config["epoch"]: config["public-key"]}
     def open_epoch(self, epoch, *sealed):
         need(epoch in self.epochs, f"this key file opens nothing of epoch {epoch}")
         need(public(self.epochs[epoch]).hex() == self.announced.get(epoch), f"the key of epoch {epoch} is not the announced one")
@@ -155,16 +148,12 @@ class Repository:
                 need((commit["number"], commit["previous"]) == (number, previous), "does not follow the commit before it")
                 previous = blake3(self.object(name)).hexdigest()
                 for (what, how), in map(dict.items, commit["operations"]):
-                    if what == "add-snapshot" or signer == self.admin: self.apply(what, how)
-                    else: print(f"warning: {name}: {what} does not count, as the admin key did not sign it", file=sys.stderr)
-    def apply(self, what, how):
-        if what == "add-snapshot":
-            self.snapshots[how["snapshot"]] = how["session"]
-            self.runs += how["index"]
-        elif what == "replace-index": self.runs = [run for run in self.runs + how["add"] if run not in how["drop"]]
-        elif what == "drop-snapshot": self.snapshots.pop(how["snapshot"], None)
-        elif what == "new-epoch": self.announced[how["epoch"]] = how["public-key"]
-        else: need(what in ("condemn", "sweep", "fence"), f"unknown operation {what}")  # those three change nothing for readers
+                    if what == "add-snapshot": self.snapshots[how["snapshot"]], self.runs = how["session"], self.runs + how["index"]
+                    elif signer != self.admin: print(f"warning: {name}: {what} takes the admin key, so it does not count", file=sys.stderr)
+                    elif what == "replace-index": self.runs = [run for run in self.runs + how["add"] if run not in how["drop"]]
+                    elif what == "drop-snapshot": self.snapshots.pop(how["snapshot"], None)
+                    elif what == "new-epoch": self.announced[how["epoch"]] = how["public-key"]
+                    else: need(what in ("condemn", "sweep", "fence"), f"unknown operation {what}")  # nothing for readers in those three
     def open_snapshot(self, wanted):
         with about(f"snapshots/{wanted}"):
             found = [id for id in self.snapshots if id.startswith(wanted)] if wanted != "latest" else list(self.snapshots)[-1:]
@@ -176,6 +165,7 @@ class Repository:
             manifest = unzstd(self.open_epoch(epoch, cursor.data[cursor.at:], b"snapshot" + self.id, u32(epoch)))
             self.live = {bytes.fromhex(nonce): int.from_bytes(bytes.fromhex(bits), "little") for nonce, bits in plan["live"].items()}
             self.snapshot = SimpleNamespace(id=found[0], **json.loads(manifest))
+            return self.snapshot
     # Chunks and pages: `places` has, by the first 16 bytes of an id, each frame, offset and length where it may lie
     def load_index(self):
         for name in (f"index/{run}" for run in self.runs):
@@ -185,16 +175,16 @@ class Repository:
                 packs = [f"{'packs' if sort == 3 else 'pages'}/{id[:1].hex()}/{id.hex()}" for id, sort, _ in cursor.table("32sIQ")]
                 frames = [Frame(*segments[segment], packs[pack], *rest) for pack, segment, *rest in cursor.table("7I")]
                 ids = [cursor.take(16) for _ in range(cursor.u32())]
-                for id, frame, *place in zip(ids, *(cursor.u32s(len(ids)) for _ in range(3))): self.places[id].append((frames[frame], *place))
+                places = zip(*[cursor.u32s(len(ids)) for _ in range(3)])
+                for id, (frame, at, length) in zip(ids, places): self.places[id].append((frames[frame], at, length))
     def load_footers(self):
         for name in self.names("packs/??/", 64) + self.names("pages/??/", 64):
             with about(name):
-                size, frame_count, check, magic = struct.unpack("<II16s8s", self.object(name)[-32:])
+                size, _, check, magic = struct.unpack("<II16s8s", self.object(name)[-32:])
                 footer = self.object(name)[-32 - size:-32]
                 need(magic == b"SRPKEND1" and blake3(footer).digest()[:16] == check, "its trailer or footer is damaged")
                 cursor = Cursor(self.inventory(name, footer))
                 segments, frames, ids = cursor.table("16sI80s"), cursor.table("7I"), [cursor.take(32) for _ in range(cursor.u32())]
-                need(len(frames) == frame_count, "trailer and footer disagree")
                 chunks = zip(ids, cursor.u32s(len(ids)))
                 for segment, *rest, count in frames:
                     at, frame = 0, Frame(*segments[segment], name, *rest)
@@ -205,39 +195,34 @@ class Repository:
     def open_frame(self, frame):
         with about(f"{frame.pack}, frame at {frame.offset}"):
             data = self.object(frame.pack)[frame.offset:frame.offset + 32 + frame.sealed]
-            fields = struct.pack("<IIIBBH", frame.ordinal, frame.sealed, frame.plain, frame.compression, 1, 0)
-            header = b"\xf5SRF" + fields + frame.nonce[:8]
+            header = b"\xf5SRF" + struct.pack("<IIIBBH", frame.ordinal, frame.sealed, frame.plain, frame.compression, 1, 0) + frame.nonce[:8]
             need(data[:32] == header + blake3(header).digest()[:4], "its header is not as indexed")
             key = self.open_epoch(frame.epoch, frame.sealed_key, b"segment" + self.id, frame.nonce)
-            plain = AESGCM(key).decrypt(bytes(4) + u64(frame.ordinal), data[32:], self.id + kind(frame.pack) + frame.nonce + fields[:14])
+            plain = AESGCM(key).decrypt(bytes(4) + u64(frame.ordinal), data[32:], self.id + kind(frame.pack) + frame.nonce + header[4:18])
             plain = unzstd(plain) if frame.compression else plain
             need(len(plain) == frame.plain, f"has {len(plain)} bytes, not {frame.plain}")
             return plain
     def is_live(self, frame): return self.live.get(frame.nonce, 0) >> frame.ordinal & 1
-    def piece(self, what, id):
-        """A chunk or page. Two sessions may both have stored it: only frames that the snapshot calls live are sure to stay."""
+    def piece(self, what, id, size=None):  # if two sessions stored the same one, only what the snapshot calls live is sure to stay
         with about(f"{what} {id.hex()}"):
             need(self.places[id[:16]], "not in the repository")
             frame, at, length = max(self.places[id[:16]], key=lambda place: self.is_live(place[0]))
             need(not self.strict or self.is_live(frame), "in no frame that the snapshot calls live")
             piece = self.open_frame(frame)[at:at + length]
-            need(keyed(self.id_keys[what], piece) == id, f"{frame.pack} has other bytes in its place")
-            self.used.add((frame.nonce, frame.ordinal))
+            need(keyed(self.keys[what + " id"], piece) == id and size in (None, length), f"{frame.pack} has another one in its place")
             return piece
-    # The tree of files
-    def walk(self, path, page):
-        """The entries at and below a path (a tuple of names), in their order."""
+    def walk(self, path, page):  # the entries at and below a path (a tuple of names), in their order
         with about(f"page {page.hex()}"):
             cursor = Cursor(self.piece("page", page))
             sort = cursor.u8()
+            need(sort in (0, 1), f"is of kind {sort} inside the tree")
             if sort == 0:
                 for _ in "ug": cursor.many(cursor.varint, cursor.bytes)  # the users' and groups' names
                 while cursor.at < len(cursor.data):
                     directory = split(cursor.bytes())
                     yield from (entry for entry, in cursor.many(lambda: cursor.entry(directory)) if entry.path[:len(path)] == path)
                 return
-            need(sort == 1 and cursor.varint(), f"is of kind {sort} inside the tree")
-            children = cursor.many(lambda: split(cursor.bytes()), cursor.bytes, cursor.hash, cursor.varint, cursor.varint)
+            level, children = cursor.varint(), cursor.many(lambda: split(cursor.bytes()), cursor.bytes, cursor.hash, cursor.pair)
         for child, after in zip(children, [*children[1:], None]):  # but none that ends before the path or begins after it
             if child[0][:len(path)] <= path and not (after and after[:2] <= (path[:-1], *path[-1:])): yield from self.walk(path, child[2])
     def find(self, texts):
@@ -245,42 +230,34 @@ class Repository:
             path, entry = split(os.fsencode(text)), None
             for entry in self.walk(path, bytes.fromhex(self.snapshot.root)) if self.snapshot.root else (): yield entry
             need(entry or not path, f"no {text} in snapshot {self.snapshot.id}")
-    def content(self, entry):
-        """The whole file, as pairs: is it data, and the bytes; holes are zeros. At the end its hash is checked."""
+    def content(self, entry):  # the whole file, as pairs: is it data, and the bytes; holes are zeros; at the end its hash is checked
         with about(shown(entry.path)):
             chunks = list(entry.chunks or ())
             for page, size in entry.chunk_pages or ():
                 cursor = Cursor(self.piece("page", page))
-                need(cursor.u8() == 2, f"page {page.hex()} is no chunk list")
-                chunks += (listed := cursor.chunks())
-                need(sum(length for _, length in listed) == size, f"page {page.hex()} does not list {size} bytes")
+                need(cursor.u8() == 2 and total(listed := cursor.chunks()) == size, f"page {page.hex()} does not list {size} bytes")
+                chunks += listed
             extents = entry.extents if entry.extents is not None else [(0, entry.size)] if chunks else []
-            need(sum(length for _, length in chunks) == sum(length for _, length in extents), "its chunks do not fill its extents")
+            end = sum(map(sum, extents))
+            need(end <= entry.size and total(chunks) == total(extents), "its chunks do not make its size")
             chunks, rest, hasher = iter(chunks), b"", blake3()
-            for gap, length in [*extents, (entry.size - sum(map(sum, extents)), 0)]:
-                need(gap >= 0, "its extents end after it")
-                for at in range(0, gap, MIB):
-                    hasher.update(hole := bytes(min(MIB, gap - at)))
-                    yield False, hole
-                while length:
-                    if not rest:
-                        id, size = next(chunks)
-                        need(len(rest := self.piece("chunk", id)) == size, f"chunk {id.hex()} has {len(rest)} bytes, not {size}")
-                    part, rest = rest[:length], rest[length:]
+            for is_data, left in zip(itertools.cycle((False, True)), [*itertools.chain(*extents), entry.size - end]):
+                while left:
+                    if is_data: rest = rest or self.piece("chunk", *next(chunks))
+                    part = rest[:left] if is_data else bytes(min(left, MIB))
+                    rest, left = rest[len(part):] if is_data else rest, left - len(part)
                     hasher.update(part)
-                    yield True, part
-                    length -= len(part)
+                    yield is_data, part
             need(entry.hash in (None, hasher.digest()), "its BLAKE3 is not the recorded one")
 
 def list_snapshots(repository, *_):
     for id in repository.snapshots:
-        repository.open_snapshot(id)
-        snapshot = repository.snapshot
+        snapshot = repository.open_snapshot(id)
         print(id, snapshot.time, snapshot.host, *(os.fsdecode(unescape(source)) for source in snapshot.sources))
 def ls(repository, paths, _):
     for entry in repository.find(paths or ["/"]):
-        mode, target = stat.filemode(MODES[entry.kind] | entry.mode), " -> " + os.fsdecode(entry.target) if entry.target else ""
-        print(mode, entry.uid, entry.gid, entry.size, entry.mtime // 10**9, shown(entry.path) + target)
+        columns = stat.filemode(MODES[entry.kind] | entry.mode), entry.uid, entry.gid, entry.size, entry.mtime // 10**9, shown(entry.path)
+        print(*columns, *["-> " + os.fsdecode(entry.target)] if entry.target else "")
 def cat(repository, paths, _):
     for entry in repository.find(paths):
         need(entry.kind == FILE, f"{shown(entry.path)} is not a regular file")
@@ -289,33 +266,32 @@ def restore(repository, paths, folder):
     done = []
     for entry in repository.find(paths):
         target = os.path.join(os.fsencode(folder), *entry.path)
-        with about(os.fsdecode(target)):
-            os.makedirs(target if entry.kind == DIRECTORY else os.path.dirname(target), exist_ok=True)
-            if entry.kind == FILE:
-                with open(target, "xb") as file:
-                    for is_data, part in repository.content(entry): file.write(part) if is_data else file.seek(len(part), os.SEEK_CUR)
-                    file.truncate(entry.size)
+        os.makedirs(target if entry.kind == DIRECTORY else os.path.dirname(target), exist_ok=True)
+        if entry.kind == FILE:
+            with open(target, "xb") as file:
+                for is_data, part in repository.content(entry): file.write(part) if is_data else file.seek(len(part), os.SEEK_CUR)
+                file.truncate(entry.size)
         if entry.kind in (FILE, DIRECTORY, SYMLINK): done.append((entry, target))
         else: print(f"warning: {shown(entry.path)}: left out, as it is neither file, directory nor symlink", file=sys.stderr)
     for entry, target in reversed(done):  # symlinks only now, so that nothing was written through one; directories after their content
-        with about(os.fsdecode(target)):
-            if entry.kind == SYMLINK: os.symlink(entry.target, target)
-            else: os.chmod(target, entry.mode)
-            os.utime(target, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+        if entry.kind == SYMLINK: os.symlink(entry.target, target)
+        else: os.chmod(target, entry.mode)
+        os.utime(target, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
 def verify(repository, *_):
     repository.strict, files, failed, last = True, 0, 0, ((), b"")
-    for entry in repository.find("/"):
+    for entry in repository.find(["/"]):
         need(last < (last := (entry.path[:-1], entry.path[-1])), f"{shown(entry.path)} is out of order in the tree")
         files += entry.kind == FILE
         try: collections.deque(repository.content(entry), maxlen=0)
-        except Bad as error: failed += print(f"{shown(entry.path)}: {error}", file=sys.stderr) or 1
-    live = sum(bits.bit_count() for bits in repository.live.values())
-    print(f"{files} files, {failed} damaged; {len(repository.used)} frames needed, of {live} live")
+        except Bad as error:
+            failed += 1
+            print(error, file=sys.stderr)
+    print(f"{files} files, {failed} damaged")
     need(not failed, f"snapshot {repository.snapshot.id} is damaged")
 
 def main():
     commands = {"list": (list_snapshots, 0), "ls": (ls, 1), "verify": (verify, 1), "cat": (cat, 2), "restore": (restore, 2)}
-    parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s REPO --key KEYFILE COMMAND [SNAP [PATH ...]]")
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("repository")
     parser.add_argument("--key", required=True, help="a reader's key file")
     parser.add_argument("--from-footers", action="store_true", help="find chunks by the packs' own footers, not by index/")
@@ -329,10 +305,8 @@ def main():
     try:
         with about(arguments.repository):
             repository = Repository(arguments.repository, arguments.key)
-            if least:
-                repository.open_snapshot(operands[0])
-                repository.load_footers() if arguments.from_footers else repository.load_index()
+            if least: repository.open_snapshot(operands[0])
+            repository.load_footers() if arguments.from_footers else repository.load_index()
             command(repository, operands[1:], arguments.target)
     except Bad as error: sys.exit(f"error: {error}")
-
 if __name__ == "__main__": main()

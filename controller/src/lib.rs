@@ -1,1 +1,20 @@
-//! (being written)
+//! The controller: what is done about a plan, in which order, and what the record says.
+//!
+//! A plan's way through this crate, which is also the order of the modules:
+//!
+//! 1. [`run`]: the steps of the plan, one after another; what fails leaves the rest undone.
+//! 2. [`executor`]: the hands that do them, behind a small trait: in this process today, over the wire to a worker later.
+//! 3. [`preview`]: what retention would keep, from the snapshots that there are.
+//! 4. [`record`]: what was done, what it showed, and what may be claimed.
+//!
+//! Deliberately absent: the worker (it stands behind the trait), terminals, files, and any clock but the one that is handed in.
+
+pub mod executor;
+pub mod preview;
+pub mod record;
+mod run;
+
+pub use executor::{BackupDone, BackupOrder, CheckResult, CheckVerdict, Executor, RestoreDone, Verification};
+pub use preview::{Kept, preview};
+pub use record::{Outcome, RunRecord, StepRecord, Verdict};
+pub use run::{Clock, Ended, RunRequest, run};

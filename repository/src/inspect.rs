@@ -68,6 +68,10 @@ async fn fetch(repository: &Repository, folders: &[&str], id: &str) -> Result<(S
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
 fn last_id(name: &str) -> Result<ObjectId, Error> {
     let id = name.rsplit('/').next().and_then(|hex| hex.parse().ok());
     id.ok_or_else(|| Error::damaged(name, "its name is not a hash"))
@@ -92,7 +96,7 @@ async fn pack(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {
     let segments = &footer.contents.segments;
     let frames = footer.frames().map(|(row, chunks)| {
         let mut described = frame(row, segments);
-        described["chunks"] = chunks.iter().map(|chunk| json!({ "id": chunk.id, "length": chunk.length })).collect();
+        described["chunks"] = chunks.iter().map(|chunk| json!({ "id-prefix": hex(&chunk.prefix), "length": chunk.length })).collect();
         described
     });
     Ok(json!({
@@ -199,10 +203,10 @@ fn describe_chunks(chunks: &[ChunkRef]) -> Vec<Value> {
 /// An entry as JSON; also what `ls --json` prints.
 #[must_use]
 pub fn describe_entry(directory: &[u8], entry: &Entry) -> Value {
-    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let time = |time: crate::tree::entry::Time| format!("{}.{:09}", time.seconds, time.nanoseconds);
     let content = match &entry.content {
         Content::None => Value::Null,
+        Content::Whole => json!("whole"),
         Content::Chunks(chunks) => json!({ "chunks": describe_chunks(chunks) }),
         Content::Pages(pages) => {
             json!({ "pages": pages.iter().map(|page| json!({ "page": page.id, "bytes": page.covered_bytes })).collect::<Vec<_>>() })

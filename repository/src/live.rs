@@ -76,7 +76,7 @@ mod tests {
     fn a_set_keeps_what_it_was_given() {
         let (a, b) = (SegmentNonce([1; 16]), SegmentNonce([2; 16]));
         let mut left = Live::default();
-        [0, 7, 8, 300].map(|ordinal| left.insert(a, ordinal));
+        [0, 7, 8, 300].into_iter().for_each(|ordinal| left.insert(a, ordinal));
         let mut right = Live::default();
         right.insert(b, 1);
         left.merge(&right);

@@ -11,13 +11,13 @@ use bytes::Bytes;
 pub(crate) use frames::FrameCache;
 
 use crate::error::Error;
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, FileHash};
 use crate::index::{FrameId, FrameInfo, Index, PackRow, Place};
 use crate::keys::Secret;
 use crate::object;
 use crate::pack::{FRAME_HEADER_SIZE, SegmentKey, open_frame, segment_key};
 use crate::repository::{Repository, get_range};
-use crate::tree::entry::ChunkRef;
+use crate::tree::entry::{ChunkRef, Entry};
 
 /// Frames this close are read in one range: what lies between costs less than another request.
 const GAP_MAX: u64 = 64 << 10;
@@ -102,15 +102,22 @@ impl Repository {
         Ok(key)
     }
 
-    fn name_key(&self, of: NameOf) -> &Secret {
+    pub(crate) fn name(&self, of: NameOf, hash: &FileHash) -> ChunkId {
         match of {
-            NameOf::Chunk => &self.key.shared.chunk_id,
-            NameOf::Page => &self.key.shared.page_id,
+            NameOf::Chunk => self.key.shared.chunk_name(hash),
+            NameOf::Page => self.key.shared.page_name(hash),
         }
     }
 
+    /// The one chunk of a file that says [`Content::Whole`](crate::Content::Whole).
+    #[must_use]
+    pub fn whole_chunk(&self, file: &Entry) -> Option<ChunkRef> {
+        let id = self.key.shared.chunk_name(file.hash.as_ref()?);
+        Some(ChunkRef { id, length: u32::try_from(file.data_bytes()).ok()? })
+    }
+
     pub(crate) fn verify_name(&self, of: NameOf, id: &ChunkId, bytes: &[u8]) -> Result<(), Error> {
-        if blake3::keyed_hash(self.name_key(of).expose(), bytes).as_bytes() == &id.0 {
+        if self.name(of, blake3::hash(bytes).as_bytes()) == *id {
             return Ok(());
         }
         let what = if of == NameOf::Page { "page" } else { "chunk" };

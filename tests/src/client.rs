@@ -22,6 +22,7 @@ pub struct Client {
     /// What it knows of its last runs.
     pub state: PathBuf,
     home: PathBuf,
+    program: Option<PathBuf>,
 }
 
 impl Client {
@@ -29,7 +30,7 @@ impl Client {
     #[must_use]
     pub fn new(home: &Path, repository: &Path, key: &Path) -> Self {
         let (cache, state) = (home.join("cache"), home.join("state"));
-        Self { repository: repository.into(), key: key.into(), cache, state, home: home.into() }
+        Self { repository: repository.into(), key: key.into(), cache, state, home: home.into(), program: None }
     }
 
     /// The same user and machine, with another repository.
@@ -56,6 +57,12 @@ impl Client {
         Self { key: key.into(), ..self.clone() }
     }
 
+    /// The same user and machine, with the program at another place.
+    #[must_use]
+    pub fn with_program(&self, program: &Path) -> Self {
+        Self { program: Some(program.into()), ..self.clone() }
+    }
+
     /// The bare program in this user's environment.
     pub fn program(&self) -> Result<Command> {
         self.program_through(&[])
@@ -63,7 +70,7 @@ impl Client {
 
     /// The bare program, started by another one (`strace`, `setpriv`) whose command line this is.
     pub fn program_through(&self, starter: &[String]) -> Result<Command> {
-        let strongroom = program::strongroom()?.into_os_string();
+        let strongroom = self.program.clone().map_or_else(program::strongroom, Ok)?.into_os_string();
         let mut words = starter.iter().map(|word| word.clone().into()).chain([strongroom]);
         let mut command = Command::new(words.next().context("there is a program")?);
         command.args(words).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

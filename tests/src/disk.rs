@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::program::{self, tool};
+use crate::program::tool;
 
 /// A mounted file system.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if program::tool(Command::new("mountpoint").arg("-q").arg(&self.at)).is_ok() {
+        if tool(Command::new("mountpoint").arg("-q").arg(&self.at)).is_ok() {
             // A process that a failed test left behind may still hold it: then it goes when that does.
             drop(tool(Command::new("umount").arg("--lazy").arg(&self.at)));
         }

@@ -48,7 +48,6 @@ const FLAGS: IFlags = IFlags::IMMUTABLE
     .union(IFlags::NOATIME)
     .union(IFlags::SYNC)
     .union(IFlags::DIRSYNC)
-    .union(IFlags::NOCOMP)
     .union(IFlags::COMPRESSED)
     .union(IFlags::JOURNALING)
     .union(IFlags::TOPDIR)

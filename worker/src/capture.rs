@@ -14,7 +14,7 @@ use crate::remarks::{Doing, Problem, Remark};
 use crate::state::Fingerprint;
 
 /// An entry, and how the next run tells whether it is still true.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Capture {
     /// What the snapshot keeps.
     pub entry: Entry,

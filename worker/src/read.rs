@@ -9,6 +9,7 @@
 //!
 //! A fault of the source becomes an [`Outcome`]; a fault of the repository ends the run.
 
+mod buffer;
 mod feed;
 mod image;
 mod lane;
@@ -20,14 +21,15 @@ use std::ffi::CString;
 use std::io;
 use std::sync::Arc;
 
-use strongroom_repository::{Error, Session};
+use strongroom_repository::{Error, Repository, Session};
 
 use crate::capture::Outcome;
 use crate::filesystem::{Root, Stat};
 use crate::owners::Owners;
 use crate::progress::Progress;
 
-pub use feed::{Feed, Fed, StreamFeed};
+pub use buffer::Buffer;
+pub use feed::{Fed, Feed, StreamFeed, Summary};
 pub use lane::run_lane;
 pub use pool::{JobId, Pool, PoolFailed};
 
@@ -63,6 +65,8 @@ pub struct Desk<'a> {
     /// Where paths begin.
     pub root: &'a Root,
     /// Where content goes.
+    pub repository: &'a Repository,
+    /// The open writer there.
     pub session: &'a Arc<Session>,
     /// Names of owners.
     pub owners: &'a Owners,

@@ -27,7 +27,6 @@ fn repository(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::NoRepository => "check the location, and whether its disk is mounted; make a repository with `strongroom repo init URL`",
         Error::Exists => "use it as it is, or give another location",
-        Error::NoSnapshot(_) => "`strongroom snapshots` lists what there is",
         Error::TooNew { .. } => "use a release of Strongroom that is at least as new as the one that wrote it",
         Error::WriterOnly(_) => "use the key of a holder; `strongroom key list` names the holders",
         Error::Unindexed { .. } => "`strongroom repo rebuild-index` makes the index anew from the packs",
@@ -40,7 +39,7 @@ fn repository(error: &Error) -> Option<&'static str> {
 fn kind(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Corrupt => "`strongroom repo check --read-data` says what else is damaged and which files need it",
-        ErrorKind::Key => "check which key it is (--key FILE); `strongroom repo stats` with a good key shows the repository's id",
+        ErrorKind::Key => "use the key of one of its holders: --key FILE or --passphrase-file FILE",
         ErrorKind::NoSpace => "make room where the repository lies, then run the same command again: what is stored already counts",
         ErrorKind::Permission => "run as a user who may read and write the repository's folder",
         ErrorKind::Transient => "run the same command again; if it fails again, check the store's connection",

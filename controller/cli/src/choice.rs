@@ -33,7 +33,8 @@ pub(crate) fn snapshot(opened: &Opened, context: &Context, spec: &str) -> Result
 
 /// The same, of snapshots that were read.
 pub(crate) fn among<'a>(snapshots: &'a [Snapshot], spec: &str) -> Result<&'a Snapshot, Failure> {
-    select::choose(snapshots, spec, &TimeZone::system()).doing(|| format!("choose the snapshot '{spec}'"))
+    let chosen = select::choose(snapshots, spec, &TimeZone::system()).doing(|| format!("choose the snapshot '{spec}'"));
+    chosen.map_err(|failure| failure.advise("`strongroom snapshots` lists what there is"))
 }
 
 /// A path as it stands in a tree: with or without a slash in front, as it is or as we show it.

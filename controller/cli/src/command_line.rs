@@ -13,7 +13,7 @@ use crate::{cat, diff, find, inspect, key, ls, repo, snapshots};
 
 /// Backups that were proven to come back.
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version, max_term_width = 110, propagate_version = true)]
+#[command(name = "strongroom", version, max_term_width = 110)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE), subcommand_required = true)]
 pub(crate) struct CommandLine {
     #[command(flatten)]

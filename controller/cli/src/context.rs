@@ -1,6 +1,7 @@
 //! What every command gets: folders, output, and a runtime to wait with.
 
 use std::future::Future;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -68,6 +69,11 @@ impl Context {
     pub(crate) fn threads(&self) -> NonZeroUsize {
         let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.global.threads.unwrap_or_else(processors)
+    }
+
+    /// Talk, on standard error; a closed standard error silences it.
+    pub(crate) fn say(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     /// Whether log lines go to standard error, where a bar would tear them.

@@ -63,7 +63,10 @@ pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<Exit, Failure
         ObjectKind::Config => Thing::Config,
     };
     let what = format!("inspect {} {}", format!("{:?}", args.kind).to_lowercase(), args.id);
-    let described = context.wait(what.trim_end(), inspect::describe(&opened.repository, thing, &args.id))?;
+    let described = context.wait(what.trim_end(), inspect::describe(&opened.repository, thing, &args.id)).map_err(|failure| match failure.exit() {
+        Exit::NotFound => failure.advise("objects name each other: begin with `strongroom inspect commit latest`"),
+        _ => failure,
+    })?;
     context.output.answer(&Described(described))?;
     Ok(Exit::Success)
 }

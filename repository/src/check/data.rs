@@ -12,6 +12,7 @@ use crate::ids::ObjectId;
 use crate::index::{FrameId, Index, PackRow, Place};
 use crate::object::{self, ObjectType};
 use crate::pack::{PackFooter, TRAILER_SIZE, Trailer};
+use crate::read::NameOf;
 use crate::repository::{Repository, get};
 
 /// What the index says lies in one pack.
@@ -120,11 +121,11 @@ fn open(repository: &Repository, index: &Index, frame: FrameId, bytes: &Bytes) -
 }
 
 fn check_chunks(repository: &Repository, kind: ObjectType, chunks: &[([u8; 16], Place)], plain: &[u8], verdict: &mut PackVerdict) {
-    let key = if kind == ObjectType::PagePack { &repository.key.shared.page_id } else { &repository.key.shared.chunk_id };
+    let of = if kind == ObjectType::PagePack { NameOf::Page } else { NameOf::Chunk };
     for (prefix, place) in chunks {
         let start = place.offset as usize;
         let whole = plain.get(start..start + place.length as usize);
-        if whole.is_some_and(|bytes| blake3::keyed_hash(key.expose(), bytes).as_bytes()[..16] == *prefix) {
+        if whole.is_some_and(|bytes| repository.name(of, blake3::hash(bytes).as_bytes()).prefix() == *prefix) {
             verdict.verified += 1;
         } else {
             verdict.faults.push(format!("the chunk at byte {start} of a frame does not match its name"));

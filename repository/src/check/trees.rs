@@ -110,6 +110,7 @@ impl Survey<'_> {
     async fn is_whole(&self, entry: &Entry) -> Result<bool, Error> {
         let pages = match &entry.content {
             Content::None => return Ok(true),
+            Content::Whole => return Ok(self.repository.whole_chunk(entry).is_some_and(|chunk| !self.is_lost(&chunk.id))),
             Content::Chunks(chunks) => return Ok(!chunks.iter().any(|chunk| self.is_lost(&chunk.id))),
             Content::Pages(pages) => pages,
         };

@@ -2,6 +2,8 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::ids::{ChunkId, FileHash};
+
 /// 32 secret bytes, wiped when dropped and never printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop, PartialEq, Eq)]
 pub struct Secret(pub(crate) [u8; 32]);
@@ -88,5 +90,18 @@ impl SharedKeys {
             page_id: writer_secret.derive("strongroom v1 page id key"),
             cut: writer_secret.derive("strongroom v1 cut key"),
         }
+    }
+
+    /// The name of a chunk whose plain BLAKE3 is `hash`. Keyed over the hash rather than over the bytes, so that a file that is one chunk is hashed once for
+    /// both its names, and its entry need not keep the second.
+    #[must_use]
+    pub(crate) fn chunk_name(&self, hash: &FileHash) -> ChunkId {
+        ChunkId(*blake3::keyed_hash(&self.chunk_id.0, hash).as_bytes())
+    }
+
+    /// The name of a page whose plain BLAKE3 is `hash`.
+    #[must_use]
+    pub(crate) fn page_name(&self, hash: &FileHash) -> ChunkId {
+        ChunkId(*blake3::keyed_hash(&self.page_id.0, hash).as_bytes())
     }
 }

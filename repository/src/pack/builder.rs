@@ -121,7 +121,7 @@ impl PackBuilder {
 
     /// The content of the footer as things stand.
     pub(crate) fn footer_content(&self) -> Vec<u8> {
-        let mut content = Vec::with_capacity(256 + self.frames.len() * 28 + self.chunks.len() * 36);
+        let mut content = Vec::with_capacity(256 + self.frames.len() * 28 + self.chunks.len() * 20);
         put_segments(&mut content, &[self.segment]);
         put_u32(&mut content, self.frames.len() as u32);
         for (frame, chunks) in &self.frames {
@@ -129,7 +129,7 @@ impl PackBuilder {
             put_u32(&mut content, *chunks);
         }
         put_u32(&mut content, self.chunks.len() as u32);
-        self.chunks.iter().for_each(|chunk| content.extend_from_slice(&chunk.id.0));
+        self.chunks.iter().for_each(|chunk| content.extend_from_slice(&chunk.prefix));
         self.chunks.iter().for_each(|chunk| put_u32(&mut content, chunk.length));
         content
     }

@@ -5,7 +5,7 @@ use super::frame::{FRAME_HEADER_SIZE, FrameHeader};
 use super::tables::{StoredChunk, take_frame, take_segments};
 use crate::codec::{Malformed, Reader};
 use crate::error::Error;
-use crate::ids::{ChunkId, ObjectId, RepositoryId};
+use crate::ids::{ObjectId, RepositoryId};
 use crate::keys::Secret;
 use crate::keys::inventory::{self, Binding};
 use crate::object::ObjectType;
@@ -80,10 +80,10 @@ fn decode_contents(content: &[u8], kind: ObjectType, id: ObjectId, size: u64) ->
     let segments = take_segments(&mut from)?;
     let count = from.count32(28, "frames")?;
     let frames: Vec<_> = (0..count).map(|_| Ok((take_frame(&mut from)?, from.u32("chunks")?))).collect::<Result<_, _>>()?;
-    let count = from.count32(36, "chunks")?;
-    let ids: Vec<ChunkId> = (0..count).map(|_| from.array("chunk id").map(ChunkId)).collect::<Result<_, _>>()?;
+    let count = from.count32(20, "chunks")?;
+    let prefixes: Vec<[u8; 16]> = (0..count).map(|_| from.array("chunk id")).collect::<Result<_, _>>()?;
     let chunks: Vec<_> =
-        ids.into_iter().map(|id| Ok(StoredChunk { id, length: from.u32("chunk length")? })).collect::<Result<_, _>>()?;
+        prefixes.into_iter().map(|prefix| Ok(StoredChunk { prefix, length: from.u32("chunk length")? })).collect::<Result<_, _>>()?;
     from.finish("pack footer")?;
     let promised: u64 = frames.iter().map(|(_, chunks)| u64::from(*chunks)).sum();
     if promised != chunks.len() as u64 || frames.iter().any(|(frame, _)| frame.segment as usize >= segments.len()) {

@@ -1,7 +1,7 @@
 //! The tables that footers and index runs share.
 
 use crate::codec::{Malformed, Reader};
-use crate::ids::{ChunkId, SegmentNonce};
+use crate::ids::SegmentNonce;
 use crate::keys::hybrid;
 
 /// A segment: the frames that one session sealed into one pack, wherever they lie now.
@@ -39,8 +39,8 @@ pub struct FrameRow {
 /// A chunk or page in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredChunk {
-    /// Its name.
-    pub id: ChunkId,
+    /// The first half of its name, which is all that footers and the index keep.
+    pub prefix: [u8; 16],
     /// Plain bytes.
     pub length: u32,
 }

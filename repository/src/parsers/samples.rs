@@ -20,7 +20,7 @@ use crate::tree::leaf::LeafBuilder;
 #[must_use]
 pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let mut builder = PackBuilder::new(REPOSITORY, ObjectType::Pack, (1, &recipient())).expect("the sample key is a key");
-    let chunks = [1, 2, 3].map(|n| StoredChunk { id: ChunkId([n; 32]), length: 10 });
+    let chunks = [1, 2, 3].map(|n| StoredChunk { prefix: [n; 16], length: 10 });
     builder.append(0, &[7; 30], &chunks);
     let footer = builder.footer_content();
     let pack = builder.finish(&Secret::new([1; 32]));

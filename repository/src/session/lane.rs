@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::error::Error;
-use crate::ids::ChunkId;
+use crate::ids::FileHash;
 use crate::object::ObjectType;
 use crate::pack::{StoredChunk, compress};
 use crate::tree::entry::ChunkRef;
@@ -52,19 +52,25 @@ pub(crate) fn compressor() -> Result<zstd::bulk::Compressor<'static>, Error> {
 }
 
 impl Lane {
-    /// The name that a chunk has in this repository.
-    #[must_use]
-    pub fn name(&self, chunk: &[u8]) -> ChunkId {
-        ChunkId(*blake3::keyed_hash(self.session.repository.key.shared.chunk_id.expose(), chunk).as_bytes())
-    }
-
     /// Stores a chunk unless it is known, and returns its reference. Small chunks wait in this lane until their frame is full.
     pub fn add(&mut self, chunk: &[u8]) -> Result<ChunkRef, Error> {
-        let stored = StoredChunk { id: self.name(chunk), length: chunk.len() as u32 };
-        if self.session.claim(&stored.id)? {
-            self.store(stored, chunk)?;
+        self.add_hashed(chunk, blake3::hash(chunk).as_bytes())
+    }
+
+    /// Stores a file that is one chunk and returns its hash; its entry says [`Content::Whole`](crate::Content::Whole).
+    pub fn add_whole(&mut self, file: &[u8]) -> Result<FileHash, Error> {
+        let hash = *blake3::hash(file).as_bytes();
+        self.add_hashed(file, &hash)?;
+        Ok(hash)
+    }
+
+    fn add_hashed(&mut self, chunk: &[u8], hash: &FileHash) -> Result<ChunkRef, Error> {
+        let id = self.session.repository.key.shared.chunk_name(hash);
+        let length = chunk.len() as u32;
+        if self.session.claim(&id)? {
+            self.store(StoredChunk { prefix: id.prefix(), length }, chunk)?;
         }
-        Ok(ChunkRef { id: stored.id, length: stored.length })
+        Ok(ChunkRef { id, length })
     }
 
     fn store(&mut self, stored: StoredChunk, chunk: &[u8]) -> Result<(), Error> {

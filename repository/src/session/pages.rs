@@ -27,7 +27,7 @@ impl std::fmt::Debug for Pages {
 impl Session {
     /// Stores a page unless the parent snapshot or the repository has it.
     pub(crate) fn store_page(&self, page: &[u8], known: &HashSet<ChunkId>) -> Result<ChunkId, Error> {
-        let id = ChunkId(*blake3::keyed_hash(self.repository.key.shared.page_id.expose(), page).as_bytes());
+        let id = self.repository.key.shared.page_name(blake3::hash(page).as_bytes());
         if known.contains(&id) || !self.claim(&id)? {
             return Ok(id);
         }
@@ -38,7 +38,7 @@ impl Session {
         };
         let mut payload = Vec::new();
         let compression = compress(compressor, page, &mut payload);
-        let stored = StoredChunk { id, length: page.len() as u32 };
+        let stored = StoredChunk { prefix: id.prefix(), length: page.len() as u32 };
         let sealed = self.packer.append(ObjectType::PagePack, compression, &payload, &[stored], Some(page))?;
         self.count(0, sealed);
         Ok(id)

@@ -65,6 +65,7 @@ impl Tree {
     pub async fn chunks(&self, entry: &Entry) -> Result<Vec<ChunkRef>, Error> {
         match &entry.content {
             Content::None => Ok(Vec::new()),
+            Content::Whole => Ok(self.repository.whole_chunk(entry).into_iter().collect()),
             Content::Chunks(chunks) => Ok(chunks.clone()),
             Content::Pages(pages) => {
                 let mut chunks = Vec::new();

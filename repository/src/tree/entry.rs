@@ -56,6 +56,8 @@ pub enum Content {
     /// No bytes at all: an empty file, one that is all holes, or no file.
     #[default]
     None,
+    /// One chunk that is the whole file: its name follows from the file's hash, its length is that of the data.
+    Whole,
     /// The chunks in order.
     Chunks(Vec<ChunkRef>),
     /// Pages of chunks in order.
@@ -194,7 +196,8 @@ mod field {
     pub(super) const TARGET: u64 = 1 << 9;
     pub(super) const DEVICE: u64 = 1 << 10;
     pub(super) const CONSISTENCY: u64 = 1 << 11;
-    pub(super) const ALL: u64 = (1 << 12) - 1;
+    pub(super) const WHOLE: u64 = 1 << 12;
+    pub(super) const ALL: u64 = (1 << 13) - 1;
 }
 
 impl Kind {
@@ -255,6 +258,7 @@ fn fields_of(entry: &Entry) -> u64 {
     set(entry.project.is_some(), field::PROJECT);
     set(entry.extents.is_some(), field::EXTENTS);
     set(entry.hash.is_some(), field::HASH);
+    set(entry.content == Content::Whole, field::WHOLE);
     set(matches!(entry.content, Content::Chunks(_)), field::CHUNKS);
     set(matches!(entry.content, Content::Pages(_)), field::CHUNK_PAGES);
     set(entry.target.is_some(), field::TARGET);
@@ -339,7 +343,7 @@ fn encode_content(entry: &Entry, out: &mut Vec<u8>) {
         out.extend_from_slice(hash);
     }
     match &entry.content {
-        Content::None => {}
+        Content::None | Content::Whole => {}
         Content::Chunks(chunks) => encode_chunks(chunks, out),
         Content::Pages(pages) => {
             put_varint(out, pages.len() as u64);
@@ -401,11 +405,12 @@ pub fn decode(from: &mut Reader<'_>, owners: &OwnerTables) -> Result<Entry, Malf
     entry.project = has(field::PROJECT).then(|| from.varint32("project")).transpose()?;
     entry.extents = has(field::EXTENTS).then(|| decode_extents(from)).transpose()?;
     entry.hash = has(field::HASH).then(|| from.array("hash")).transpose()?;
-    entry.content = match (has(field::CHUNKS), has(field::CHUNK_PAGES)) {
-        (false, false) => Content::None,
-        (true, false) => Content::Chunks(decode_chunks(from)?),
-        (false, true) => Content::Pages(decode_chunk_pages(from)?),
-        (true, true) => return Err(from.malformed("fields")),
+    entry.content = match (has(field::WHOLE), has(field::CHUNKS), has(field::CHUNK_PAGES)) {
+        (false, false, false) => Content::None,
+        (true, false, false) if entry.hash.is_some() => Content::Whole,
+        (false, true, false) => Content::Chunks(decode_chunks(from)?),
+        (false, false, true) => Content::Pages(decode_chunk_pages(from)?),
+        _ => return Err(from.malformed("fields")),
     };
     entry.target = has(field::TARGET).then(|| from.bytes("link target").map(<[u8]>::to_vec)).transpose()?;
     if has(field::DEVICE) {

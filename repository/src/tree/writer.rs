@@ -175,6 +175,10 @@ impl<'a> TreeWriter<'a> {
     fn note_needs(&mut self, entry: &Entry, origin: Origin<'_>) {
         match (&entry.content, origin) {
             (Content::None, _) => {}
+            (Content::Whole, _) => {
+                let name = |hash| self.session.repository.key.shared.chunk_name(hash);
+                self.open_needs.extend(entry.hash.as_ref().map(name));
+            }
             (Content::Chunks(chunks), _) => self.open_needs.extend(chunks.iter().map(|chunk| chunk.id)),
             // The pages of an old chunk list cannot be opened here; the old leaf needed at most what this one does.
             (Content::Pages(_), Origin::Kept(leaf)) => self.open_live.merge(&leaf.live),

@@ -1,1 +1,16 @@
-//! The storage engine through the `strongroom` program: whatever happens, stored data comes back or the loss is named.
+//! The storage engine through the `strongroom` program: whatever happens to it, stored data comes back or the loss is named.
+//!
+//! Every test has folders, caches, keys and disks of its own, so they run side by side. What needs root, or a tool that is not installed, is skipped and
+//! written down. `STRONGROOM_TESTS_FULL=1` runs the long forms.
+
+mod bit_flips;
+mod costs;
+mod damage;
+mod full_disk;
+mod hostile_tree;
+mod independent_reader;
+mod kill;
+mod kill_restore;
+mod model;
+mod secrets;
+mod writer_key;

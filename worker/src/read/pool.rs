@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Job, Outcomes};
+use super::{Buffer, Job, Outcomes};
 
 /// The number of a job, in the order in which they were handed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ struct Inner {
     pieces: VecDeque<Piece>,
     results: HashMap<JobId, Outcomes>,
     /// Memory of chunks that were stored, to be used again.
-    buffers: Vec<Vec<u8>>,
+    buffers: Vec<Buffer>,
     waiting_lanes: usize,
     closed: bool,
     failed: bool,
@@ -174,12 +174,12 @@ impl Pool {
     }
 
     /// Memory for a chunk.
-    pub(super) fn buffer(&self) -> Vec<u8> {
+    pub(super) fn buffer(&self) -> Buffer {
         self.lock().buffers.pop().unwrap_or_default()
     }
 
     /// Takes memory back.
-    pub(super) fn recycle(&self, mut buffer: Vec<u8>) {
+    pub(super) fn recycle(&self, mut buffer: Buffer) {
         buffer.clear();
         let mut inner = self.lock();
         if inner.buffers.len() < self.pieces_max {

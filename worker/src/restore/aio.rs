@@ -23,8 +23,9 @@ pub(super) const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Bytes that one ring reads at once: 1.3 GB/s of a fast disk are reached from 4 MiB on.
 const RING_BYTES: usize = 8 << 20;
 
-/// Requests that one ring makes at once: from 64 on, small files come back at the speed of the disk.
-const RING_REQUESTS: usize = 256;
+/// Requests that one ring makes at once: from 64 on, small files come back at the speed of the disk. Each may hold a file open, and with two rings in
+/// each of two readers that stays well below the 1024 files that a process may open by default.
+const RING_REQUESTS: usize = 128;
 
 /// One read that was asked for.
 #[derive(Debug)]

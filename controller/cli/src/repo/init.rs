@@ -12,7 +12,6 @@ use serde::Serialize;
 use strongroom_repository::store::{self, Commits, Location, ProbeReport};
 use strongroom_repository::{Error, InitOptions, KeyFile, NewHolder, Parameters, Repository, RepositoryId};
 
-use crate::access;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};

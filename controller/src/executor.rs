@@ -1,0 +1,139 @@
+//! The hands that do a plan's steps.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strongroom_plans::{CheckCommand, Source};
+use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind, Totals};
+
+/// Does the steps of one run, in one repository, for one host.
+///
+/// Promises that the run counts on:
+///
+/// * A method returns only when its step is over: done and durable, or failed with nothing half done visible.
+/// * [`back_up`](Self::back_up) is one snapshot or none. Files that could not be read are in its answer, not an error.
+/// * [`restore`](Self::restore) begins with an empty scratch directory of its own and reads everything back from the disk after a flush; what it calls equal was
+///   compared with the hash taken at the source. Files that differ are in its answer, not an error.
+/// * [`check`](Self::check) runs one command in that directory and always comes back: a command that does not end is ended.
+/// * [`discard_scratch`](Self::discard_scratch) may be called at any time, also twice, also when there is none.
+/// * After an error the run calls nothing further but `discard_scratch`.
+pub trait Executor {
+    /// Why a step could not be done. Its text goes into the record.
+    type Fault: Display;
+
+    /// Stores one source as one snapshot.
+    fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Self::Fault>;
+
+    /// Restores snapshots of this run, whole, into one scratch directory, and verifies them.
+    fn restore(&mut self, snapshots: &[ObjectId]) -> Result<RestoreDone, Self::Fault>;
+
+    /// Runs one check in the scratch directory.
+    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Self::Fault>;
+
+    /// Removes the scratch directory with everything in it.
+    fn discard_scratch(&mut self) -> Result<(), Self::Fault>;
+
+    /// All snapshots of the repository.
+    fn snapshots(&mut self) -> Result<Vec<Snapshot>, Self::Fault>;
+}
+
+/// What is to be backed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupOrder<'a> {
+    /// What is read, and what is left out.
+    pub source: &'a Source,
+    /// What the snapshot is marked with, the plan's name among it.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BackupDone {
+    /// The snapshot.
+    pub snapshot: ObjectId,
+    /// The commit that made it visible.
+    pub commit: u64,
+    /// Full or incremental.
+    pub kind: SnapshotKind,
+    /// Counts.
+    pub totals: Totals,
+    /// What could not be read, the first thousand.
+    pub problems: Vec<Problem>,
+}
+
+/// A restore to scratch, and what the comparison showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RestoreDone {
+    /// What was restored, and found equal.
+    pub verification: Verification,
+    /// What is not as it was at the source, the first thousand.
+    pub differences: Vec<Problem>,
+    /// What was restored as well as this machine allows, and how: sockets, owners without rights to set them. No fault of the backup.
+    pub notes: Vec<String>,
+}
+
+/// Counts of a verification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verification {
+    /// Regular files that were read back from the disk and equal the hash taken at the source.
+    pub files_equal: u64,
+    /// Their bytes.
+    pub bytes_equal: u64,
+    /// All nodes whose metadata were compared and are equal.
+    pub metadata_equal: u64,
+    /// Nodes that differ, in content or metadata, or could not be restored.
+    pub different: u64,
+}
+
+/// A check and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CheckResult {
+    /// The command, as a person would type it.
+    pub command: String,
+    /// What it said.
+    pub verdict: CheckVerdict,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// The end of what it printed.
+    pub output: String,
+}
+
+/// What a check said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckVerdict {
+    /// It ended with exit code 0.
+    Agreed,
+    /// It ended with another code.
+    Disagreed(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// It did not end in time.
+    TimedOut,
+    /// It could not be started.
+    NotStarted,
+}
+
+impl CheckResult {
+    /// Only this counts as passed.
+    #[must_use]
+    pub fn agreed(&self) -> bool {
+        self.verdict == CheckVerdict::Agreed
+    }
+}
+
+impl RestoreDone {
+    /// Whether everything is as it was at the source.
+    #[must_use]
+    pub fn all_equal(&self) -> bool {
+        self.verification.different == 0 && self.differences.is_empty()
+    }
+}

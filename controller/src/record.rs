@@ -1,0 +1,125 @@
+//! What a run did, as it is kept: readable without this program, and enough to answer "what was proven, when, and how".
+
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_plans::{ProofLevel, Step};
+use strongroom_repository::RepositoryId;
+
+use crate::executor::{BackupDone, CheckResult, RestoreDone};
+use crate::preview::Kept;
+
+/// The record's own version; a reader refuses what is newer.
+pub const RECORD_VERSION: u32 = 1;
+
+/// One run of one plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunRecord {
+    /// [`RECORD_VERSION`].
+    pub record_version: u32,
+    /// The plan's name.
+    pub plan: String,
+    /// BLAKE3 of the plan file, so that it can be told which text was run.
+    pub plan_hash: String,
+    /// On which host.
+    pub host: String,
+    /// Program and version.
+    pub program: String,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Where it lies.
+    pub location: String,
+    /// When the run began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// Every step of the plan and what came of it.
+    pub steps: Vec<StepRecord>,
+    /// How it went.
+    pub verdict: Verdict,
+    /// What may be claimed of the run's snapshots; none if there are none.
+    pub proof: Option<ProofLevel>,
+}
+
+/// One step.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepRecord {
+    /// The step, as `--dry-run` shows it.
+    pub step: Step,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A snapshot was made.
+    BackedUp(BackupDone),
+    /// Snapshots were restored and compared.
+    Restored(RestoreDone),
+    /// The checks were run.
+    Verified {
+        /// What may be claimed now.
+        reached: ProofLevel,
+        /// What the plan demands.
+        demanded: ProofLevel,
+        /// Every check.
+        checks: Vec<CheckResult>,
+    },
+    /// What retention would keep and drop.
+    Previewed {
+        /// Every snapshot of this plan on this host, newest first.
+        snapshots: Vec<Kept>,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        fault: String,
+    },
+    /// An earlier step failed.
+    NotBegun,
+}
+
+/// How a run went. The worst of its steps decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Everything was done and everything agreed.
+    Done,
+    /// Snapshots were made, but some files could not be read.
+    Partial,
+    /// What was restored is not what was backed up, or a check did not agree.
+    Unproven,
+    /// A step failed.
+    Failed,
+}
+
+impl Outcome {
+    /// What it means for the run.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::BackedUp(done) if done.totals.problems > 0 => Verdict::Partial,
+            Self::Restored(done) if !done.all_equal() => Verdict::Unproven,
+            Self::Verified { reached, demanded, .. } if reached < demanded => Verdict::Unproven,
+            Self::BackedUp(_) | Self::Restored(_) | Self::Verified { .. } | Self::Previewed { .. } => Verdict::Done,
+            Self::Failed { .. } | Self::NotBegun => Verdict::Failed,
+        }
+    }
+}
+
+impl RunRecord {
+    /// The backups that were made.
+    pub fn backups(&self) -> impl Iterator<Item = &BackupDone> {
+        self.steps.iter().filter_map(|step| match &step.outcome {
+            Outcome::BackedUp(done) => Some(done),
+            _ => None,
+        })
+    }
+}
