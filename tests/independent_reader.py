@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Reads a Strongroom repository in a local directory: written from repository/FORMAT.md alone, as a proof that this page is enough.
 It trusts nothing but the key file: headers, signatures, hashes and chunk ids are checked on the way, and an error names the object it
 is about. It never writes to the repository. Needs Python 3.11 and the packages cryptography, blake3 and zstandard."""
@@ -6,8 +5,7 @@ import argparse, collections, contextlib, functools, glob, hashlib, hmac, iterto
 from types import SimpleNamespace
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from zstandard import ZstdDecompressor, ZstdError
 
@@ -43,7 +41,7 @@ def key_name(owner, epoch): return "keys/" + derive("key name", owner + u32(epoc
 def hpke(private, message, info, aad):  # RFC 9180 by hand: `cryptography` takes no aad in its own. No output exceeds one HMAC block
     def mac(key, *parts): return hmac.digest(key, b"".join(parts), hashlib.sha256)
     kem, suite = b"HPKE-v1KEM\x00\x20", b"HPKE-v1HPKE\x00\x20\x00\x01\x00\x02"
-    secret = mac(b"", kem, b"eae_prk", private.exchange(X25519PublicKey.from_public_bytes(message[:32])))
+    secret = mac(b"", kem, b"eae_prk", private.exchange(x25519.X25519PublicKey.from_public_bytes(message[:32])))
     secret = mac(secret, b"\x00\x20", kem, b"shared_secret", message[:32], public(private), b"\x01")
     context = b"\x00" + mac(b"", suite, b"psk_id_hash") + mac(b"", suite, b"info_hash", b"strongroom v1 ", info)
     secret = mac(secret, suite, b"secret")
@@ -75,8 +73,8 @@ class Cursor:  # takes fields off the front of some bytes
     def entry(self, directory):
         entry = SimpleNamespace(path=(*directory, self.bytes()), kind=self.u8())
         fields, entry.mode, entry.uid, entry.gid, entry.mtime = *(self.varint() for _ in range(4)), self.time()
-        need(fields < 1 << len(FIELDS), f"{shown(entry.path)} has unknown fields")
-        need(not {b"", b".", b".."} & {*entry.path} and b"/" not in entry.path[-1], f"{shown(entry.path)} is no path")
+        sound = not {b"", b".", b".."} & {*entry.path} and b"/" not in entry.path[-1]
+        need(sound and fields < 1 << len(FIELDS), f"{shown(entry.path)} is no path or has unknown fields")
         entry.size = self.varint() if entry.kind == FILE else 0
         for bit, (field, read) in enumerate(FIELDS.items()): setattr(entry, field, read(self) if fields >> bit & 1 else None)
         return entry
@@ -87,12 +85,11 @@ FIELDS = {  # of an entry, by their bits
 
 class Repository:
     def __init__(self, root, key_file):
-        self.root, self.snapshots, self.runs, self.places = root, {}, [], collections.defaultdict(list)
-        self.admin, self.strict = None, False
+        self.root, self.admin, self.strict, self.snapshots, self.runs, self.places = root, None, False, {}, [], collections.defaultdict(list)
         with about(key_file), open(key_file, encoding="utf-8") as file:
             key = json.load(file)
-            need((key.get("strongroom-key"), key.get("role")) == (1, "reader"), f"a {key.get('role')}'s key cannot read, only a reader's of version 1")
-            self.id, holder = bytes.fromhex(key["repository"]), X25519PrivateKey.from_private_bytes(bytes.fromhex(key["private-key"]))
+            need((key.get("strongroom-key"), key["role"]) == (1, "reader"), f"a {key['role']}'s key cannot read, only a reader's of version 1")
+            self.id, holder = bytes.fromhex(key["repository"]), x25519.X25519PrivateKey.from_private_bytes(bytes.fromhex(key["private-key"]))
         with about("config"): self.open_keys(holder)
         self.read_history()
     def names(self, folder, digits): return sorted(glob.glob(folder + "[0-9a-f]" * digits, root_dir=self.root))
@@ -102,11 +99,12 @@ class Repository:
         need(data[:24] == b"SRM\x1a\x01" + kind(name) + b"\x01\x00" + self.id, "wrong header (another repository, or a newer format?)")
         need(not name.startswith(("index", "snapshots")) or name.endswith(blake3(data).hexdigest()), "its BLAKE3 is not its name")
         return data
-    def signed(self, name):  # the config and the keys must be signed by the admin, the others may be by a registered writer
+    def signed(self, name):
         data = self.object(name)
         signer, signature, body = data[24:56], data[56:120], data[120:]
-        Ed25519PublicKey.from_public_bytes(signer).verify(signature, b"strongroom v1 signed" + data[:24] + bound(name) + body)
-        if signer != (self.admin or signer): need(name[0] != "k" and self.key("writer", signer), "its signer is no admin")
+        ed25519.Ed25519PublicKey.from_public_bytes(signer).verify(signature, b"strongroom v1 signed" + data[:24] + bound(name) + body)
+        if self.admin and signer != self.admin:  # then only a writer whose key the admin signed
+            need(not name.startswith("keys/") and self.key("writer", signer), f"{signer.hex()} may not sign it")
         return signer, body
     @functools.cache
     def key(self, kind, owner, epoch=0):
@@ -117,9 +115,8 @@ class Repository:
             return key
     def inventory(self, name, blob):
         cipher, aad = AESGCM(keyed(self.keys["inventory"], b"blob" + kind(name) + blob[:32])), self.id + kind(name) + bound(name)
-        starts = range(32, len(blob), MIB + 16)  # every block but the last holds a whole MiB
-        return unzstd(b"".join(cipher.decrypt(bytes([start == starts[-1], 0, 0, 0]) + u64(i), blob[start:start + MIB + 16], aad)
-                               for i, start in enumerate(starts)))
+        blocks = [blob[start:start + MIB + 16] for start in range(32, len(blob), MIB + 16)]
+        return unzstd(b"".join(cipher.decrypt(bytes([i + 1 == len(blocks), 0, 0, 0]) + u64(i), block, aad) for i, block in enumerate(blocks)))
     def open_keys(self, holder):
         self.admin, body = self.signed("config")  # or so it claims: only the base secret proves it
         config, own, here = json.loads(body), public(holder), self.names("keys/", 32)
@@ -127,17 +124,16 @@ class Repository:
         need(keys, f"nothing in keys/ is for this key file, whose public key is {own.hex()}")
         secrets = {epoch: hpke(holder, bytes.fromhex(key["sealed"]), b"key" + self.id, u32(epoch)) for epoch, key in keys.items()}
         base, *others = {secret[:32] for secret in secrets.values()}
-        admin, writer = public(Ed25519PrivateKey.from_private_bytes(derive("admin signing key", base))), derive("writer secret", base)
+        admin, writer = public(ed25519.Ed25519PrivateKey.from_private_bytes(derive("admin signing key", base))), derive("writer secret", base)
         need(not others and admin == self.admin, "not signed by the admin key")
-        expected = {"format": 1, "repository": self.id.hex(), "admin-key": admin.hex()}
-        need(expected.items() <= config.items(), f"is not of {expected}")
+        need(config == config | {"format": 1, "repository": self.id.hex(), "admin-key": admin.hex()}, "of another format or repository")
         self.keys = {use: derive(use + " key", writer) for use in ("inventory", "chunk id", "page id")}
-        self.epochs = {epoch: X25519PrivateKey.from_private_bytes(secret[32:]) for epoch, secret in secrets.items()}
+        self.epochs = {epoch: x25519.X25519PrivateKey.from_private_bytes(secret[32:]) for epoch, secret in secrets.items()}
         self.announced = {config["epoch"]: config["public-key"]}
     def open_epoch(self, epoch, *sealed):
-        need(epoch in self.epochs, f"this key file opens nothing of epoch {epoch}")
-        need(public(self.epochs[epoch]).hex() == self.announced.get(epoch), f"the key of epoch {epoch} is not the announced one")
-        return hpke(self.epochs[epoch], *sealed)
+        private = self.epochs.get(epoch)
+        need(private and public(private).hex() == self.announced.get(epoch), f"this key file has no announced key of epoch {epoch}")
+        return hpke(private, *sealed)
     def read_history(self):
         previous = None
         for number, name in enumerate(self.names("commits/", 16), 1):
@@ -195,10 +191,11 @@ class Repository:
     def open_frame(self, frame):
         with about(f"{frame.pack}, frame at {frame.offset}"):
             data = self.object(frame.pack)[frame.offset:frame.offset + 32 + frame.sealed]
-            header = b"\xf5SRF" + struct.pack("<IIIBBH", frame.ordinal, frame.sealed, frame.plain, frame.compression, 1, 0) + frame.nonce[:8]
+            fields = struct.pack("<IIIBBH", frame.ordinal, frame.sealed, frame.plain, frame.compression, 1, 0)
+            header = b"\xf5SRF" + fields + frame.nonce[:8]
             need(data[:32] == header + blake3(header).digest()[:4], "its header is not as indexed")
             key = self.open_epoch(frame.epoch, frame.sealed_key, b"segment" + self.id, frame.nonce)
-            plain = AESGCM(key).decrypt(bytes(4) + u64(frame.ordinal), data[32:], self.id + kind(frame.pack) + frame.nonce + header[4:18])
+            plain = AESGCM(key).decrypt(bytes(4) + u64(frame.ordinal), data[32:], self.id + kind(frame.pack) + frame.nonce + fields[:14])
             plain = unzstd(plain) if frame.compression else plain
             need(len(plain) == frame.plain, f"has {len(plain)} bytes, not {frame.plain}")
             return plain
@@ -278,15 +275,14 @@ def restore(repository, paths, folder):
         else: os.chmod(target, entry.mode)
         os.utime(target, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
 def verify(repository, *_):
-    repository.strict, files, failed, last = True, 0, 0, ((), b"")
-    for entry in repository.find(["/"]):
+    repository.strict, count, failed, last = True, 0, 0, ((), b"")
+    for count, entry in enumerate(repository.find(["/"]), 1):
         need(last < (last := (entry.path[:-1], entry.path[-1])), f"{shown(entry.path)} is out of order in the tree")
-        files += entry.kind == FILE
         try: collections.deque(repository.content(entry), maxlen=0)
         except Bad as error:
             failed += 1
             print(error, file=sys.stderr)
-    print(f"{files} files, {failed} damaged")
+    print(f"{count} entries, {failed} of them damaged")
     need(not failed, f"snapshot {repository.snapshot.id} is damaged")
 
 def main():

@@ -6,6 +6,7 @@
 //! What holds everywhere: a fault of a source file is a value ([`remarks`]) and never ends a run; a fault of the repository does, and is never
 //! reported as the fault of a file. The source is only read: not even its access times change, where the system allows that.
 
+pub mod backup;
 pub mod capture;
 pub mod exclude;
 pub mod filesystem;

@@ -62,7 +62,7 @@ pub enum Contents {
 }
 
 /// The nodes of a directory and their names.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Nodes {
     nodes: Vec<Node>,
     names: Vec<u8>,
@@ -93,6 +93,12 @@ impl Nodes {
     /// The nodes and their names.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Node)> {
         self.nodes.iter().map(|node| (self.name(node), node))
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<(&[u8], &Node)> {
+        self.nodes.get(at).map(|node| (self.name(node), node))
     }
 
     /// How many there are.

@@ -61,9 +61,35 @@ impl Hardlinks {
     pub(super) fn follow(&mut self, stat: &Stat, name: &[u8]) -> Option<(Entry, Fingerprint)> {
         let key = (stat.device, stat.inode);
         let group = self.groups.get_mut(&key)?;
-        let (mut entry, fingerprint) = group.first.clone()?;
-        entry.name = name.to_vec();
         group.left = group.left.saturating_sub(1);
+        let is_last = group.left == 0;
+        let (mut entry, fingerprint) = if is_last { self.groups.remove(&key)?.first? } else { group.first.clone()? };
+        entry.name = name.to_vec();
         Some((entry, fingerprint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strongroom_repository::Kind;
+
+    #[test]
+    fn the_first_name_is_read_and_the_last_one_forgets() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a"), b"x").unwrap();
+        std::fs::hard_link(directory.path().join("a"), directory.path().join("b")).unwrap();
+        std::fs::hard_link(directory.path().join("a"), directory.path().join("c")).unwrap();
+        let place = std::fs::File::open(directory.path()).unwrap();
+        let stat = Stat::at(std::os::fd::AsFd::as_fd(&place), c"a").unwrap();
+        let mut links = Hardlinks::default();
+        assert_eq!(links.admit(&stat), Role::Reader);
+        assert_eq!(links.admit(&stat), Role::Follower);
+        links.captured(&stat, &Entry::new(b"a".to_vec(), Kind::File), Fingerprint::of(&stat));
+        assert_eq!(links.follow(&stat, b"b").unwrap().0.name, b"b");
+        assert_eq!(links.follow(&stat, b"c").unwrap().0.name, b"c");
+        assert!(links.groups.is_empty());
+        assert_eq!(links.admit(&stat), Role::Reader);
+        assert!(links.follow(&stat, b"b").is_none(), "the reader has not given anything yet");
     }
 }

@@ -29,6 +29,9 @@ pub enum StateError {
     /// The bytes are not what was written.
     #[error("the state of the earlier run is damaged: {0}")]
     Damaged(&'static str),
+    /// The repository no longer has the snapshot that it describes.
+    #[error("the repository no longer has the snapshot of the earlier run")]
+    SnapshotGone,
     /// It is about something else.
     #[error("the state is of another repository, host or set of sources")]
     Foreign,

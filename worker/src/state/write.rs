@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use strongroom_repository::{ChunkId, ObjectId, TreeRoot};
+use strongroom_repository::{ChunkId, Kind, ObjectId, TreeRoot};
 
 use super::head::{Head, Places, create_temporary};
 use super::layout::{MAGIC, Row, checksum};
@@ -85,11 +85,11 @@ impl StateWriter {
     }
 
     /// The next entry of the directory that was begun.
-    pub fn entry(&mut self, name: &[u8], record: &Record, tally: impl FnOnce(&mut Tallies)) {
+    pub fn entry(&mut self, name: &[u8], record: &Record, kind: Kind) {
         self.write(|body, _| {
             body.names.extend_from_slice(name);
-            record.encode(body.names.len() as u32, &mut body.records);
-            tally(&mut body.tallies);
+            record.encode(u32::try_from(body.names.len()).map_err(|_| TOO_LARGE)?, &mut body.records);
+            body.tallies.count(kind, record.fingerprint.size);
             Ok(())
         });
     }

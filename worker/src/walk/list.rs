@@ -17,6 +17,9 @@ use crate::filesystem::{Stat, open, pseudo};
 use crate::remarks::{Doing, Notice, Problem, Remark};
 use crate::sources::NodeIndex;
 
+/// The largest directory, in nodes, whose room a thread keeps for the next one: 2 MiB.
+const ROOM_NODES_MAX: usize = 16 * 1024;
+
 /// A directory and the directories in it.
 pub(super) struct Scanned {
     pub(super) listing: Listing,
@@ -69,8 +72,9 @@ impl<'a> Scanner<'a> {
         let children = self.children();
         let contents = match sameness {
             Sameness::Same(index) => Contents::Unchanged(index),
-            // Copies of just the size: the originals keep their room for the next directory.
-            Sameness::Different => Contents::Listed(Nodes { nodes: self.nodes.nodes.clone(), names: self.nodes.names.clone() }),
+            // A copy of just the size, so that the room stays for the next directory; but not of a room that is huge.
+            Sameness::Different if self.nodes.len() <= ROOM_NODES_MAX => Contents::Listed(self.nodes.clone()),
+            Sameness::Different => Contents::Listed(std::mem::take(&mut self.nodes)),
         };
         let listing = Listing {
             directory: task.path.clone(),

@@ -1,0 +1,100 @@
+//! SIGKILL during a restore. Afterwards nothing in the target looks finished that is not, and the same command again completes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rand::RngExt;
+use strongroom_tests::client::restored;
+use strongroom_tests::program::{self, Running};
+use strongroom_tests::random::{first_seed, noise, seeded};
+use strongroom_tests::{Client, Outcome, Sandbox, compare, sandbox, skip, tree};
+
+/// What a restore calls things that are not finished.
+const UNFINISHED: &str = ".strongroom";
+
+struct Scene {
+    sandbox: Sandbox,
+    client: Client,
+    source: PathBuf,
+    takes: Duration,
+}
+
+impl Scene {
+    fn set(name: &str) -> Result<Self> {
+        let (sandbox, client) = Sandbox::with_repository(name)?;
+        let source = sandbox.folder("source")?;
+        let mut dice = seeded(4);
+        tree::ordinary(&source, &mut dice, 400)?;
+        tree::write(&source, "data/large.bin", noise(&mut dice, 24 << 20))?;
+        client.backup(&source)?;
+        let mut scene = Self { sandbox, client, source, takes: Duration::ZERO };
+        let began = Instant::now();
+        scene.restore(&scene.sandbox.path("measured"), &[], |command| program::run(command))?.expect(0)?;
+        scene.takes = began.elapsed();
+        Ok(scene)
+    }
+
+    fn restore(&self, target: &Path, starter: &[String], act: impl FnOnce(&mut Command) -> Result<Outcome>) -> Result<Outcome> {
+        let arguments = ["latest".as_ref(), "--target".as_ref(), target.as_os_str()];
+        act(&mut self.client.command_through(starter, "restore", arguments)?)
+    }
+
+    /// Everything that has to hold after a kill.
+    fn judge(&self, target: &Path) -> Result<()> {
+        for strange in compare::no_half_files(&self.source, &restored(target, &self.source))? {
+            let marked = strange.split('/').any(|part| part.starts_with(UNFINISHED));
+            ensure!(marked, "'{strange}' is not in the source and not marked as unfinished");
+        }
+        self.restore(target, &[], |command| program::run(command))?.expect(0)?;
+        compare::same(&self.source, &restored(target, &self.source))?;
+        ensure!(fs::read_dir(target)?.count() == 1, "something unfinished is left in {}", target.display());
+        sandbox::remove(target)
+    }
+}
+
+#[test]
+fn at_random_moments_of_a_restore() -> Result<()> {
+    let scene = Scene::set("kill-restore")?;
+    let rounds = skip::rounds(10, 50);
+    let mut killed = 0;
+    for seed in first_seed()..first_seed() + rounds as u64 {
+        let moment = scene.takes.mul_f64(seeded(seed).random_range(0.0..1.05));
+        let target = scene.sandbox.path(&format!("target {seed}"));
+        let outcome = scene.restore(&target, &[], |command| Running::start(command)?.kill_after(moment))?;
+        killed += usize::from(outcome.signal.is_some());
+        scene.judge(&target).with_context(|| format!("STRONGROOM_TESTS_SEED={seed}: killed after {moment:?} of {:?}", scene.takes))?;
+    }
+    ensure!(killed * 2 > rounds, "only {killed} of {rounds} runs were killed: the moments lie wrong");
+    Ok(())
+}
+
+/// What puts things in place: the critical moments are between these.
+const CALLS: [&str; 5] = ["?rename,?renameat,?renameat2", "linkat", "?fsync,?fdatasync,?syncfs,?sync_file_range", "?mkdir,?mkdirat", "?utimensat"];
+
+#[test]
+fn at_the_system_calls_of_a_restore() -> Result<()> {
+    let name = "at_the_system_calls_of_a_restore";
+    if !program::has_tool("strace") {
+        return skip::test(name, "strace is not installed");
+    }
+    let scene = Scene::set("kill-restore-call")?;
+    let mut killed = 0;
+    for call in CALLS {
+        for nth in [1, 2, 7, 50].into_iter().take(skip::rounds(3, 4)) {
+            let (traced, inject) = (format!("trace={call}"), format!("inject={call}:signal=KILL:when={nth}"));
+            let starter = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &traced, "-e", &inject].map(str::to_owned);
+            let target = scene.sandbox.path(&format!("target {call} {nth}"));
+            let outcome = scene.restore(&target, &starter, |command| program::run(command))?;
+            if outcome.stderr.contains("ptrace") {
+                return skip::test(name, "tracing is not allowed here");
+            }
+            killed += usize::from(outcome.code != Some(0));
+            scene.judge(&target).with_context(|| format!("killed at entering {call} number {nth}"))?;
+        }
+    }
+    ensure!(killed >= CALLS.len(), "only {killed} runs were killed: a restore makes other calls");
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! One run from its options to its report.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use strongroom_repository::{Begin, Committed, Error, Lane, Manifest, Repository, Session, SnapshotKind, UnplacedTree, text};
+use tokio::runtime::Handle;
+
+use super::kept::TreeError;
+use super::merge::{Merger, Tally};
+use super::{BackupEvent, BackupOptions, BackupReport, EventSink, Input, Outcome, stream};
+use crate::exclude::{Excludes, Filter, PatternError};
+use crate::filesystem::Root;
+use crate::owners::Owners;
+use crate::progress::Progress;
+use crate::read::{Desk, Pool, PoolFailed, run_lane};
+use crate::sources::{SourceError, Sources};
+use crate::state::{State, StateError, StateKey, StateWriter};
+use crate::walk::{Territory, Walk, WalkFailed};
+
+/// What ends a run without a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// A source was described wrongly.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A rule was described wrongly.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// Nothing that was asked for is there.
+    #[error("none of the sources exists")]
+    NoSource,
+    /// The host's root directory cannot be opened.
+    #[error("cannot open the root directory")]
+    Root(#[source] std::io::Error),
+    /// The stream's name is no path within the snapshot.
+    #[error("'{0}' cannot be the name of a stream")]
+    StreamName(String),
+    /// The stream broke off. What came until then is not kept as if it were all.
+    #[error("the stream broke off: {0}")]
+    Stream(String),
+    /// The repository or its store failed.
+    #[error("the repository failed")]
+    Repository(#[from] Error),
+    /// The caller gave the run up.
+    #[error("the run was stopped")]
+    Stopped,
+    /// A thread failed, which is a fault of the program.
+    #[error("a thread of the run failed")]
+    Thread,
+    /// Part of the local state is damaged. Never seen by callers: the run begins again without it.
+    #[error("the local state is damaged")]
+    StateDamaged,
+}
+
+impl From<WalkFailed> for BackupError {
+    fn from(_: WalkFailed) -> Self {
+        Self::Thread
+    }
+}
+
+impl From<PoolFailed> for BackupError {
+    fn from(_: PoolFailed) -> Self {
+        Self::Thread
+    }
+}
+
+impl From<TreeError> for BackupError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Repository(error) => Self::Repository(error),
+            TreeError::StateDamaged => Self::StateDamaged,
+        }
+    }
+}
+
+/// Backs up. Dropping the future stops the run at the next file; nothing of it is visible then.
+pub async fn run(
+    repository: Arc<Repository>,
+    options: BackupOptions,
+    progress: Arc<Progress>,
+    events: EventSink,
+) -> Result<BackupReport, BackupError> {
+    let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let runner = Runner {
+        repository,
+        progress,
+        events,
+        stop: Arc::clone(&stop.0),
+        runtime: Handle::current(),
+        began: Instant::now(),
+        now: options.now,
+    };
+    // A thread of its own: it waits for walkers and lanes, which no async task may do.
+    let thread = std::thread::Builder::new().name("backup".into()).spawn(move || {
+        // Nobody listens any more if the caller dropped the future.
+        let _ = send.send(runner.run(options));
+    });
+    thread.map_err(|_| BackupError::Thread)?;
+    // The sender is dropped without a word only if the thread panicked.
+    receive.await.unwrap_or(Err(BackupError::Thread))
+}
+
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a run has at hand from beginning to end.
+pub(super) struct Runner {
+    pub(super) repository: Arc<Repository>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) events: EventSink,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) runtime: Handle,
+    pub(super) began: Instant,
+    pub(super) now: Timestamp,
+}
+
+/// What the merger sees of it.
+#[derive(Clone, Copy)]
+pub(super) struct Running<'a> {
+    pub(super) repository: &'a Arc<Repository>,
+    pub(super) session: &'a Arc<Session>,
+    pub(super) progress: &'a Progress,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) expected: &'a (AtomicU64, AtomicU64),
+}
+
+impl Running<'_> {
+    /// Fails if the run was given up.
+    pub(super) fn check(&self) -> Result<(), BackupError> {
+        if self.stop.load(Ordering::Relaxed) { Err(BackupError::Stopped) } else { Ok(()) }
+    }
+
+    /// Raises what there is to do, as far as it is known.
+    pub(super) fn expect(&self, files: u64, bytes: u64) {
+        let files = self.expected.0.fetch_add(files, Ordering::Relaxed) + files;
+        let bytes = self.expected.1.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.progress.set_total(files, bytes);
+    }
+}
+
+/// A tree that is ready to be committed, and what was counted on the way.
+pub(super) struct Merged {
+    pub(super) session: Arc<Session>,
+    pub(super) tree: UnplacedTree,
+    pub(super) tally: Tally,
+}
+
+impl Runner {
+    fn run(mut self, options: BackupOptions) -> Result<BackupReport, BackupError> {
+        let threads = options.threads.get();
+        let mut manifest = Manifest {
+            host: options.host,
+            time: options.now,
+            finished: options.now,
+            kind: options.kind,
+            sources: Vec::new(),
+            tags: options.tags,
+            root: None,
+            parent: None,
+            program: options.program,
+            totals: Default::default(),
+            problems: Vec::new(),
+        };
+        match options.input {
+            Input::Stream { name, reader } => stream::run(&mut self, threads, manifest, &name, reader),
+            Input::Files { sources, excludes } => {
+                let shown = |path: &std::path::PathBuf| text::escape(path.as_os_str().as_encoded_bytes());
+                manifest.sources = sources.iter().map(shown).collect();
+                let root = Root::of_host().map_err(BackupError::Root)?;
+                let files = Files {
+                    sources: Sources::resolve(root.path(), &sources)?,
+                    filter: Filter::new(&excludes)?,
+                    root,
+                    key: self.state_key(&manifest, excludes),
+                    state_folder: options.state_folder,
+                    threads,
+                };
+                self.files(&files, manifest)
+            }
+        }
+    }
+
+    fn state_key(&self, manifest: &Manifest, excludes: Excludes) -> StateKey {
+        let mut sources = manifest.sources.clone();
+        sources.sort();
+        StateKey { repository: self.repository.id(), host: manifest.host.clone(), sources, excludes }
+    }
+
+    fn files(&mut self, files: &Files, manifest: Manifest) -> Result<BackupReport, BackupError> {
+        let state = if manifest.kind == SnapshotKind::Full { None } else { self.open_state(files) };
+        let had_state = state.is_some();
+        match self.attempt(files, manifest.clone(), state) {
+            Err(BackupError::StateDamaged) if had_state => {
+                (self.events)(BackupEvent::StateLeftAside(StateError::Damaged("a page is not what was written")));
+                self.attempt(files, manifest, None)
+            }
+            other => other,
+        }
+    }
+
+    fn open_state(&mut self, files: &Files) -> Option<Arc<State>> {
+        let opened = State::open(&files.state_folder, &files.key).and_then(|state| {
+            let known = self.repository.history().has_snapshot(&state.snapshot());
+            if known { Ok(state) } else { Err(StateError::SnapshotGone) }
+        });
+        match opened {
+            Ok(state) => {
+                (self.events)(BackupEvent::StateUsed { parent: state.snapshot() });
+                Some(Arc::new(state))
+            }
+            Err(why) => {
+                (self.events)(BackupEvent::StateLeftAside(why));
+                None
+            }
+        }
+    }
+
+    fn attempt(&mut self, files: &Files, mut manifest: Manifest, state: Option<Arc<State>>) -> Result<BackupReport, BackupError> {
+        manifest.parent = state.as_ref().map(|state| state.snapshot());
+        let scan_began = self.clock();
+        let next_state = RefCell::new(StateWriter::new(&files.state_folder, &files.key, state.clone()));
+        let merged = self.merge(files, &manifest, state.as_deref(), &next_state)?;
+        let read_ms = self.elapsed_ms();
+        if merged.tally.sources_missing >= manifest.sources.len() {
+            return Err(BackupError::NoSource);
+        }
+        let (committed, mut report) = self.commit(merged, manifest, read_ms)?;
+        report.unchanged = state.is_some_and(|state| state.tree().root == committed.tree.root);
+        let scan_began_ns = i64::try_from(scan_began.as_nanosecond()).unwrap_or(i64::MIN);
+        if let Err(why) = next_state.into_inner().finish(committed.snapshot, &committed.tree, scan_began_ns) {
+            (self.events)(BackupEvent::StateNotKept(why));
+        }
+        Ok(report)
+    }
+
+    fn merge(
+        &mut self,
+        files: &Files,
+        manifest: &Manifest,
+        state: Option<&State>,
+        next_state: &RefCell<StateWriter>,
+    ) -> Result<Merged, BackupError> {
+        let begin = Begin { parent: manifest.parent, started: self.now };
+        let session = self.runtime.block_on(self.repository.begin(begin))?;
+        let owners = Owners::read(files.root.path());
+        let pool = Pool::new(files.threads);
+        let walk = Walk::new(Territory { root: &files.root, sources: &files.sources, filter: &files.filter, state });
+        let (repository, progress, stop) = (&self.repository, &*self.progress, &*self.stop);
+        let desk = Desk { root: &files.root, repository, session: &session, owners: &owners, pool: &pool, progress };
+        let running = Running { repository, session: &session, progress, stop, expected: &Default::default() };
+        let merger = Merger::new(running, &pool, state, next_state, &mut self.events);
+        let merged = std::thread::scope(|scope| {
+            let consumer = walk.consumer();
+            (0..files.threads).for_each(|_| drop(scope.spawn(|| walk.work())));
+            with_lanes(desk, files.threads, || merger.run(consumer))
+        });
+        let (tree, tally) = merged?;
+        Ok(Merged { session, tree, tally })
+    }
+
+    /// Makes the backup durable and visible.
+    pub(super) fn commit(
+        &mut self,
+        merged: Merged,
+        mut manifest: Manifest,
+        read_ms: u64,
+    ) -> Result<(Committed, BackupReport), BackupError> {
+        let Merged { session, tree, tally } = merged;
+        manifest.finished = self.clock();
+        manifest.totals = tally.totals;
+        manifest.problems = tally.problems;
+        let committed = self.runtime.block_on(session.commit(tree, manifest))?;
+        (self.events)(BackupEvent::Committed { snapshot: committed.snapshot });
+        let manifest = &committed.manifest;
+        let report = BackupReport {
+            snapshot: committed.snapshot,
+            commit: committed.commit,
+            kind: manifest.kind,
+            outcome: if manifest.totals.problems == 0 { Outcome::Complete } else { Outcome::Partial },
+            parent: manifest.parent,
+            unchanged: false,
+            totals: manifest.totals,
+            left_out: tally.left_out,
+            torn: tally.torn,
+            problems: manifest.problems.clone(),
+            read_ms,
+            total_ms: self.elapsed_ms(),
+        };
+        Ok((committed, report))
+    }
+
+    /// The caller's clock, moved on by what has passed since.
+    pub(super) fn clock(&self) -> Timestamp {
+        self.now.checked_add(self.began.elapsed()).unwrap_or(self.now)
+    }
+
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A run over files.
+struct Files {
+    root: Root,
+    sources: Sources,
+    filter: Filter,
+    key: StateKey,
+    state_folder: std::path::PathBuf,
+    threads: usize,
+}
+
+/// Runs `body` while so many lanes work beside it, and waits until they have stored everything.
+pub(super) fn with_lanes<T>(desk: Desk<'_>, count: usize, body: impl FnOnce() -> Result<T, BackupError>) -> Result<T, BackupError> {
+    let lanes: Vec<Lane> = (0..count).map(|_| desk.session.lane()).collect::<Result<_, _>>()?;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(move || run_lane(desk, lane))).collect();
+        let result = body();
+        if result.is_ok() {
+            desk.pool.close();
+        } else {
+            desk.pool.abandon();
+        }
+        let mut flushed = Ok(());
+        for thread in threads {
+            let ended = thread.join().map_err(|_| BackupError::Thread).and_then(|stored| stored.map_err(BackupError::Repository));
+            flushed = flushed.and(ended);
+        }
+        // The first fault is the cause; a lane that could not flush after it is a consequence.
+        let result = result?;
+        flushed.map(|()| result)
+    })
+}
