@@ -1,8 +1,7 @@
 """Reads a Strongroom repository in a local directory: written from repository/FORMAT.md alone, as a proof that this page is enough.
 It trusts nothing but the key file: headers, signatures, hashes and chunk ids are checked on the way, and an error names the object it
 is about. It never writes to the repository. Needs Python 3.11 and the packages cryptography, blake3 and zstandard."""
-import argparse, collections, contextlib, functools, glob, hashlib, hmac, itertools, json, mmap, os, re, stat, struct, sys
-from types import SimpleNamespace
+import argparse, collections, contextlib, functools, glob, hashlib, hmac, itertools, json, mmap, os, re, stat, struct, sys, types
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
@@ -28,7 +27,7 @@ def derive(context, key): return blake3(key, derive_key_context="strongroom v1 "
 def keyed(key, data): return blake3(data, key=key).digest()
 def public(private): return private.public_key().public_bytes_raw()
 def unzstd(data): return ZstdDecompressor().decompress(data, allow_extra_data=False)
-def split(path): return tuple(name for name in path.split(b"/") if name)
+def split(path): return tuple(name for name in path.split(b"/") if name not in (b"", b".", b".."))
 def shown(path): return os.fsdecode(b"/" + b"/".join(path))
 def total(pairs): return sum(length for _, length in pairs)
 def unescape(text):  # to the bytes that a path or name in JSON stands for
@@ -42,9 +41,8 @@ def hpke(private, message, info, aad):  # RFC 9180 by hand: `cryptography` takes
     def mac(key, *parts): return hmac.digest(key, b"".join(parts), hashlib.sha256)
     kem, suite = b"HPKE-v1KEM\x00\x20", b"HPKE-v1HPKE\x00\x20\x00\x01\x00\x02"
     secret = mac(b"", kem, b"eae_prk", private.exchange(x25519.X25519PublicKey.from_public_bytes(message[:32])))
-    secret = mac(secret, b"\x00\x20", kem, b"shared_secret", message[:32], public(private), b"\x01")
+    secret = mac(mac(secret, b"\x00\x20", kem, b"shared_secret", message[:32], public(private), b"\x01"), suite, b"secret")
     context = b"\x00" + mac(b"", suite, b"psk_id_hash") + mac(b"", suite, b"info_hash", b"strongroom v1 ", info)
-    secret = mac(secret, suite, b"secret")
     key, nonce = mac(secret, b"\x00\x20", suite, b"key", context, b"\x01"), mac(secret, b"\x00\x0c", suite, b"base_nonce", context, b"\x01")
     return AESGCM(key).decrypt(nonce[:12], message[32:], aad)
 
@@ -71,10 +69,9 @@ class Cursor:  # takes fields off the front of some bytes
         zigzag, nanoseconds = self.pair()
         return (zigzag >> 1 ^ -(zigzag & 1)) * 10**9 + nanoseconds
     def entry(self, directory):
-        entry = SimpleNamespace(path=(*directory, self.bytes()), kind=self.u8())
+        entry = types.SimpleNamespace(path=(*directory, self.bytes()), kind=self.u8())
         fields, entry.mode, entry.uid, entry.gid, entry.mtime = *(self.varint() for _ in range(4)), self.time()
-        sound = not {b"", b".", b".."} & {*entry.path} and b"/" not in entry.path[-1]
-        need(sound and fields < 1 << len(FIELDS), f"{shown(entry.path)} is no path or has unknown fields")
+        need(split(b"/".join(entry.path)) == entry.path and fields < 1 << len(FIELDS), f"{shown(entry.path)}: no path, or unknown fields")
         entry.size = self.varint() if entry.kind == FILE else 0
         for bit, (field, read) in enumerate(FIELDS.items()): setattr(entry, field, read(self) if fields >> bit & 1 else None)
         return entry
@@ -82,15 +79,15 @@ FIELDS = {  # of an entry, by their bits
     "birth": Cursor.time, "link": Cursor.pair, "xattrs": lambda cursor: cursor.many(cursor.bytes, cursor.bytes), "flags": Cursor.varint,
     "project": Cursor.varint, "extents": lambda cursor: cursor.many(cursor.varint, cursor.varint), "hash": Cursor.hash,
     "chunks": Cursor.chunks, "chunk_pages": Cursor.chunks, "target": Cursor.bytes, "device": Cursor.pair, "consistency": Cursor.u8}
-
 class Repository:
     def __init__(self, root, key_file):
-        self.root, self.admin, self.strict, self.snapshots, self.runs, self.places = root, None, False, {}, [], collections.defaultdict(list)
+        self.root, self.admin, self.strict = root, None, False
+        self.snapshots, self.runs, self.places = {}, [], collections.defaultdict(list)
         with about(key_file), open(key_file, encoding="utf-8") as file:
             key = json.load(file)
-            need((key.get("strongroom-key"), key["role"]) == (1, "reader"), f"a {key['role']}'s key cannot read, only a reader's of version 1")
-            self.id, holder = bytes.fromhex(key["repository"]), x25519.X25519PrivateKey.from_private_bytes(bytes.fromhex(key["private-key"]))
-        with about("config"): self.open_keys(holder)
+            need(key["strongroom-key"] == 1 and key["role"] == "reader", f"a {key['role']}'s key cannot read, a reader's (version 1) can")
+            self.id, private = bytes.fromhex(key["repository"]), bytes.fromhex(key["private-key"])
+        with about("config"): self.open_keys(x25519.X25519PrivateKey.from_private_bytes(private))
         self.read_history()
     def names(self, folder, digits): return sorted(glob.glob(folder + "[0-9a-f]" * digits, root_dir=self.root))
     @functools.lru_cache(maxsize=64)
@@ -106,28 +103,28 @@ class Repository:
         if self.admin and signer != self.admin:  # then only a writer whose key the admin signed
             need(not name.startswith("keys/") and self.key("writer", signer), f"{signer.hex()} may not sign it")
         return signer, body
-    @functools.cache
-    def key(self, kind, owner, epoch=0):
+    def key(self, role, owner, epoch=0):
         name = key_name(owner, epoch)
-        with about(f"{kind}'s key {name}"):
+        with about(f"{role}'s key {name}"):
             key = json.loads(self.signed(name)[1])
-            need((key["kind"], key["public-key"], key.get("epoch", 0)) == (kind, owner.hex(), epoch), "is another's")
+            need((key["kind"], key["public-key"], key.get("epoch", 0)) == (role, owner.hex(), epoch), "is another's")
             return key
     def inventory(self, name, blob):
         cipher, aad = AESGCM(keyed(self.keys["inventory"], b"blob" + kind(name) + blob[:32])), self.id + kind(name) + bound(name)
         blocks = [blob[start:start + MIB + 16] for start in range(32, len(blob), MIB + 16)]
-        return unzstd(b"".join(cipher.decrypt(bytes([i + 1 == len(blocks), 0, 0, 0]) + u64(i), block, aad) for i, block in enumerate(blocks)))
+        nonces = (bytes([i + 1 == len(blocks), 0, 0, 0]) + u64(i) for i in itertools.count())
+        return unzstd(b"".join(cipher.decrypt(nonce, block, aad) for nonce, block in zip(nonces, blocks)))
     def open_keys(self, holder):
         self.admin, body = self.signed("config")  # or so it claims: only the base secret proves it
         config, own, here = json.loads(body), public(holder), self.names("keys/", 32)
-        keys = {epoch: self.key("holder", own, epoch) for epoch in range(1, len(here) + 1) if key_name(own, epoch) in here}
+        keys = {epoch: self.key("holder", own, epoch) for epoch in range(1, 4096) if key_name(own, epoch) in here}
         need(keys, f"nothing in keys/ is for this key file, whose public key is {own.hex()}")
         secrets = {epoch: hpke(holder, bytes.fromhex(key["sealed"]), b"key" + self.id, u32(epoch)) for epoch, key in keys.items()}
         base, *others = {secret[:32] for secret in secrets.values()}
-        admin, writer = public(ed25519.Ed25519PrivateKey.from_private_bytes(derive("admin signing key", base))), derive("writer secret", base)
+        admin = public(ed25519.Ed25519PrivateKey.from_private_bytes(derive("admin signing key", base)))
         need(not others and admin == self.admin, "not signed by the admin key")
         need(config == config | {"format": 1, "repository": self.id.hex(), "admin-key": admin.hex()}, "of another format or repository")
-        self.keys = {use: derive(use + " key", writer) for use in ("inventory", "chunk id", "page id")}
+        self.keys = {use: derive(use + " key", derive("writer secret", base)) for use in ("inventory", "chunk id", "page id")}
         self.epochs = {epoch: x25519.X25519PrivateKey.from_private_bytes(secret[32:]) for epoch, secret in secrets.items()}
         self.announced = {config["epoch"]: config["public-key"]}
     def open_epoch(self, epoch, *sealed):
@@ -138,10 +135,9 @@ class Repository:
         previous = None
         for number, name in enumerate(self.names("commits/", 16), 1):
             with about(name):
-                need(name == f"commits/{number:016x}", f"commit {number}, which comes before it, is missing")
                 signer, body = self.signed(name)
                 commit = json.loads(self.inventory(name, body))
-                need((commit["number"], commit["previous"]) == (number, previous), "does not follow the commit before it")
+                need((name, commit["number"], commit["previous"]) == (f"commits/{number:016x}", number, previous), "is not the next commit")
                 previous = blake3(self.object(name)).hexdigest()
                 for (what, how), in map(dict.items, commit["operations"]):
                     if what == "add-snapshot": self.snapshots[how["snapshot"]], self.runs = how["session"], self.runs + how["index"]
@@ -160,10 +156,9 @@ class Repository:
             need(plan["session"] == self.snapshots[found[0]], "of another session than its commit says")
             manifest = unzstd(self.open_epoch(epoch, cursor.data[cursor.at:], b"snapshot" + self.id, u32(epoch)))
             self.live = {bytes.fromhex(nonce): int.from_bytes(bytes.fromhex(bits), "little") for nonce, bits in plan["live"].items()}
-            self.snapshot = SimpleNamespace(id=found[0], **json.loads(manifest))
+            self.snapshot = types.SimpleNamespace(id=found[0], **json.loads(manifest))
             return self.snapshot
-    # Chunks and pages: `places` has, by the first 16 bytes of an id, each frame, offset and length where it may lie
-    def load_index(self):
+    def load_index(self):  # into `places`: by the first 16 bytes of an id, each frame, offset and length where that chunk or page may lie
         for name in (f"index/{run}" for run in self.runs):
             with about(name):
                 cursor = Cursor(self.inventory(name, self.object(name)[24:]))
@@ -183,10 +178,9 @@ class Repository:
                 segments, frames, ids = cursor.table("16sI80s"), cursor.table("7I"), [cursor.take(32) for _ in range(cursor.u32())]
                 chunks = zip(ids, cursor.u32s(len(ids)))
                 for segment, *rest, count in frames:
-                    at, frame = 0, Frame(*segments[segment], name, *rest)
-                    for id, length in itertools.islice(chunks, count):
-                        self.places[id[:16]].append((frame, at, length))
-                        at += length
+                    inside, frame = list(itertools.islice(chunks, count)), Frame(*segments[segment], name, *rest)
+                    starts = itertools.accumulate((length for _, length in inside), initial=0)
+                    for (id, length), at in zip(inside, starts): self.places[id[:16]].append((frame, at, length))
     @functools.lru_cache(maxsize=16)  # neighbours in a file are mostly neighbours in a frame
     def open_frame(self, frame):
         with about(f"{frame.pack}, frame at {frame.offset}"):
@@ -199,34 +193,33 @@ class Repository:
             plain = unzstd(plain) if frame.compression else plain
             need(len(plain) == frame.plain, f"has {len(plain)} bytes, not {frame.plain}")
             return plain
-    def is_live(self, frame): return self.live.get(frame.nonce, 0) >> frame.ordinal & 1
     def piece(self, what, id, size=None):  # if two sessions stored the same one, only what the snapshot calls live is sure to stay
         with about(f"{what} {id.hex()}"):
-            need(self.places[id[:16]], "not in the repository")
-            frame, at, length = max(self.places[id[:16]], key=lambda place: self.is_live(place[0]))
-            need(not self.strict or self.is_live(frame), "in no frame that the snapshot calls live")
+            places = ((self.live.get(frame.nonce, 0) >> frame.ordinal & 1, frame, at, length) for frame, at, length in self.places[id[:16]])
+            live, frame, at, length = max(places, default=(0, None, 0, 0))
+            need(frame, "not in the repository")
+            need(live or not self.strict, "in no frame that the snapshot calls live")
             piece = self.open_frame(frame)[at:at + length]
             need(keyed(self.keys[what + " id"], piece) == id and size in (None, length), f"{frame.pack} has another one in its place")
             return piece
     def walk(self, path, page):  # the entries at and below a path (a tuple of names), in their order
         with about(f"page {page.hex()}"):
             cursor = Cursor(self.piece("page", page))
-            sort = cursor.u8()
-            need(sort in (0, 1), f"is of kind {sort} inside the tree")
-            if sort == 0:
+            if (sort := cursor.u8()) == 0:
                 for _ in "ug": cursor.many(cursor.varint, cursor.bytes)  # the users' and groups' names
                 while cursor.at < len(cursor.data):
                     directory = split(cursor.bytes())
                     yield from (entry for entry, in cursor.many(lambda: cursor.entry(directory)) if entry.path[:len(path)] == path)
                 return
-            level, children = cursor.varint(), cursor.many(lambda: split(cursor.bytes()), cursor.bytes, cursor.hash, cursor.pair)
+            need(sort == 1, f"is of kind {sort} inside the tree")
+            _level, children = cursor.varint(), cursor.many(lambda: split(cursor.bytes()), cursor.bytes, cursor.hash, cursor.pair)
         for child, after in zip(children, [*children[1:], None]):  # but none that ends before the path or begins after it
             if child[0][:len(path)] <= path and not (after and after[:2] <= (path[:-1], *path[-1:])): yield from self.walk(path, child[2])
     def find(self, texts):
-        for text in texts:
-            path, entry = split(os.fsencode(text)), None
+        for path in (split(os.fsencode(text)) for text in texts):
+            entry = None
             for entry in self.walk(path, bytes.fromhex(self.snapshot.root)) if self.snapshot.root else (): yield entry
-            need(entry or not path, f"no {text} in snapshot {self.snapshot.id}")
+            need(entry or not path, f"no {shown(path)} in snapshot {self.snapshot.id}")
     def content(self, entry):  # the whole file, as pairs: is it data, and the bytes; holes are zeros; at the end its hash is checked
         with about(shown(entry.path)):
             chunks = list(entry.chunks or ())
@@ -248,9 +241,8 @@ class Repository:
             need(entry.hash in (None, hasher.digest()), "its BLAKE3 is not the recorded one")
 
 def list_snapshots(repository, *_):
-    for id in repository.snapshots:
-        snapshot = repository.open_snapshot(id)
-        print(id, snapshot.time, snapshot.host, *(os.fsdecode(unescape(source)) for source in snapshot.sources))
+    for snapshot in map(repository.open_snapshot, repository.snapshots):
+        print(snapshot.id, snapshot.time, snapshot.host, *(os.fsdecode(unescape(source)) for source in snapshot.sources))
 def ls(repository, paths, _):
     for entry in repository.find(paths or ["/"]):
         columns = stat.filemode(MODES[entry.kind] | entry.mode), entry.uid, entry.gid, entry.size, entry.mtime // 10**9, shown(entry.path)
@@ -284,7 +276,6 @@ def verify(repository, *_):
             print(error, file=sys.stderr)
     print(f"{count} entries, {failed} of them damaged")
     need(not failed, f"snapshot {repository.snapshot.id} is damaged")
-
 def main():
     commands = {"list": (list_snapshots, 0), "ls": (ls, 1), "verify": (verify, 1), "cat": (cat, 2), "restore": (restore, 2)}
     parser = argparse.ArgumentParser(description=__doc__)
@@ -301,8 +292,9 @@ def main():
     try:
         with about(arguments.repository):
             repository = Repository(arguments.repository, arguments.key)
-            if least: repository.open_snapshot(operands[0])
-            repository.load_footers() if arguments.from_footers else repository.load_index()
+            if least:
+                repository.open_snapshot(operands[0])
+                repository.load_footers() if arguments.from_footers else repository.load_index()
             command(repository, operands[1:], arguments.target)
     except Bad as error: sys.exit(f"error: {error}")
 if __name__ == "__main__": main()

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use strongroom_repository::store::InMemory;
 use strongroom_repository::tree::leaf;
 use strongroom_repository::{
-    Begin, ChunkRef, Content, Credential, EndOfFile, Entry, InitOptions, Kind, Manifest, NewHolder, Origin, Parameters, Repository, Session, SnapshotKind,
-    Totals, TreeWriter,
+    Begin, ChunkRef, Content, Credential, EndOfFile, Entry, InitOptions, Kind, Manifest, NewHolder, Origin, Parameters,
+    Repository, Session, SnapshotKind, Totals, TreeWriter,
 };
 
 const MIB: usize = 1 << 20;
@@ -23,16 +23,27 @@ fn noise(seed: u8, count: usize) -> Vec<u8> {
 
 /// Text of made-up words: compresses about four times.
 fn text(count: usize) -> Vec<u8> {
-    let words: Vec<String> = noise(1, 8000).chunks(4).map(|four| format!("{:x} ", u32::from_le_bytes([four[0], four[1], four[2] & 15, 0]))).collect();
+    let words: Vec<String> = noise(1, 8000)
+        .chunks(4)
+        .map(|four| format!("{:x} ", u32::from_le_bytes([four[0], four[1], four[2] & 15, 0])))
+        .collect();
     let choice = noise(2, count);
-    let mut text: Vec<u8> = choice.chunks(2).flat_map(|two| words[(usize::from(two[0]) * usize::from(two[1])) % words.len()].bytes()).collect();
+    let mut text: Vec<u8> = choice
+        .chunks(2)
+        .flat_map(|two| words[(usize::from(two[0]) * usize::from(two[1])) % words.len()].bytes())
+        .collect();
     text.truncate(count);
     text
 }
 
 fn repository(runtime: &tokio::runtime::Runtime, cache: &std::path::Path) -> Arc<Repository> {
     let store = Arc::new(InMemory::new());
-    let options = InitOptions { parameters: Parameters::default(), created: Timestamp::UNIX_EPOCH, holder: "bench".into(), how: NewHolder::KeyFile };
+    let options = InitOptions {
+        parameters: Parameters::default(),
+        created: Timestamp::UNIX_EPOCH,
+        holder: "bench".into(),
+        how: NewHolder::KeyFile,
+    };
     let created = runtime.block_on(Repository::init(store.clone(), options)).unwrap();
     let credential = Credential::File(created.key_file.unwrap());
     runtime.block_on(Repository::open(store, &credential, cache)).unwrap()

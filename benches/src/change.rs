@@ -30,19 +30,12 @@ pub struct Change {
 impl Change {
     /// Changes one per cent of a working copy of `corpus`.
     pub fn apply(corpus: Corpus, working: &Path, seed: u64) -> Result<Self> {
-        let mut changing = Changing {
-            working,
-            seed,
-            vocabulary: Vocabulary::seeded(seed),
-            paths: Vec::new(),
-        };
+        let mut changing = Changing { working, seed, vocabulary: Vocabulary::seeded(seed), paths: Vec::new() };
         match corpus {
             Corpus::Linux | Corpus::Small => changing.folder(Path::new(""))?,
             Corpus::Image => changing.image(Path::new("disk.img"))?,
         }
-        Ok(Change {
-            paths: changing.paths,
-        })
+        Ok(Change { paths: changing.paths })
     }
 
     /// How many files were edited, added or deleted.
@@ -57,11 +50,7 @@ impl Change {
                 fs::remove_file(working.join(path))?;
             }
         }
-        let known: Vec<&PathBuf> = self
-            .paths
-            .iter()
-            .filter(|path| pristine.join(path).exists())
-            .collect();
+        let known: Vec<&PathBuf> = self.paths.iter().filter(|path| pristine.join(path).exists()).collect();
         for some in known.chunks(PATHS_PER_COMMAND) {
             let status = Command::new("cp")
                 .args(["-a", "--parents", "-t"])
@@ -88,8 +77,7 @@ struct Changing<'a> {
 impl Changing<'_> {
     fn folder(&mut self, relative: &Path) -> Result<()> {
         // The whole listing first: new files must not be met again.
-        let listing = fs::read_dir(self.working.join(relative))
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let listing = fs::read_dir(self.working.join(relative)).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         for entry in listing.with_context(|| format!("listing {}", relative.display()))? {
             let (path, kind) = (relative.join(entry.file_name()), entry.file_type()?);
             if kind.is_dir() {
@@ -122,10 +110,7 @@ impl Changing<'_> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".new");
         let (neighbour, length) = (path.with_file_name(name), dice.below(NEW_FILE_BYTES_MAX));
-        fs::write(
-            self.working.join(&neighbour),
-            compose(Genre::Source, &self.vocabulary, dice, length),
-        )?;
+        fs::write(self.working.join(&neighbour), compose(Genre::Source, &self.vocabulary, dice, length))?;
         Ok(neighbour)
     }
 
@@ -134,10 +119,7 @@ impl Changing<'_> {
         let length = file.metadata()?.len();
         let offset = dice.below(length as usize) as u64;
         let bytes = 1 + dice.below(EDIT_BYTES_MAX);
-        file.write_all_at(
-            compose(Genre::Prose, &self.vocabulary, dice, bytes).as_bytes(),
-            offset,
-        )?;
+        file.write_all_at(compose(Genre::Prose, &self.vocabulary, dice, bytes).as_bytes(), offset)?;
         Ok(path)
     }
 
@@ -165,11 +147,7 @@ mod tests {
         for number in 0..files {
             let inner = folder.path().join(format!("d{}", number % 7));
             fs::create_dir_all(&inner).unwrap();
-            fs::write(
-                inner.join(format!("f{number}")),
-                format!("{number}").repeat(40),
-            )
-            .unwrap();
+            fs::write(inner.join(format!("f{number}")), format!("{number}").repeat(40)).unwrap();
         }
         folder
     }
@@ -191,19 +169,11 @@ mod tests {
     fn about_one_per_cent_changes_and_comes_back() {
         let (pristine, working) = (tree(3000), tree(3000));
         let change = Change::apply(Corpus::Small, working.path(), 7).unwrap();
-        assert!(
-            (15..60).contains(&change.files()),
-            "{} of 3000 files changed",
-            change.files()
-        );
+        assert!((15..60).contains(&change.files()), "{} of 3000 files changed", change.files());
         let (before, after) = (content(pristine.path()), content(working.path()));
         let same = after.iter().filter(|file| before.contains(file)).count();
         assert!(same < before.len() && same >= before.len() - change.files());
-        assert!(
-            after
-                .iter()
-                .any(|(path, _)| path.to_string_lossy().ends_with(".new"))
-        );
+        assert!(after.iter().any(|(path, _)| path.to_string_lossy().ends_with(".new")));
         change.revert(pristine.path(), working.path()).unwrap();
         assert_eq!(content(working.path()), before);
     }

@@ -38,12 +38,8 @@ impl Corpus {
     pub fn description(self) -> &'static str {
         match self {
             Corpus::Linux => "the source tree of Debian's `linux-source-6.1`",
-            Corpus::Image => {
-                "a 4 GiB ext4 image of a Debian 12 root, sparse where the file system is free"
-            }
-            Corpus::Small => {
-                "500,000 generated files of 0 to 16 KiB: prose, logs, JSON, settings, source"
-            }
+            Corpus::Image => "a 4 GiB ext4 image of a Debian 12 root, sparse where the file system is free",
+            Corpus::Small => "500,000 generated files of 0 to 16 KiB: prose, logs, JSON, settings, source",
         }
     }
 
@@ -85,10 +81,8 @@ fn finished(cache: &Path, name: &str, build: fn(&Path) -> Result<()>) -> Result<
 
 /// Runs a program of the recipe, its output on our standard error.
 fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .stdout(std::io::stderr())
-        .status()
-        .with_context(|| format!("starting {:?}", command.get_program()))?;
+    let status =
+        command.stdout(std::io::stderr()).status().with_context(|| format!("starting {:?}", command.get_program()))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }

@@ -20,9 +20,9 @@ impl Dice {
     /// The stream that belongs to a seed and a name, so that every file decides for itself whatever order a walk has.
     pub fn named(seed: u64, name: &[u8]) -> Self {
         // FNV-1a: spreads short names well, and SplitMix64 finishes the mixing.
-        let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = name
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         Dice::seeded(&[seed, hash])
     }
 
@@ -60,14 +60,7 @@ mod tests {
         // The first three numbers of SplitMix64 from state 1234567, as printed by the reference implementation.
         let mut dice = Dice(1_234_567);
         let rolled = [dice.roll(), dice.roll(), dice.roll()];
-        assert_eq!(
-            rolled,
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
-        );
+        assert_eq!(rolled, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]
@@ -81,10 +74,7 @@ mod tests {
             first(Dice::named(2, b"a")),
         ];
         for (place, stream) in streams.iter().enumerate() {
-            assert!(
-                !streams[..place].contains(stream),
-                "stream {place} repeats an earlier one"
-            );
+            assert!(!streams[..place].contains(stream), "stream {place} repeats an earlier one");
         }
     }
 }

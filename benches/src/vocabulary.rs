@@ -10,13 +10,11 @@ const PHRASES: usize = 1_500;
 const TICKETS: usize = 1 << 16;
 
 const ONSETS: [&str; 24] = [
-    "b", "br", "c", "ch", "cl", "d", "dr", "f", "g", "h", "l", "m", "n", "p", "pr", "r", "s", "sh",
-    "st", "str", "t", "tr", "v", "w",
+    "b", "br", "c", "ch", "cl", "d", "dr", "f", "g", "h", "l", "m", "n", "p", "pr", "r", "s", "sh", "st", "str", "t",
+    "tr", "v", "w",
 ];
 const VOWELS: [&str; 10] = ["a", "e", "i", "o", "u", "ea", "ai", "io", "ou", "ee"];
-const CODAS: [&str; 14] = [
-    "", "", "", "n", "r", "s", "t", "l", "nd", "st", "ck", "ng", "m", "d",
-];
+const CODAS: [&str; 14] = ["", "", "", "n", "r", "s", "t", "l", "nd", "st", "ck", "ng", "m", "d"];
 
 /// A stock of words and phrases, drawn with Zipf frequencies.
 #[derive(Debug)]
@@ -31,14 +29,8 @@ impl Vocabulary {
     pub fn seeded(seed: u64) -> Self {
         let mut dice = Dice::seeded(&[seed, 0x00c0_ffee]);
         let words = (0..WORDS).map(|rank| coin_word(rank, &mut dice)).collect();
-        let mut vocabulary = Vocabulary {
-            words,
-            tickets: zipf_tickets(),
-            phrases: Vec::new(),
-        };
-        vocabulary.phrases = (0..PHRASES)
-            .map(|_| vocabulary.coin_phrase(&mut dice))
-            .collect();
+        let mut vocabulary = Vocabulary { words, tickets: zipf_tickets(), phrases: Vec::new() };
+        vocabulary.phrases = (0..PHRASES).map(|_| vocabulary.coin_phrase(&mut dice)).collect();
         vocabulary
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_plans::{CheckCommand, Source};
+use strongroom_plans::{CheckCommand, Source, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind, Totals};
 
 /// Does the steps of one run, in one repository, for one host.
@@ -23,6 +23,9 @@ pub trait Executor {
     /// Why a step could not be done. Its text goes into the record.
     type Fault: Display;
 
+    /// Told before each step, for whoever watches.
+    fn beginning(&mut self, place: StepPlace, step: &Step);
+
     /// Stores one source as one snapshot.
     fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Self::Fault>;
 
@@ -37,6 +40,15 @@ pub trait Executor {
 
     /// All snapshots of the repository.
     fn snapshots(&mut self) -> Result<Vec<Snapshot>, Self::Fault>;
+}
+
+/// Where a step stands in its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepPlace {
+    /// From 1.
+    pub number: usize,
+    /// How many steps the run has.
+    pub of: usize,
 }
 
 /// What is to be backed up.
@@ -68,12 +80,16 @@ pub struct BackupDone {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RestoreDone {
-    /// What was restored, and found equal.
+    /// What was proven.
     pub verification: Verification,
-    /// What is not as it was at the source, the first thousand.
+    /// What could not be restored, or came back different; the first thousand.
     pub differences: Vec<Problem>,
-    /// What was restored as well as this machine allows, and how: sockets, owners without rights to set them. No fault of the backup.
-    pub notes: Vec<String>,
+    /// How many there were.
+    pub differences_total: u64,
+    /// Metadata that this machine, or this user, could not set; the first thousand. Their files came back equal.
+    pub deviations: Vec<Problem>,
+    /// How many there were.
+    pub deviations_total: u64,
 }
 
 /// Counts of a verification.
@@ -84,10 +100,8 @@ pub struct Verification {
     pub files_equal: u64,
     /// Their bytes.
     pub bytes_equal: u64,
-    /// All nodes whose metadata were compared and are equal.
-    pub metadata_equal: u64,
-    /// Nodes that differ, in content or metadata, or could not be restored.
-    pub different: u64,
+    /// Nodes of any kind whose metadata were compared.
+    pub metadata_compared: u64,
 }
 
 /// A check and what came of it.
@@ -131,9 +145,9 @@ impl CheckResult {
 }
 
 impl RestoreDone {
-    /// Whether everything is as it was at the source.
+    /// Whether every file is as it was at the source.
     #[must_use]
     pub fn all_equal(&self) -> bool {
-        self.verification.different == 0 && self.differences.is_empty()
+        self.differences_total == 0
     }
 }

@@ -92,7 +92,7 @@ pub enum Outcome {
 pub enum Verdict {
     /// Everything was done and everything agreed.
     Done,
-    /// Snapshots were made, but some files could not be read.
+    /// Some files could not be read, or some metadata could not be restored.
     Partial,
     /// What was restored is not what was backed up, or a check did not agree.
     Unproven,
@@ -107,6 +107,7 @@ impl Outcome {
         match self {
             Self::BackedUp(done) if done.totals.problems > 0 => Verdict::Partial,
             Self::Restored(done) if !done.all_equal() => Verdict::Unproven,
+            Self::Restored(done) if done.deviations_total > 0 => Verdict::Partial,
             Self::Verified { reached, demanded, .. } if reached < demanded => Verdict::Unproven,
             Self::BackedUp(_) | Self::Restored(_) | Self::Verified { .. } | Self::Previewed { .. } => Verdict::Done,
             Self::Failed { .. } | Self::NotBegun => Verdict::Failed,

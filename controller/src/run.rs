@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use strongroom_plans::{BackupPlan, CheckCommand, Line, Name, ProofLevel, RetentionRules, Source, Step, steps};
 use strongroom_repository::{ObjectId, RepositoryId};
 
-use crate::executor::{BackupOrder, CheckResult, Executor};
+use crate::executor::{BackupOrder, CheckResult, Executor, StepPlace};
 use crate::preview::{PLAN_TAG, preview};
 use crate::record::{Outcome, RECORD_VERSION, RunRecord, StepRecord, Verdict};
 
@@ -49,7 +49,12 @@ pub struct Ended<F> {
 pub fn run<E: Executor>(request: &RunRequest<'_>, executor: &mut E, clock: &impl Clock) -> Ended<E::Fault> {
     let started = clock.now();
     let mut runner = Runner { request, executor, clock, snapshots: Vec::new(), restored_equal: false, proof: None, fault: None };
-    let mut records: Vec<StepRecord> = steps(request.plan).into_iter().map(|step| runner.step(step)).collect();
+    let steps = steps(request.plan);
+    let of = steps.len();
+    let mut records = Vec::with_capacity(of);
+    for (at, step) in steps.into_iter().enumerate() {
+        records.push(runner.step(StepPlace { number: at + 1, of }, step));
+    }
     if let Err(fault) = runner.executor.discard_scratch() {
         runner.blame_scratch(fault, &mut records);
     }
@@ -83,9 +88,15 @@ struct Runner<'a, E: Executor, C> {
 }
 
 impl<E: Executor, C: Clock> Runner<'_, E, C> {
-    fn step(&mut self, step: Step) -> StepRecord {
+    fn step(&mut self, place: StepPlace, step: Step) -> StepRecord {
         let started = self.clock.now();
-        let outcome = if self.fault.is_some() { Outcome::NotBegun } else { self.outcome(&step) };
+        let outcome = match &self.fault {
+            Some(_) => Outcome::NotBegun,
+            None => {
+                self.executor.beginning(place, &step);
+                self.outcome(&step)
+            }
+        };
         StepRecord { step, started, finished: self.clock.now(), outcome }
     }
 

@@ -37,7 +37,9 @@ pub fn same_by_record(left: &Path, right: &Path) -> Result<()> {
 pub fn lost(source: &Path, restored: &Path) -> Result<BTreeSet<Vec<u8>>> {
     let source = record(source)?;
     let restored = if restored.exists() { record(restored)? } else { BTreeMap::new() };
-    let is_lost = |name: &Vec<u8>, was: &Record| restored.get(name).is_none_or(|is| (&is.hash, is.size, &is.target) != (&was.hash, was.size, &was.target));
+    let is_lost = |name: &Vec<u8>, was: &Record| {
+        restored.get(name).is_none_or(|is| (&is.hash, is.size, &is.target) != (&was.hash, was.size, &was.target))
+    };
     Ok(source.iter().filter(|(name, was)| is_lost(name, was)).map(|(name, _)| name.clone()).collect())
 }
 
@@ -52,7 +54,10 @@ pub fn no_half_files(source: &Path, restored: &Path) -> Result<Vec<String>> {
     for (name, is) in record(restored)? {
         let shown = String::from_utf8_lossy(&name).into_owned();
         match source.get(&name) {
-            Some(was) => ensure!((&was.hash, &was.target) == (&is.hash, &is.target), "half a file lies at {shown}: {is:?} instead of {was:?}"),
+            Some(was) => ensure!(
+                (&was.hash, &was.target) == (&is.hash, &is.target),
+                "half a file lies at {shown}: {is:?} instead of {was:?}"
+            ),
             None => strange.push(shown),
         }
     }
@@ -109,6 +114,7 @@ mod tests {
     fn plant(root: &Path) -> Result<()> {
         fs::create_dir_all(root.join("folder"))?;
         fs::write(root.join("folder/file"), "content")?;
+        touch(&root.join("folder/file"), 0)?;
         fs::hard_link(root.join("folder/file"), root.join("link"))?;
         symlink("folder/file", root.join("symlink"))?;
         fs::File::create(root.join("holes"))?.set_len(1 << 20)?;
@@ -117,7 +123,12 @@ mod tests {
 
     fn touch(path: &Path, nanoseconds: i64) -> Result<()> {
         let time = Timespec { tv_sec: 1, tv_nsec: nanoseconds };
-        Ok(utimensat(CWD, path, &Timestamps { last_access: time, last_modification: time }, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(utimensat(
+            CWD,
+            path,
+            &Timestamps { last_access: time, last_modification: time },
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     /// Breaks a copy in one way and expects that to be seen.
@@ -134,8 +145,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_difference_is_seen() -> Result<()> {
-        is_seen("other content", |root| Ok(fs::write(root.join("folder/file"), "CONTENT").and_then(|()| Ok(touch(&root.join("folder/file"), 0).ok().unwrap_or(())))?))?;
-        is_seen("another mode", |root| Ok(fs::set_permissions(root.join("folder"), fs::Permissions::from_mode(0o700))?))?;
+        is_seen("other content, of the same length and time", |root| {
+            fs::write(root.join("folder/file"), "CONTENT")?;
+            touch(&root.join("folder/file"), 0)
+        })?;
+        is_seen("another mode", |root| {
+            Ok(fs::set_permissions(root.join("folder"), fs::Permissions::from_mode(0o700))?)
+        })?;
         is_seen("a nanosecond", |root| touch(&root.join("folder/file"), 1))?;
         is_seen("a time of a symlink", |root| touch(&root.join("symlink"), 1))?;
         is_seen("something missing", |root| Ok(fs::remove_file(root.join("symlink"))?))?;

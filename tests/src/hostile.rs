@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, makedev, mknodat, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, makedev, mknodat, utimensat,
+};
 
 use crate::program::tool;
 use crate::random::{Dice, noise, seeded, words};
@@ -46,8 +48,41 @@ fn names(root: &Path) -> Result<()> {
     let folder = made(root, "names")?;
     let long = "n".repeat(255);
     let long_chinese = "长".repeat(85);
-    let texts = ["账本 2026.txt", "Größe", "emoji 🗝", "e\u{301} decomposed", "\u{e9} composed", " leading", "trailing ", "-rf", "--", "*", "?[a-z]", "~", "$HOME", "'\"`", "a\\b", "\\x41", "\\", ".hidden", "...", "CON", "a:b", &long, &long_chinese];
-    let raw: [&[u8]; 8] = [b"\xd5\xcb\xb1\xbe.txt", b"\xd6\xd0\xce\xc4\xc4\xbf\xc2\xbc", b"\xff\xfe", b"\xc3(", b"two\nlines", b"tab\there", b"bell\x07\x1b[31m", b"\x01"];
+    let texts = [
+        "账本 2026.txt",
+        "Größe",
+        "emoji 🗝",
+        "e\u{301} decomposed",
+        "\u{e9} composed",
+        " leading",
+        "trailing ",
+        "-rf",
+        "--",
+        "*",
+        "?[a-z]",
+        "~",
+        "$HOME",
+        "'\"`",
+        "a\\b",
+        "\\x41",
+        "\\",
+        ".hidden",
+        "...",
+        "CON",
+        "a:b",
+        &long,
+        &long_chinese,
+    ];
+    let raw: [&[u8]; 8] = [
+        b"\xd5\xcb\xb1\xbe.txt",
+        b"\xd6\xd0\xce\xc4\xc4\xbf\xc2\xbc",
+        b"\xff\xfe",
+        b"\xc3(",
+        b"two\nlines",
+        b"tab\there",
+        b"bell\x07\x1b[31m",
+        b"\x01",
+    ];
     for name in texts.iter().map(|text| text.as_bytes()).chain(raw) {
         fs::write(folder.join(OsStr::from_bytes(name)), name)?;
     }
@@ -82,7 +117,14 @@ fn links(root: &Path) -> Result<()> {
     fs::write(folder.join("empty"), "")?;
     fs::hard_link(folder.join("empty"), folder.join("empty too"))?;
     let long = "x/".repeat(2047);
-    for (name, target) in [("dangling", "nowhere"), ("absolute", "/etc/hostname"), ("folder", "far/away"), ("itself", "itself"), ("up", "../.."), ("long", &long)] {
+    for (name, target) in [
+        ("dangling", "nowhere"),
+        ("absolute", "/etc/hostname"),
+        ("folder", "far/away"),
+        ("itself", "itself"),
+        ("up", "../.."),
+        ("long", &long),
+    ] {
         symlink(target, folder.join(name))?;
     }
     symlink(OsStr::from_bytes(b"\xd5\xcb\xb1\xbe\n"), folder.join("raw target"))?;
@@ -144,7 +186,8 @@ fn attributes(root: &Path) -> Result<()> {
     fs::write(folder.join("file"), "with attributes")?;
     symlink("file", folder.join("symlink"))?;
     fs::create_dir(folder.join("folder"))?;
-    let set = |name: &str, attribute: &str, value: &[u8]| lsetxattr(folder.join(name), attribute, value, XattrFlags::empty());
+    let set =
+        |name: &str, attribute: &str, value: &[u8]| lsetxattr(folder.join(name), attribute, value, XattrFlags::empty());
     set("file", "user.text", "值".as_bytes())?;
     set("file", "user.binary", &(0..=255).collect::<Vec<u8>>())?;
     set("file", "user.empty", b"")?;
@@ -175,7 +218,9 @@ fn access_lists(root: &Path) -> Result<()> {
 
 fn owners_and_modes(root: &Path) -> Result<()> {
     let folder = made(root, "owners")?;
-    for (name, user, group) in [("daemon", 1, 1), ("nobody", 65534, 65534), ("nameless", 4242, 2424), ("far", 0x7fff_fff0, 0xffff_fff0)] {
+    for (name, user, group) in
+        [("daemon", 1, 1), ("nobody", 65534, 65534), ("nameless", 4242, 2424), ("far", 0x7fff_fff0, 0xffff_fff0)]
+    {
         fs::write(folder.join(name), name)?;
         chown(folder.join(name), Some(user), Some(group))?;
     }
@@ -197,13 +242,24 @@ fn owners_and_modes(root: &Path) -> Result<()> {
     fs::write(&all, "")?;
     chown(&all, Some(1234), Some(1234))?;
     fs::set_permissions(&all, Permissions::from_mode(0o6755))?;
-    Ok(lsetxattr(&all, "security.capability", &[1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], XattrFlags::empty())?)
+    Ok(lsetxattr(
+        &all,
+        "security.capability",
+        &[1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        XattrFlags::empty(),
+    )?)
 }
 
 fn times(root: &Path) -> Result<()> {
     let folder = made(root, "times")?;
     // ext4 keeps 1901 to 2446.
-    let moments = [("epoch", 0, 0), ("before the epoch", -1, 999_999_999), ("long before", -2_000_000_000, 1), ("nanosecond", 1_700_000_000, 123_456_789), ("far", 12_000_000_000, 5)];
+    let moments = [
+        ("epoch", 0, 0),
+        ("before the epoch", -1, 999_999_999),
+        ("long before", -2_000_000_000, 1),
+        ("nanosecond", 1_700_000_000, 123_456_789),
+        ("far", 12_000_000_000, 5),
+    ];
     for (name, seconds, nanoseconds) in moments {
         fs::write(folder.join(name), name)?;
         touch(&folder.join(name), seconds, nanoseconds)?;

@@ -34,7 +34,10 @@ pub fn noise(dice: &mut Dice, length: usize) -> Vec<u8> {
 /// Lines of words: compressible, and different in every file.
 #[must_use]
 pub fn words(dice: &mut Dice, length: usize) -> Vec<u8> {
-    const WORDS: &[&str] = &["ledger", "posting", "account", "of", "the", "day", "opened", "and", "closed", "with", "balance", "数据", "Größe"];
+    const WORDS: &[&str] = &[
+        "ledger", "posting", "account", "of", "the", "day", "opened", "and", "closed", "with", "balance", "数据",
+        "Größe",
+    ];
     let mut text = Vec::with_capacity(length + 16);
     while text.len() < length {
         let word = one_of(dice, WORDS);

@@ -11,7 +11,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, SeekFrom, Stat, ioctl_getflags, openat, readlinkat, seek, statat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, SeekFrom, Stat, ioctl_getflags, openat, readlinkat, seek, statat,
+};
 use rustix::io::Errno;
 
 /// One entry.
@@ -110,7 +112,8 @@ impl Walk {
             _ => {}
         }
         if kind != FileType::Directory && stat.st_nlink > 1 {
-            record.linked_to = Some(self.first_names.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| whole.to_vec()).clone());
+            record.linked_to =
+                Some(self.first_names.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| whole.to_vec()).clone());
         }
         Ok(record)
     }

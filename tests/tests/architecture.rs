@@ -24,8 +24,13 @@ fn arrows() -> Result<BTreeMap<String, BTreeSet<String>>> {
         let folder = package.manifest_path.parent().context("a manifest lies in a folder")?;
         Ok(folder.strip_prefix(&metadata.workspace_root)?.to_string())
     };
-    let ours = metadata.packages.iter().map(|package| Ok((package.name.to_string(), folder(package)?))).collect::<Result<BTreeMap<_, _>>>()?;
-    let used = |package: &Package| package.dependencies.iter().filter_map(|used| ours.get(&used.name).cloned()).collect();
+    let ours = metadata
+        .packages
+        .iter()
+        .map(|package| Ok((package.name.to_string(), folder(package)?)))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    let used =
+        |package: &Package| package.dependencies.iter().filter_map(|used| ours.get(&used.name).cloned()).collect();
     metadata.packages.iter().map(|package| Ok((folder(package)?, used(package)))).collect()
 }
 
@@ -44,10 +49,13 @@ fn crates_use_each_other_one_way() -> Result<()> {
 /// The table above cannot lead back to where it began.
 #[test]
 fn the_allowed_arrows_make_no_circle() {
-    let product: BTreeMap<&str, &[&str]> = ARROWS.into_iter().filter(|(user, _)| !["tests", "benches"].contains(user)).collect();
+    let product: BTreeMap<&str, &[&str]> =
+        ARROWS.into_iter().filter(|(user, _)| !["tests", "benches"].contains(user)).collect();
     let mut placed = BTreeSet::new();
     while placed.len() < product.len() {
-        let next = product.iter().find(|(user, used)| !placed.contains(*user) && used.iter().all(|used| placed.contains(used)));
+        let next = product
+            .iter()
+            .find(|(user, used)| !placed.contains(*user) && used.iter().all(|used| placed.contains(used)));
         let (user, _) = next.unwrap_or_else(|| panic!("a circle among what is left beside {placed:?}"));
         placed.insert(*user);
     }

@@ -14,6 +14,7 @@ pub mod owners;
 pub mod progress;
 pub mod read;
 pub mod remarks;
+pub mod restore;
 pub mod sources;
 pub mod state;
 pub mod walk;

@@ -18,13 +18,17 @@ fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("usage: constants DIR")?;
     let sample = sample(Path::new(&folder))?;
     let mut lines = vec![
-        format!("{:.0} MB sampled from {folder}; size in percent of the plain bytes, and CPU seconds per plain GB.", megabytes(sample.len())),
+        format!(
+            "{:.0} MB sampled from {folder}; size in percent of the plain bytes, and CPU seconds per plain GB.",
+            megabytes(sample.len())
+        ),
         String::new(),
         "| frame | level 1 | level 2 | level 3 | level 5 |".into(),
         "|---|---:|---:|---:|---:|".into(),
     ];
     for kib in [256, 512, 1024, 2048, 4096] {
-        let cells: Vec<String> = [1, 2, 3, 5].iter().map(|level| cell(&sample, kib << 10, *level)).collect::<Result<_>>()?;
+        let cells: Vec<String> =
+            [1, 2, 3, 5].iter().map(|level| cell(&sample, kib << 10, *level)).collect::<Result<_>>()?;
         lines.push(format!("| {kib} KiB | {} |", cells.join(" | ")));
     }
     print_lines(&lines);

@@ -18,8 +18,7 @@ const IMAGE_BYTES: u64 = 4 << 30;
 const SUITE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
 /// What a small server of a developer has, beyond the minimal base.
-const PACKAGES: &str =
-    "build-essential,ca-certificates,curl,git,less,locales,man-db,openssh-server,perl,python3,vim";
+const PACKAGES: &str = "build-essential,ca-certificates,curl,git,less,locales,man-db,openssh-server,perl,python3,vim";
 const FILE_SYSTEM_ID: &str = "5f0e3c5c-6a7b-4c8d-9e0f-112233445566";
 
 pub(super) fn build(folder: &Path) -> Result<()> {

@@ -8,13 +8,6 @@ use std::process::Command;
 const ARCHIVE: &str = "/usr/src/linux-source-6.1.tar.xz";
 
 pub(super) fn unpack(folder: &Path) -> Result<()> {
-    ensure!(
-        Path::new(ARCHIVE).exists(),
-        "{ARCHIVE} is missing: install the package linux-source-6.1"
-    );
-    super::run(
-        Command::new("tar")
-            .args(["--strip-components=1", "-xf", ARCHIVE, "-C"])
-            .arg(folder),
-    )
+    ensure!(Path::new(ARCHIVE).exists(), "{ARCHIVE} is missing: install the package linux-source-6.1");
+    super::run(Command::new("tar").args(["--strip-components=1", "-xf", ARCHIVE, "-C"]).arg(folder))
 }

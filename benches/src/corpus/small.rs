@@ -30,18 +30,10 @@ pub(super) fn generate(folder: &Path) -> Result<()> {
             .map(|worker| {
                 let vocabulary = &vocabulary;
                 let areas = (worker..AREAS).step_by(workers);
-                scope.spawn(move || {
-                    areas
-                        .into_iter()
-                        .try_for_each(|area| write_area(folder, vocabulary, area))
-                })
+                scope.spawn(move || areas.into_iter().try_for_each(|area| write_area(folder, vocabulary, area)))
             })
             .collect();
-        threads.into_iter().try_for_each(|thread| {
-            thread
-                .join()
-                .map_err(|_| anyhow!("a generator thread panicked"))?
-        })
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a generator thread panicked"))?)
     })
 }
 
@@ -59,19 +51,10 @@ fn write_area(folder: &Path, vocabulary: &Vocabulary, area: usize) -> Result<()>
     Ok(())
 }
 
-fn one_file(
-    vocabulary: &Vocabulary,
-    genres: [Genre; 2],
-    dice: &mut Dice,
-    file: usize,
-) -> (PathBuf, String) {
+fn one_file(vocabulary: &Vocabulary, genres: [Genre; 2], dice: &mut Dice, file: usize) -> (PathBuf, String) {
     let genre = genres[usize::from(dice.once_in(4))];
     let [shortest, longest] = FILE_BYTES;
-    let length = if dice.once_in(200) {
-        0.0
-    } else {
-        shortest + (longest - shortest) * dice.unit().powi(3)
-    };
+    let length = if dice.once_in(200) { 0.0 } else { shortest + (longest - shortest) * dice.unit().powi(3) };
     let name = PathBuf::from(format!("item-{file:03}.{}", genre.extension()));
     (name, compose(genre, vocabulary, dice, length as usize))
 }
@@ -90,11 +73,6 @@ mod tests {
         let one = fs::read(first.path().join(ONE_FILE)).unwrap();
         assert_eq!(one, fs::read(second.path().join(ONE_FILE)).unwrap());
         assert!(one.len() > 500, "the one file holds {} bytes", one.len());
-        assert_eq!(
-            fs::read_dir(first.path().join("area-25/store-25"))
-                .unwrap()
-                .count(),
-            FILES_PER_DIRECTORY
-        );
+        assert_eq!(fs::read_dir(first.path().join("area-25/store-25")).unwrap().count(), FILES_PER_DIRECTORY);
     }
 }

@@ -69,6 +69,11 @@ impl KeyArgs {
         meant.unwrap_or(KeySource::Default)
     }
 
+    /// A key file, as if it had been named.
+    pub(crate) fn of_file(path: PathBuf) -> Self {
+        Self { key: Some(path), ..Self::default() }
+    }
+
     /// The key file that would be used, if it is one.
     pub(crate) fn file_for(&self, repository: RepositoryId) -> Result<Option<PathBuf>, Failure> {
         match self.source() {
@@ -122,10 +127,6 @@ impl RepositoryArgs {
 
     pub(crate) fn url(&self) -> &str {
         &self.repo
-    }
-
-    pub(crate) fn key(&self) -> &KeyArgs {
-        &self.key
     }
 }
 

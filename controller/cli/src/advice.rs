@@ -5,12 +5,17 @@ use std::io;
 use strongroom_repository::store::StoreError;
 use strongroom_repository::{Error, ErrorKind};
 
+use strongroom_worker::backup::BackupError;
+use strongroom_worker::restore::RestoreError;
+
 use crate::failure::Cause;
 
 /// General advice for a cause.
 pub(crate) fn next(cause: &Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::Repository(error) => return repository(error),
+        Cause::Backup(error) => return backup(error),
+        Cause::Restore(error) => return restore(error),
         Cause::Location(StoreError::NotAFolder { .. }) => "give the repository's folder",
         Cause::Location(StoreError::Inspect { .. }) => "check the path and who may read it",
         Cause::Location(_) | Cause::Plan(_) | Cause::Usage(_) => return None,
@@ -45,6 +50,32 @@ fn kind(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Transient => "run the same command again; if it fails again, check the store's connection",
         ErrorKind::NotFound | ErrorKind::Refused => return None,
         ErrorKind::Other => "check the disk below the repository (`dmesg`), then run `strongroom repo check`",
+    })
+}
+
+fn backup(error: &BackupError) -> Option<&'static str> {
+    Some(match error {
+        BackupError::Repository(error) => return repository(error),
+        BackupError::NoSource => "check the paths, and whether their disks are mounted",
+        BackupError::Pattern(_) => "close each [ and {, or put a backslash in front to mean the sign itself",
+        BackupError::StreamName(_) => "write a path such as dumps/all.sql",
+        BackupError::Stream(_) => "look at the command that feeds the stream; nothing of it is kept",
+        BackupError::Source(_) | BackupError::Root(_) => "check the path and who may read it",
+        BackupError::Stopped => "run the same command again",
+        BackupError::Thread | BackupError::StateDamaged => "this is a fault of the program: report it with the output of -vv",
+    })
+}
+
+fn restore(error: &RestoreError) -> Option<&'static str> {
+    Some(match error {
+        RestoreError::Repository(error) => return repository(error),
+        RestoreError::Target { source, .. } => return file(source.kind()),
+        RestoreError::NotInSnapshot(_) => "`strongroom ls` and `strongroom find` show what is in a snapshot",
+        RestoreError::BadPath(_) => "write it as `strongroom ls` shows it",
+        RestoreError::NoRoom { .. } => "make room, restore less, or give another --target",
+        RestoreError::Busy(_) => "wait until it is over, or give another --target",
+        RestoreError::Note { .. } => "remove the folder that the note is in, and run the same command again: it begins anew",
+        RestoreError::Thread => "this is a fault of the program: report it with the output of -vv",
     })
 }
 

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::{cat, diff, find, inspect, key, ls, repo, snapshots};
+use crate::{backup, cat, diff, find, inspect, key, ls, repo, restore, run, snapshots};
 
 /// Backups that were proven to come back.
 #[derive(Debug, Parser)]
@@ -67,13 +67,16 @@ impl GlobalArgs {
 /// The commands, in the order in which one meets them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(run::RunArgs),
     #[command(subcommand)]
     Repo(repo::RepoCommand),
+    Backup(backup::BackupArgs),
     Snapshots(snapshots::SnapshotsArgs),
     Ls(ls::LsArgs),
     Find(find::FindArgs),
     Diff(diff::DiffArgs),
     Cat(cat::CatArgs),
+    Restore(restore::RestoreArgs),
     #[command(subcommand)]
     Key(key::KeyCommand),
     Inspect(inspect::InspectArgs),
@@ -83,11 +86,14 @@ impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Repo(command) => command.run(context),
+            Self::Run(args) => run::run(&args, context),
+            Self::Backup(args) => backup::run(&args, context),
             Self::Snapshots(args) => snapshots::run(&args, context),
             Self::Ls(args) => ls::run(&args, context),
             Self::Find(args) => find::run(&args, context),
             Self::Diff(args) => diff::run(&args, context),
             Self::Cat(args) => cat::run(&args, context),
+            Self::Restore(args) => restore::run(&args, context),
             Self::Key(command) => command.run(context),
             Self::Inspect(args) => inspect::run(&args, context),
         }

@@ -2,6 +2,9 @@
 
 use strongroom_repository::{Error, ErrorKind};
 
+use strongroom_worker::backup::BackupError;
+use strongroom_worker::restore::RestoreError;
+
 use crate::failure::Cause;
 
 /// How a command ended.
@@ -17,7 +20,7 @@ pub(crate) enum Exit {
     Partial,
     /// Stored or restored bytes are not what they should be.
     Damaged,
-    /// The store cannot be reached, or is full.
+    /// The store cannot be reached, or there is no room.
     StoreOutOfReach,
     /// A key is missing, wrong or not enough, or access is denied.
     Denied,
@@ -35,7 +38,7 @@ Exit codes:
   2  the command line or a plan file is wrong; nothing was begun
   3  partial: some files could not be read or restored, the rest was done
   4  damage was found, or a verification failed
-  5  the store is out of reach, or full
+  5  the store is out of reach, or there is no room
   6  a key is missing, wrong or not enough, or access is denied
   7  what was asked for is not there: repository, snapshot, path
   130, 143  stopped by Ctrl-C, by SIGTERM";
@@ -62,6 +65,8 @@ impl From<&Cause> for Exit {
     fn from(cause: &Cause) -> Self {
         match cause {
             Cause::Repository(error) => error.into(),
+            Cause::Backup(error) => error.into(),
+            Cause::Restore(error) => error.into(),
             Cause::Location(_) | Cause::Usage(_) | Cause::Plan(_) => Self::Usage,
             Cause::File { source, .. } => source.kind().into(),
             Cause::Output(_) | Cause::Program(_) => Self::Failed,
@@ -87,11 +92,37 @@ impl From<&Error> for Exit {
     }
 }
 
+impl From<&BackupError> for Exit {
+    fn from(error: &BackupError) -> Self {
+        match error {
+            BackupError::Repository(error) => error.into(),
+            BackupError::Source(_) | BackupError::Pattern(_) | BackupError::StreamName(_) => Self::Usage,
+            BackupError::NoSource => Self::NotFound,
+            BackupError::Root(error) => error.kind().into(),
+            BackupError::Stream(_) | BackupError::Stopped | BackupError::Thread | BackupError::StateDamaged => Self::Failed,
+        }
+    }
+}
+
+impl From<&RestoreError> for Exit {
+    fn from(error: &RestoreError) -> Self {
+        match error {
+            RestoreError::Repository(error) => error.into(),
+            RestoreError::NotInSnapshot(_) => Self::NotFound,
+            RestoreError::BadPath(_) => Self::Usage,
+            RestoreError::NoRoom { .. } => Self::StoreOutOfReach,
+            RestoreError::Target { source, .. } => source.kind().into(),
+            RestoreError::Busy(_) | RestoreError::Note { .. } | RestoreError::Thread => Self::Failed,
+        }
+    }
+}
+
 impl From<std::io::ErrorKind> for Exit {
     fn from(kind: std::io::ErrorKind) -> Self {
         match kind {
             std::io::ErrorKind::NotFound => Self::NotFound,
             std::io::ErrorKind::PermissionDenied => Self::Denied,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::StoreOutOfReach,
             _ => Self::Failed,
         }
     }

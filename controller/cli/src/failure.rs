@@ -1,6 +1,7 @@
 //! A command's failure: what could not be done, why, and what to do next.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -8,6 +9,8 @@ use serde::Serialize;
 use strongroom_plans::Faults;
 use strongroom_repository::store::StoreError;
 use strongroom_repository::{Error, chain};
+use strongroom_worker::backup::BackupError;
+use strongroom_worker::restore::RestoreError;
 
 use crate::advice;
 use crate::exit::Exit;
@@ -18,6 +21,12 @@ pub(crate) enum Cause {
     /// The repository or its store failed.
     #[error(transparent)]
     Repository(#[from] Error),
+    /// A backup ended without a snapshot.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A restore ended early.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// The repository's location cannot be understood or opened.
     #[error(transparent)]
     Location(#[from] StoreError),
@@ -131,6 +140,16 @@ impl Failure {
 
     fn next(&self) -> Option<String> {
         self.next.clone().or_else(|| advice::next(&self.cause).map(str::to_owned))
+    }
+}
+
+impl fmt::Display for Failure {
+    /// In one line, for records.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Stopped(_) => write!(out, "stopped by a signal"),
+            _ => write!(out, "cannot {}: {}", self.what, self.why()),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod choice;
 mod key_file;
 mod passphrase;
 
+mod backup;
 mod cat;
 mod diff;
 mod find;
@@ -29,6 +30,8 @@ mod inspect;
 mod key;
 mod ls;
 mod repo;
+mod restore;
+mod run;
 mod snapshots;
 
 mod output;

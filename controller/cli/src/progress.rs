@@ -1,10 +1,11 @@
 //! Progress on a terminal: nothing in the first quarter of a second, nothing where no terminal is, nothing between log lines.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use strongroom_worker::progress::Progress;
 use tokio::task::JoinHandle;
 
 use crate::context::Context;
@@ -60,6 +61,20 @@ pub(crate) fn watch(context: &Context, verb: &'static str, read: impl Fn() -> Re
     Bar { done, bar, task: Some(task) }
 }
 
+/// The same for what a worker does.
+pub(crate) fn watch_worker(context: &Context, verb: &'static str, progress: &Arc<Progress>) -> Bar {
+    let progress = Arc::clone(progress);
+    watch(context, verb, move || {
+        let position = progress.position();
+        Reading {
+            files_done: position.files_done,
+            bytes_done: position.bytes_done,
+            bytes_total: Some(position.bytes_total).filter(|total| *total > 0),
+            now: String::new(),
+        }
+    })
+}
+
 fn draw(stop: &Mutex<bool>, bar: &ProgressBar, line: String) {
     let done = stop.lock().unwrap_or_else(PoisonError::into_inner);
     if !*done {
@@ -72,7 +87,27 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
+/// Lines above the picture, from whichever thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Talk {
+    bar: ProgressBar,
+}
+
+impl Talk {
+    /// One line on standard error; a closed one silences it.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| {
+            let _ = writeln!(stderr(), "{line}");
+        });
+    }
+}
+
 impl Bar {
+    /// Whoever has something to say while the picture is shown says it through this.
+    pub(crate) fn talk(&self) -> Talk {
+        Talk { bar: self.bar.clone() }
+    }
+
     /// Takes the picture away.
     pub(crate) fn finish(self) {}
 }

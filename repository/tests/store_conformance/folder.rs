@@ -44,6 +44,30 @@ async fn only_the_hint_is_overwritten() {
     assert_eq!(fs::read_dir(folder.path().join("tmp")).expect("tmp").count(), 0);
 }
 
+/// Whoever reads the hint while it is replaced sees the old or the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hint_is_never_absent() {
+    let (folder, store) = folder();
+    let hint = Path::from(HINT);
+    store.put(&hint, "0".into()).await.expect("put");
+    let reader = LocalStore::open(folder.path()).expect("open");
+    let write = tokio::spawn(async move {
+        for number in 1..=300 {
+            store.put(&hint, number.to_string().into()).await.expect("overwrite");
+        }
+    });
+    let (mut last, mut is_done) = (0, false);
+    while !is_done {
+        is_done = write.is_finished();
+        let found = content(&reader, HINT).await.expect("there is always one");
+        let number = std::str::from_utf8(&found).ok().and_then(|text| text.parse().ok()).expect("a number");
+        assert!(number >= last, "{number} after {last}");
+        last = number;
+    }
+    assert_eq!(last, 300);
+    write.await.expect("writer");
+}
+
 #[tokio::test]
 async fn only_the_owner_may_read() {
     let (folder, store) = folder();

@@ -61,7 +61,7 @@ async fn check_all_whole(store: &LocalStore) {
         let number: u32 = name.rsplit('/').next().and_then(|text| text.parse().ok()).expect("a number");
         assert_eq!(found_size, size(number) as u64, "{name}");
         assert!(content(store, &name).await.expect("get") == pattern(number, size(number)), "{name}");
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             store.delete(&Path::from(name)).await.expect("delete");
             create(store, &format!("again/{number}"), pattern(number, size(number))).await.expect("put");
         }
@@ -90,7 +90,6 @@ async fn a_killed_put_leaves_nothing_visible() {
         check_all_whole(&store).await;
     }
     assert!(interrupted > ROUNDS as usize / 4, "only {interrupted} kills hit a put: the test tests nothing");
-    println!("{interrupted} of {ROUNDS} kills hit a put");
 }
 
 /// Opening a store does not disturb who is writing to it.

@@ -28,7 +28,10 @@ fn a_hostile_tree_comes_back() -> Result<()> {
     let source = hostile_source(&sandbox)?;
     let target = Disk::ext4(&sandbox.path("target"), 1 << 30)?;
 
-    let backup = while_growing(&source.path().join(GROWING), || client.run("backup", ["--json".as_ref(), source.path().as_os_str()]))?.expect(3)?;
+    let backup = while_growing(&source.path().join(GROWING), || {
+        client.run("backup", ["--json".as_ref(), source.path().as_os_str()])
+    })?
+    .expect(3)?;
     reports_only(&backup, &source.path().join(UNREADABLE))?;
     ensure!(backup.json()?["torn"] == 1, "the growing file, and only that, is torn:\n{backup}");
 
@@ -88,7 +91,7 @@ fn while_growing<T>(path: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
             file.write_all_at(&vec![piece as u8; PIECE as usize], piece * PIECE % GROWN_MAX)?;
             file.sync_data()?;
             // The first one tells that it has begun; nobody listens to the others.
-            drop(began.send(()));
+            let _ = began.send(());
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -131,12 +134,23 @@ fn a_plain_user_is_told_what_he_could_not_read() -> Result<()> {
         fs::set_permissions(source.join(name), Permissions::from_mode(mode))?;
     }
     let (client, nobody) = nobody(&sandbox)?;
-    program::run(client.program_through(&nobody)?.args(["repo", "init"]).arg(&client.repository).arg("--key-file").arg(&client.key))?.expect(0)?;
-    let backup = program::run(&mut client.command_through(&nobody, "backup", ["--json".as_ref(), source.as_os_str()])?)?.expect(3)?;
+    program::run(
+        client
+            .program_through(&nobody)?
+            .args(["repo", "init"])
+            .arg(&client.repository)
+            .arg("--key-file")
+            .arg(&client.key),
+    )?
+    .expect(0)?;
+    let backup =
+        program::run(&mut client.command_through(&nobody, "backup", ["--json".as_ref(), source.as_os_str()])?)?
+            .expect(3)?;
 
     let report = backup.json()?;
     let problems = report["problems"].as_array().context("a list")?;
-    let named: BTreeSet<PathBuf> = problems.iter().filter_map(|row| row["path"].as_str()).map(|path| Path::new("/").join(path)).collect();
+    let named: BTreeSet<PathBuf> =
+        problems.iter().filter_map(|row| row["path"].as_str()).map(|path| Path::new("/").join(path)).collect();
     let expected = ["forbidden file", "forbidden folder", "folder without search/inside"].map(|name| source.join(name));
     ensure!(named == expected.into(), "{named:?}");
 
@@ -186,7 +200,8 @@ fn dig(top: &Path, levels: usize) -> Result<()> {
         let name = format!("{level:03}{}", "deep".repeat(49));
         mkdirat(&folder, &name, Mode::from_raw_mode(0o755))?;
         folder = openat(&folder, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let file = openat(&folder, "file", OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o640))?;
+        let file =
+            openat(&folder, "file", OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o640))?;
         rustix::io::write(&file, name.as_bytes())?;
     }
     Ok(())
@@ -200,7 +215,9 @@ fn project_ids_come_back() -> Result<()> {
         return skip::test(name, "needs root and xfsprogs");
     }
     let (sandbox, client) = Sandbox::with_repository("project")?;
-    let Ok(disk) = Disk::xfs(&sandbox.path("source"), 512 << 20) else { return skip::test(name, "this kernel mounts no XFS") };
+    let Ok(disk) = Disk::xfs(&sandbox.path("source"), 512 << 20) else {
+        return skip::test(name, "this kernel mounts no XFS");
+    };
     let folder = disk.path().join("folder");
     tree::write(&folder, "file", "of project 77")?;
     program::tool(Command::new("chattr").args(["-p", "77", "+P"]).arg(&folder))?;
@@ -208,10 +225,17 @@ fn project_ids_come_back() -> Result<()> {
     client.backup(&folder)?;
     let target = disk.path().join("restored");
     client.restore("latest", &target)?.expect(0)?;
-    let project = |path: &Path| program::tool(Command::new("lsattr").args(["-d", "-p"]).arg(path)).map(|line| String::from_utf8_lossy(&line).trim().chars().take_while(|letter| *letter != '/').collect::<String>());
+    let project = |path: &Path| {
+        program::tool(Command::new("lsattr").args(["-d", "-p"]).arg(path)).map(|line| {
+            String::from_utf8_lossy(&line).trim().chars().take_while(|letter| *letter != '/').collect::<String>()
+        })
+    };
     for name in ["", "file"] {
         let (was, is) = (project(&folder.join(name))?, project(&restored(&target, &folder).join(name))?);
-        ensure!(was == is && was.trim_start().starts_with("7"), "'{name}': project and flags were '{was}' and are '{is}'");
+        ensure!(
+            was == is && was.trim_start().starts_with("7"),
+            "'{name}': project and flags were '{was}' and are '{is}'"
+        );
     }
     Ok(())
 }

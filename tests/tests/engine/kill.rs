@@ -36,7 +36,7 @@ impl Scene {
         tree::write(&source, "data/large.bin", noise(&mut dice, 12 << 20))?;
         let mut scene = Self { sandbox, source, before, first, takes: Duration::ZERO };
         let began = Instant::now();
-        scene.trial("measured", |command| program::run(command))?.outcome.expect(0)?;
+        scene.trial("measured", program::run)?.outcome.expect(0)?;
         scene.takes = began.elapsed();
         Ok(scene)
     }
@@ -46,13 +46,19 @@ impl Scene {
         self.trial_through(name, &[], act)
     }
 
-    fn trial_through(&self, name: &str, starter: &[String], act: impl FnOnce(&mut std::process::Command) -> Result<Outcome>) -> Result<Trial> {
+    fn trial_through(
+        &self,
+        name: &str,
+        starter: &[String],
+        act: impl FnOnce(&mut std::process::Command) -> Result<Outcome>,
+    ) -> Result<Trial> {
         let folder = self.sandbox.folder(&format!("trial {name}"))?;
         for part in ["repository", "client"] {
             sandbox::copy(&self.sandbox.path(part), &folder.join(part))?;
         }
         let client = Client::new(&folder.join("client"), &folder.join("repository"), &self.sandbox.path("key.json"));
-        let outcome = act(&mut client.command_through(starter, "backup", ["--json".as_ref(), self.source.as_os_str()])?)?;
+        let outcome =
+            act(&mut client.command_through(starter, "backup", ["--json".as_ref(), self.source.as_os_str()])?)?;
         Ok(Trial { folder, client, outcome })
     }
 
@@ -71,7 +77,10 @@ impl Scene {
         let next = trial.client.backup(&self.source)?;
         self.restores(&fresh, &next, &self.source, &trial.folder.join("next"))?;
         fresh.check()?.expect(0)?;
-        ensure!(!trial.client.repository.join("tmp").read_dir()?.any(|_| true), "the dead writer's unfinished object was not swept away");
+        ensure!(
+            !trial.client.repository.join("tmp").read_dir()?.any(|_| true),
+            "the dead writer's unfinished object was not swept away"
+        );
         sandbox::remove(&trial.folder)
     }
 
@@ -100,7 +109,9 @@ fn at_random_moments_of_a_backup() -> Result<()> {
         let moment = scene.takes.mul_f64(seeded(seed).random_range(0.0..1.05));
         let trial = scene.trial(&seed.to_string(), |command| Running::start(command)?.kill_after(moment))?;
         killed += usize::from(was_killed(&trial.outcome));
-        scene.judge(&trial).with_context(|| format!("STRONGROOM_TESTS_SEED={seed}: killed after {moment:?} of {:?}", scene.takes))?;
+        scene
+            .judge(&trial)
+            .with_context(|| format!("STRONGROOM_TESTS_SEED={seed}: killed after {moment:?} of {:?}", scene.takes))?;
     }
     ensure!(killed * 2 > rounds, "only {killed} of {rounds} runs were killed: the moments lie wrong");
     Ok(())
@@ -137,8 +148,10 @@ fn at_the_store_s_system_calls() -> Result<()> {
     for call in CALLS {
         for nth in 1..=skip::rounds(2, 12) {
             let inject = format!("inject={}:signal=KILL:when={nth}", spellings(call));
-            let starter = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={}", spellings(call)), "-e", &inject].map(str::to_owned);
-            let trial = scene.trial_through(&format!("{call} {nth}"), &starter, |command| program::run(command))?;
+            let starter =
+                ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={}", spellings(call)), "-e", &inject]
+                    .map(str::to_owned);
+            let trial = scene.trial_through(&format!("{call} {nth}"), &starter, program::run)?;
             if trial.outcome.stderr.contains("ptrace") {
                 return skip::test(name, "tracing is not allowed here");
             }

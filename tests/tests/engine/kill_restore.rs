@@ -32,12 +32,17 @@ impl Scene {
         client.backup(&source)?;
         let mut scene = Self { sandbox, client, source, takes: Duration::ZERO };
         let began = Instant::now();
-        scene.restore(&scene.sandbox.path("measured"), &[], |command| program::run(command))?.expect(0)?;
+        scene.restore(&scene.sandbox.path("measured"), &[], program::run)?.expect(0)?;
         scene.takes = began.elapsed();
         Ok(scene)
     }
 
-    fn restore(&self, target: &Path, starter: &[String], act: impl FnOnce(&mut Command) -> Result<Outcome>) -> Result<Outcome> {
+    fn restore(
+        &self,
+        target: &Path,
+        starter: &[String],
+        act: impl FnOnce(&mut Command) -> Result<Outcome>,
+    ) -> Result<Outcome> {
         let arguments = ["latest".as_ref(), "--target".as_ref(), target.as_os_str()];
         act(&mut self.client.command_through(starter, "restore", arguments)?)
     }
@@ -48,7 +53,7 @@ impl Scene {
             let marked = strange.split('/').any(|part| part.starts_with(UNFINISHED));
             ensure!(marked, "'{strange}' is not in the source and not marked as unfinished");
         }
-        self.restore(target, &[], |command| program::run(command))?.expect(0)?;
+        self.restore(target, &[], program::run)?.expect(0)?;
         compare::same(&self.source, &restored(target, &self.source))?;
         ensure!(fs::read_dir(target)?.count() == 1, "something unfinished is left in {}", target.display());
         sandbox::remove(target)
@@ -65,14 +70,22 @@ fn at_random_moments_of_a_restore() -> Result<()> {
         let target = scene.sandbox.path(&format!("target {seed}"));
         let outcome = scene.restore(&target, &[], |command| Running::start(command)?.kill_after(moment))?;
         killed += usize::from(outcome.signal.is_some());
-        scene.judge(&target).with_context(|| format!("STRONGROOM_TESTS_SEED={seed}: killed after {moment:?} of {:?}", scene.takes))?;
+        scene
+            .judge(&target)
+            .with_context(|| format!("STRONGROOM_TESTS_SEED={seed}: killed after {moment:?} of {:?}", scene.takes))?;
     }
     ensure!(killed * 2 > rounds, "only {killed} of {rounds} runs were killed: the moments lie wrong");
     Ok(())
 }
 
 /// What puts things in place: the critical moments are between these.
-const CALLS: [&str; 5] = ["?rename,?renameat,?renameat2", "linkat", "?fsync,?fdatasync,?syncfs,?sync_file_range", "?mkdir,?mkdirat", "?utimensat"];
+const CALLS: [&str; 5] = [
+    "?rename,?renameat,?renameat2",
+    "linkat",
+    "?fsync,?fdatasync,?syncfs,?sync_file_range",
+    "?mkdir,?mkdirat",
+    "?utimensat",
+];
 
 #[test]
 fn at_the_system_calls_of_a_restore() -> Result<()> {
@@ -87,7 +100,7 @@ fn at_the_system_calls_of_a_restore() -> Result<()> {
             let (traced, inject) = (format!("trace={call}"), format!("inject={call}:signal=KILL:when={nth}"));
             let starter = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &traced, "-e", &inject].map(str::to_owned);
             let target = scene.sandbox.path(&format!("target {call} {nth}"));
-            let outcome = scene.restore(&target, &starter, |command| program::run(command))?;
+            let outcome = scene.restore(&target, &starter, program::run)?;
             if outcome.stderr.contains("ptrace") {
                 return skip::test(name, "tracing is not allowed here");
             }
@@ -96,5 +109,49 @@ fn at_the_system_calls_of_a_restore() -> Result<()> {
         }
     }
     ensure!(killed >= CALLS.len(), "only {killed} runs were killed: a restore makes other calls");
+    Ok(())
+}
+
+/// Over what is there already: at every moment each file is the old one or the new one, and nothing in between.
+#[test]
+fn while_files_are_replaced() -> Result<()> {
+    let name = "while_files_are_replaced";
+    if !program::has_tool("strace") {
+        return skip::test(name, "strace is not installed");
+    }
+    let scene = Scene::set("kill-replace")?;
+    let (old, start) = (scene.sandbox.path("old"), scene.sandbox.path("start"));
+    sandbox::copy(&scene.source, &old)?;
+    scene.restore(&start, &[], program::run)?.expect(0)?;
+    for number in 0..60 {
+        tree::write(&scene.source, &format!("etc/part-{}/file-{number}.conf", number % 7), format!("new {number}"))?;
+    }
+    scene.client.backup(&scene.source)?;
+    let over = |target: &Path, starter: &[String]| -> Result<Outcome> {
+        let arguments =
+            ["latest".as_ref(), "--overwrite".as_ref(), "changed".as_ref(), "--target".as_ref(), target.as_os_str()];
+        program::run(&mut scene.client.command_through(starter, "restore", arguments)?)
+    };
+    let mut killed = 0;
+    for nth in [1, 2, 5, 20, 40].into_iter().chain((3..skip::rounds(3, 60)).step_by(4)) {
+        let inject = format!("inject={}:signal=KILL:when={nth}", CALLS[0]);
+        let starter = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={}", CALLS[0]), "-e", &inject]
+            .map(str::to_owned);
+        let target = scene.sandbox.path(&format!("over {nth}"));
+        sandbox::copy(&start, &target)?;
+        killed += usize::from(over(&target, &starter)?.code != Some(0));
+        let is = restored(&target, &scene.source);
+        let (not_old, not_new) = (compare::lost(&is, &old)?, compare::lost(&is, &scene.source)?);
+        let half: Vec<_> = not_old
+            .intersection(&not_new)
+            .map(|name| name.escape_ascii().to_string())
+            .filter(|name| !name.contains(UNFINISHED))
+            .collect();
+        ensure!(half.is_empty(), "killed at replacement {nth}: neither old nor new: {half:?}");
+        over(&target, &[])?.expect(0)?;
+        compare::same(&scene.source, &is).with_context(|| format!("killed at replacement {nth}"))?;
+        ensure!(fs::read_dir(&target)?.count() == 1, "something unfinished is left in {}", target.display());
+    }
+    ensure!(killed > 0, "no run was killed: a restore replaces in another way");
     Ok(())
 }

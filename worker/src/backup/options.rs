@@ -14,6 +14,8 @@ use crate::exclude::Excludes;
 pub enum Input {
     /// Files and directories, by absolute paths.
     Files {
+        /// Where paths begin: `/`, or where a copy of the host's root is mounted.
+        root: PathBuf,
         /// What to back up.
         sources: Vec<PathBuf>,
         /// What to leave out.

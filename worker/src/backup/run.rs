@@ -33,7 +33,7 @@ pub enum BackupError {
     /// Nothing that was asked for is there.
     #[error("none of the sources exists")]
     NoSource,
-    /// The host's root directory cannot be opened.
+    /// The directory where paths begin cannot be opened.
     #[error("cannot open the root directory")]
     Root(#[source] std::io::Error),
     /// The stream's name is no path within the snapshot.
@@ -173,10 +173,10 @@ impl Runner {
         };
         match options.input {
             Input::Stream { name, reader } => stream::run(&mut self, threads, manifest, &name, reader),
-            Input::Files { sources, excludes } => {
+            Input::Files { root, sources, excludes } => {
                 let shown = |path: &std::path::PathBuf| text::escape(path.as_os_str().as_encoded_bytes());
                 manifest.sources = sources.iter().map(shown).collect();
-                let root = Root::of_host().map_err(BackupError::Root)?;
+                let root = Root::at(&root).map_err(BackupError::Root)?;
                 let files = Files {
                     sources: Sources::resolve(root.path(), &sources)?,
                     filter: Filter::new(&excludes)?,

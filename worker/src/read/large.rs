@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Advice, fadvise};
-use strongroom_repository::{ChunkRef, EndOfFile, Error, Extent, Kind};
+use strongroom_repository::{ChunkRef, Content, EndOfFile, Error, Extent, Kind};
 
 use super::feed::{Fed, Feed, FileFeed};
 use super::lane::LaneWorker;
@@ -55,8 +55,12 @@ fn cut(worker: &mut LaneWorker<'_>, feed: &mut dyn Feed) -> Result<Reading, Faul
     }
     worker.desk.pool.recycle(buffer);
     let chunks = assembly.wait(worker)?;
-    let stored = Stored::Done(worker.desk.session.chunk_list(&chunks)?);
-    Ok(Reading { summary: feed.summary(), bytes_read, stored })
+    let summary = feed.summary();
+    let content = match chunks.as_slice() {
+        [_] if summary.extents.is_none() => Content::Whole,
+        several => worker.desk.session.chunk_list(several)?,
+    };
+    Ok(Reading { summary, bytes_read, stored: Stored::Done(content) })
 }
 
 /// The length of the chunk at the front of the buffer, which is filled as far as needed: twice the average settles most chunks.

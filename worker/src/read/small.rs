@@ -158,10 +158,15 @@ fn settle(worker: &mut LaneWorker<'_>, reading: &mut Reading) -> Result<(), Faul
         return Ok(());
     }
     let bytes = worker.buffer.filled();
-    if reading.summary.extents.is_none() {
-        reading.summary.hash = *blake3::hash(bytes).as_bytes();
-    }
-    let content = if bytes.is_empty() { Content::None } else { Content::Chunks(vec![worker.lane.add(bytes)?]) };
+    let content = if reading.summary.extents.is_none() {
+        // One chunk that is the whole file, and hashed once for both.
+        reading.summary.hash = if bytes.is_empty() { *blake3::hash(bytes).as_bytes() } else { worker.lane.add_whole(bytes)? };
+        if bytes.is_empty() { Content::None } else { Content::Whole }
+    } else if bytes.is_empty() {
+        Content::None
+    } else {
+        Content::Chunks(vec![worker.lane.add(bytes)?])
+    };
     reading.stored = Stored::Done(content);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::vec;
 
 use strongroom_repository::text::escape;
 use strongroom_repository::tree::order;
-use strongroom_repository::{Entry, Kind, Tree, TreeWalk};
+use strongroom_repository::{Entry, Error, ErrorKind, Kind, Tree, TreeWalk, chain};
 
 use super::error::RestoreError;
 use super::names;
@@ -44,7 +44,15 @@ impl Selection {
 
     /// Walks the entries, each once.
     pub(super) fn walk(&self, tree: &Tree) -> Walk {
-        Walk { tree: tree.clone(), paths: self.paths.clone().into_iter(), on_the_way: Vec::new(), walk: None, shown: Vec::new() }
+        Walk {
+            tree: tree.clone(),
+            paths: self.paths.clone().into_iter(),
+            on_the_way: Vec::new(),
+            walk: None,
+            shown: Vec::new(),
+            last: Vec::new(),
+            damage: Vec::new(),
+        }
     }
 }
 
@@ -66,6 +74,18 @@ pub(super) struct Walk {
     walk: Option<Below>,
     /// Directories on the way to the path before, which are not shown again.
     shown: Vec<Vec<u8>>,
+    /// The path shown last.
+    last: Vec<u8>,
+    damage: Vec<Damage>,
+}
+
+/// Pages of the tree that could not be read: the entries in them are lost, those after them are not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// The last path before them.
+    pub(super) after: Vec<u8>,
+    /// What is wrong.
+    pub(super) error: String,
 }
 
 /// The walk below one path.
@@ -96,9 +116,17 @@ impl Walk {
                 continue;
             }
             if let Some(below) = &mut self.walk {
-                if let Some((directory, entry)) = below.walk.next().await? {
-                    below.found = Found::Something;
-                    return Ok(Some((directory, entry, Role::Selected)));
+                match below.walk.next().await {
+                    Ok(Some((directory, entry))) => {
+                        below.found = Found::Something;
+                        self.last = order::join(&directory, &entry.name);
+                        return Ok(Some((directory, entry, Role::Selected)));
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.pass_over(error)?;
+                        continue;
+                    }
                 }
                 // An empty snapshot holds everything that it was asked for.
                 if below.found == Found::Nothing && !below.path.is_empty() {
@@ -108,6 +136,21 @@ impl Walk {
             let Some(path) = self.paths.next() else { return Ok(None) };
             self.begin(path);
         }
+    }
+
+    /// The damage met so far.
+    pub(super) fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// A damaged page below the top is passed over: the walk goes on with the page after it. The same fault twice in a row means that there is no way on.
+    fn pass_over(&mut self, error: Error) -> Result<(), RestoreError> {
+        let fault = Damage { after: self.last.clone(), error: chain(&error) };
+        if error.kind() != ErrorKind::Corrupt || self.damage.last().is_some_and(|before| before.error == fault.error) {
+            return Err(error.into());
+        }
+        self.damage.push(fault);
+        Ok(())
     }
 
     fn begin(&mut self, path: Vec<u8>) {

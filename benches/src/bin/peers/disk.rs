@@ -49,23 +49,16 @@ pub(crate) fn compare(source: &Path, restored: &Path) -> Result<()> {
 
 /// Compares two files byte for byte.
 pub(crate) fn same_content(left: &Path, right: &Path) -> Result<()> {
-    let open =
-        |path: &Path| File::open(path).with_context(|| format!("opening {}", path.display()));
+    let open = |path: &Path| File::open(path).with_context(|| format!("opening {}", path.display()));
     let (mut left_file, mut right_file) = (open(left)?, open(right)?);
     let (mut left_bytes, mut right_bytes) = (vec![0; 1 << 18], vec![0; 1 << 18]);
     loop {
         let read = left_file.read(&mut left_bytes)?;
         if read == 0 {
-            ensure!(
-                right_file.read(&mut right_bytes)? == 0,
-                "{} is longer than its source",
-                right.display()
-            );
+            ensure!(right_file.read(&mut right_bytes)? == 0, "{} is longer than its source", right.display());
             return Ok(());
         }
-        right_file
-            .read_exact(&mut right_bytes[..read])
-            .with_context(|| format!("{} is too short", right.display()))?;
+        right_file.read_exact(&mut right_bytes[..read]).with_context(|| format!("{} is too short", right.display()))?;
         if left_bytes[..read] != right_bytes[..read] {
             bail!("{} differs from its source", right.display());
         }
@@ -76,9 +69,7 @@ pub(crate) fn same_content(left: &Path, right: &Path) -> Result<()> {
 pub(crate) fn restored_root(target: &Path, source: &Path, one_file: &Path) -> Option<PathBuf> {
     let absolute = source.strip_prefix("/").unwrap_or(source);
     let last = source.file_name().unwrap_or_default();
-    [target.to_owned(), target.join(absolute), target.join(last)]
-        .into_iter()
-        .find(|root| root.join(one_file).exists())
+    [target.to_owned(), target.join(absolute), target.join(last)].into_iter().find(|root| root.join(one_file).exists())
 }
 
 /// Calls `visit` with every regular file below a folder.
@@ -113,13 +104,7 @@ mod tests {
     #[test]
     fn a_restore_with_any_difference_is_found() {
         let source = tree(&[("a/one", "12345"), ("two", "")]);
-        assert!(
-            compare(
-                source.path(),
-                tree(&[("a/one", "12345"), ("two", "")]).path()
-            )
-            .is_ok()
-        );
+        assert!(compare(source.path(), tree(&[("a/one", "12345"), ("two", "")]).path()).is_ok());
         for broken in [
             tree(&[("a/one", "12345")]),
             tree(&[("a/one", "12x45"), ("two", "")]),
@@ -135,10 +120,7 @@ mod tests {
         let (source, one) = (Path::new("/data/tree"), Path::new("a/one"));
         for place in ["", "data/tree/", "tree/"] {
             let target = tree(&[(&format!("{place}a/one"), "")]);
-            assert_eq!(
-                restored_root(target.path(), source, one),
-                Some(target.path().join(place))
-            );
+            assert_eq!(restored_root(target.path(), source, one), Some(target.path().join(place)));
         }
         assert_eq!(restored_root(tree(&[("x", "")]).path(), source, one), None);
     }

@@ -8,41 +8,27 @@ use std::process::Command;
 /// Cores, memory, kernel and the file system of the scratch folder.
 pub(crate) fn describe(scratch: &Path) -> Result<String> {
     let cores = std::thread::available_parallelism()?;
-    let processor =
-        field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
-    let memory = field("/proc/meminfo", "MemTotal")
-        .and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok());
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
+    let memory = field("/proc/meminfo", "MemTotal").and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let listed = said(Command::new("df").arg("--output=fstype").arg(scratch))?;
     let file_system = listed.lines().last().unwrap_or_default();
     let gib = memory.unwrap_or_default() as f64 / f64::from(1 << 20);
-    Ok(format!(
-        "{cores} cores of {processor}, {gib:.1} GiB of memory, Linux {}, {file_system}.",
-        kernel.trim()
-    ))
+    Ok(format!("{cores} cores of {processor}, {gib:.1} GiB of memory, Linux {}, {file_system}.", kernel.trim()))
 }
 
 /// What a program says of its version, in one line that begins with its name.
 pub(crate) fn version(name: &str, program: &Path, arguments: &[&str]) -> Result<String> {
-    let said = said(Command::new(program).args(arguments))
-        .with_context(|| format!("asking {name} for its version"))?;
+    let said = said(Command::new(program).args(arguments)).with_context(|| format!("asking {name} for its version"))?;
     let line = said.lines().take(2).collect::<Vec<_>>().join(", ");
-    Ok(if line.to_lowercase().starts_with(name) {
-        line
-    } else {
-        format!("{name} ({line})")
-    })
+    Ok(if line.to_lowercase().starts_with(name) { line } else { format!("{name} ({line})") })
 }
 
 /// Where a program of this name lies: in its own installation, or on the search path.
 pub(crate) fn locate(name: &str, installation: Option<PathBuf>) -> Result<PathBuf> {
     if let Some(folder) = installation {
         let program = folder.join("bin").join(name);
-        ensure!(
-            program.is_file(),
-            "{} is missing: benches/peers installs it",
-            program.display()
-        );
+        ensure!(program.is_file(), "{} is missing: benches/peers installs it", program.display());
         return Ok(program);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -53,14 +39,8 @@ pub(crate) fn locate(name: &str, installation: Option<PathBuf>) -> Result<PathBu
 }
 
 fn said(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("starting {:?}", command.get_program()))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} ended with {}",
-        output.status
-    );
+    let output = command.output().with_context(|| format!("starting {:?}", command.get_program()))?;
+    ensure!(output.status.success(), "{command:?} ended with {}", output.status);
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

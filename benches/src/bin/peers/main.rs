@@ -2,11 +2,7 @@
 //!
 //! The script `benches/peers` installs what this needs and starts it. Tables go to standard output and to `RESULTS.md`, talk to standard
 //! error. Deliberately absent: any judgement; whether a figure is good enough is for its reader.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a program at the terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a program at the terminal")]
 
 mod disk;
 mod machine;
@@ -89,11 +85,7 @@ fn run_corpus(
     candidates: &[Candidate],
 ) -> Result<usize> {
     eprintln!("{}: preparing", corpus.name());
-    let page_cache = if arguments.cold {
-        PageCache::Cold
-    } else {
-        PageCache::Warm
-    };
+    let page_cache = if arguments.cold { PageCache::Cold } else { PageCache::Warm };
     let course = Course {
         corpus,
         pristine: corpus.ensure(cache)?,
@@ -102,11 +94,8 @@ fn run_corpus(
         rounds: if arguments.quick { 1 } else { arguments.runs },
         page_cache,
     };
-    let mut json = arguments
-        .json
-        .as_ref()
-        .map(|path| File::options().append(true).create(true).open(path))
-        .transpose()?;
+    let mut json =
+        arguments.json.as_ref().map(|path| File::options().append(true).create(true).open(path)).transpose()?;
     let outcome = course.run(&mut |sample| announce(sample, json.as_mut()))?;
     let heading = results::Heading {
         date: &arguments.date,
@@ -141,59 +130,34 @@ fn announce(sample: &Sample, json: Option<&mut File>) -> Result<()> {
 
 fn candidates(arguments: &Arguments, cache: &Path) -> Result<Vec<Candidate>> {
     for name in &arguments.only {
-        ensure!(
-            TOOLS.iter().any(|tool| tool.name == name),
-            "there is no candidate {name}"
-        );
+        ensure!(TOOLS.iter().any(|tool| tool.name == name), "there is no candidate {name}");
     }
-    let chosen = TOOLS
-        .iter()
-        .filter(|tool| arguments.only.iter().any(|name| name == tool.name));
-    chosen
-        .map(|tool| candidate(tool, arguments, cache))
-        .collect()
+    let chosen = TOOLS.iter().filter(|tool| arguments.only.iter().any(|name| name == tool.name));
+    chosen.map(|tool| candidate(tool, arguments, cache)).collect()
 }
 
 fn candidate(tool: &'static Tool, arguments: &Arguments, cache: &Path) -> Result<Candidate> {
     let program = match tool.role {
         Role::Ours => our_program(arguments)?,
-        Role::Peer => machine::locate(
-            tool.name,
-            tool.installed
-                .map(|folder| cache.join("peers").join(folder)),
-        )?,
+        Role::Peer => machine::locate(tool.name, tool.installed.map(|folder| cache.join("peers").join(folder)))?,
         Role::Floor => machine::locate("sh", None)?,
     };
     let version = machine::version(tool.name, &program, tool.version)?;
-    Ok(Candidate {
-        tool,
-        program,
-        version,
-    })
+    Ok(Candidate { tool, program, version })
 }
 
 fn our_program(arguments: &Arguments) -> Result<PathBuf> {
     let beside = std::env::current_exe()?.with_file_name("strongroom");
     let program = arguments.strongroom.clone().unwrap_or(beside);
-    let missing = || {
-        format!(
-            "{} is missing: cargo build --release --bin strongroom",
-            program.display()
-        )
-    };
+    let missing = || format!("{} is missing: cargo build --release --bin strongroom", program.display());
     program.canonicalize().with_context(missing)
 }
 
 /// Where corpora, installations and scratch live: `$XDG_CACHE_HOME/strongroom` or `~/.cache/strongroom`.
 fn cache_folder() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = base
-        .or(home)
-        .context("neither XDG_CACHE_HOME nor HOME is set")?
-        .join("strongroom");
+    let cache = base.or(home).context("neither XDG_CACHE_HOME nor HOME is set")?.join("strongroom");
     fs::create_dir_all(&cache)?;
     Ok(cache)
 }
@@ -208,17 +172,13 @@ struct Scratch {
 impl Scratch {
     fn take(cache: &Path) -> Result<Self> {
         let lock = File::create(cache.join("peers-scratch.lock"))?;
-        lock.try_lock()
-            .context("another run of this program is measuring")?;
+        lock.try_lock().context("another run of this program is measuring")?;
         let folder = cache.join("peers-scratch");
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir(&folder)?;
-        Ok(Scratch {
-            folder,
-            _lock: lock,
-        })
+        Ok(Scratch { folder, _lock: lock })
     }
 }
 

@@ -26,16 +26,11 @@ pub(crate) fn measure(command: &mut Command, log: &Path) -> Result<Usage> {
     // Writing 5 resets VmHWM of this process (proc(5)).
     fs::write("/proc/self/clear_refs", "5").context("lowering the high-water mark of memory")?;
     let started = Instant::now();
-    let child = command
-        .spawn()
-        .with_context(|| format!("starting {:?}", command.get_program()))?;
+    let child = command.spawn().with_context(|| format!("starting {:?}", command.get_program()))?;
     let (status, usage) = wait(child.id())?;
     let wall = started.elapsed();
     if !(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0) {
-        bail!(
-            "{command:?} ended with wait status {status:#x}: {}",
-            tail(log)
-        );
+        bail!("{command:?} ended with wait status {status:#x}: {}", tail(log));
     }
     Ok(Usage {
         wall,
@@ -45,10 +40,7 @@ pub(crate) fn measure(command: &mut Command, log: &Path) -> Result<Usage> {
     })
 }
 
-#[expect(
-    unsafe_code,
-    reason = "neither std nor rustix gives the rusage of one child; covered by the tests below"
-)]
+#[expect(unsafe_code, reason = "neither std nor rustix gives the rusage of one child; covered by the tests below")]
 fn wait(child: u32) -> io::Result<(libc::c_int, libc::rusage)> {
     let child = libc::pid_t::try_from(child).map_err(io::Error::other)?;
     // SAFETY: rusage is plain numbers, for which zero is a value; both pointers are to live locals of the right type.
@@ -83,12 +75,7 @@ mod tests {
 
     fn shell(script: &str) -> Result<Usage> {
         let folder = tempfile::tempdir()?;
-        measure(
-            Command::new("sh")
-                .args(["-c", script])
-                .stdout(Stdio::null()),
-            &folder.path().join("log"),
-        )
+        measure(Command::new("sh").args(["-c", script]).stdout(Stdio::null()), &folder.path().join("log"))
     }
 
     #[test]
@@ -103,9 +90,7 @@ mod tests {
 
     #[test]
     fn a_failed_command_is_an_error_with_its_last_words() {
-        let error = shell("echo no such luck >&2; exit 3")
-            .unwrap_err()
-            .to_string();
+        let error = shell("echo no such luck >&2; exit 3").unwrap_err().to_string();
         assert!(error.contains("no such luck"), "{error}");
         assert!(shell("kill -9 $$").is_err());
     }

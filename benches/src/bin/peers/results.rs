@@ -30,12 +30,7 @@ pub(crate) struct Heading<'a> {
 }
 
 /// The section of one corpus.
-pub(crate) fn section(
-    corpus: Corpus,
-    heading: &Heading<'_>,
-    candidates: &[Candidate],
-    outcome: &Outcome,
-) -> String {
+pub(crate) fn section(corpus: Corpus, heading: &Heading<'_>, candidates: &[Candidate], outcome: &Outcome) -> String {
     let cache = match heading.page_cache {
         PageCache::Warm => "warm page cache",
         PageCache::Cold => "page cache dropped before every command",
@@ -53,10 +48,7 @@ pub(crate) fn section(
     }
     text.push_str(&format!("\n{}\n", table(&outcome.samples)));
     for candidate in candidates {
-        text.push_str(&format!(
-            "- {}: {}\n",
-            candidate.version, candidate.tool.settings
-        ));
+        text.push_str(&format!("- {}: {}\n", candidate.version, candidate.tool.settings));
     }
     for failure in &outcome.failures {
         text.push_str(&format!("- FAILED: {failure}\n"));
@@ -67,18 +59,13 @@ pub(crate) fn section(
 /// Puts a section into the file, in place of the corpus's old one.
 pub(crate) fn write(path: &Path, corpus: Corpus, section: &str) -> Result<()> {
     let old = fs::read_to_string(path).unwrap_or_default();
-    fs::write(path, merge(&old, corpus, section))
-        .with_context(|| format!("writing {}", path.display()))
+    fs::write(path, merge(&old, corpus, section)).with_context(|| format!("writing {}", path.display()))
 }
 
 fn merge(old: &str, corpus: Corpus, section: &str) -> String {
     let mut text = HEADER.to_owned();
     for each in [Corpus::Linux, Corpus::Image, Corpus::Small] {
-        let kept = if each == corpus {
-            Some(section)
-        } else {
-            find(old, each)
-        };
+        let kept = if each == corpus { Some(section) } else { find(old, each) };
         if let Some(kept) = kept {
             text.push_str(&format!("\n{}\n", kept.trim_end()));
         }
@@ -88,9 +75,7 @@ fn merge(old: &str, corpus: Corpus, section: &str) -> String {
 
 fn find(text: &str, corpus: Corpus) -> Option<&str> {
     let start = text.find(&format!("{}\n", title(corpus)))?;
-    let length = text[start + 1..]
-        .find("\n## ")
-        .map_or(text.len() - start, |end| end + 1);
+    let length = text[start + 1..].find("\n## ").map_or(text.len() - start, |end| end + 1);
     Some(&text[start..start + length])
 }
 
@@ -101,24 +86,12 @@ fn title(corpus: Corpus) -> String {
 /// How much it is, and how well it compresses, if the floor measured that.
 fn content(corpus: Corpus, outcome: &Outcome) -> String {
     let (files, bytes) = (outcome.extent.files, outcome.extent.bytes as f64);
-    let floor = outcome
-        .samples
-        .iter()
-        .find(|sample| sample.tool == "floor" && sample.operation == Operation::FirstBackup);
-    let packed = floor
-        .and_then(|sample| sample.repository_bytes)
-        .map_or_else(String::new, |packed| {
-            format!(
-                " `tar | zstd -3` makes {:.0} MB of it, {:.2} times less.",
-                packed as f64 / 1e6,
-                bytes / packed as f64
-            )
-        });
-    format!(
-        "{files} files, {:.0} MB.{packed} The one file: `{}`.",
-        bytes / 1e6,
-        corpus.one_file().display()
-    )
+    let floor =
+        outcome.samples.iter().find(|sample| sample.tool == "floor" && sample.operation == Operation::FirstBackup);
+    let packed = floor.and_then(|sample| sample.repository_bytes).map_or_else(String::new, |packed| {
+        format!(" `tar | zstd -3` makes {:.0} MB of it, {:.2} times less.", packed as f64 / 1e6, bytes / packed as f64)
+    });
+    format!("{files} files, {:.0} MB.{packed} The one file: `{}`.", bytes / 1e6, corpus.one_file().display())
 }
 
 #[cfg(test)]
@@ -131,15 +104,8 @@ mod tests {
         let first = merge("", Corpus::Small, &of(Corpus::Small, "old small"));
         let both = merge(&first, Corpus::Linux, &of(Corpus::Linux, "old linux"));
         let last = merge(&both, Corpus::Small, &of(Corpus::Small, "new small"));
-        let expect = format!(
-            "{HEADER}\n{}\n{}",
-            of(Corpus::Linux, "old linux"),
-            of(Corpus::Small, "new small")
-        );
+        let expect = format!("{HEADER}\n{}\n{}", of(Corpus::Linux, "old linux"), of(Corpus::Small, "new small"));
         assert_eq!(last, expect);
-        assert_eq!(
-            merge(&last, Corpus::Linux, &of(Corpus::Linux, "old linux")),
-            last
-        );
+        assert_eq!(merge(&last, Corpus::Linux, &of(Corpus::Linux, "old linux")), last);
     }
 }

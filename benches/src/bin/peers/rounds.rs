@@ -82,11 +82,7 @@ impl Course<'_> {
         fs::create_dir_all(&self.scratch)?;
         copy(&self.pristine, &working)?;
         make_newest(&working.join(self.corpus.one_file()))?;
-        let mut outcome = Outcome {
-            extent: disk::extent(&working)?,
-            samples: Vec::new(),
-            failures: Vec::new(),
-        };
+        let mut outcome = Outcome { extent: disk::extent(&working)?, samples: Vec::new(), failures: Vec::new() };
         for round in 1..=self.rounds {
             let mut report_sample = |sample: Sample| {
                 report(&sample)?;
@@ -117,15 +113,13 @@ impl Course<'_> {
             if operation == Operation::Changed {
                 change = Some(Change::apply(self.corpus, working, round)?);
             }
-            runners.retain_mut(
-                |runner| match self.operation(round, operation, runner, report) {
-                    Ok(()) => true,
-                    Err(error) => {
-                        failures.push(self.failure(round, operation, runner, &error));
-                        false
-                    }
-                },
-            );
+            runners.retain_mut(|runner| match self.operation(round, operation, runner, report) {
+                Ok(()) => true,
+                Err(error) => {
+                    failures.push(self.failure(round, operation, runner, &error));
+                    false
+                }
+            });
         }
         if let Some(change) = change {
             change.revert(&self.pristine, working)?;
@@ -138,24 +132,12 @@ impl Course<'_> {
         for candidate in self.candidates {
             let home = self.scratch.join("homes").join(candidate.tool.name);
             let one_file = self.corpus.one_file().to_owned();
-            let site = Site::new(
-                candidate.program.clone(),
-                home,
-                working.to_owned(),
-                one_file,
-            );
+            let site = Site::new(candidate.program.clone(), home, working.to_owned(), one_file);
             fs::create_dir_all(site.cache())?;
             fs::write(site.password(), PASSWORD)?;
             match create(candidate, &site) {
-                Ok(()) => runners.push(Runner {
-                    candidate,
-                    repository: disk_extent(&site)?,
-                    site,
-                }),
-                Err(error) => failures.push(format!(
-                    "{}: creating its repository: {error:#}",
-                    candidate.tool.name
-                )),
+                Ok(()) => runners.push(Runner { candidate, repository: disk_extent(&site)?, site }),
+                Err(error) => failures.push(format!("{}: creating its repository: {error:#}", candidate.tool.name)),
             }
         }
         Ok(runners)
@@ -191,18 +173,9 @@ impl Course<'_> {
     }
 
     /// Said at once, because the round goes on for long, and again below the table.
-    fn failure(
-        &self,
-        round: u64,
-        operation: Operation,
-        runner: &Runner<'_>,
-        error: &anyhow::Error,
-    ) -> String {
+    fn failure(&self, round: u64, operation: Operation, runner: &Runner<'_>, error: &anyhow::Error) -> String {
         let (corpus, tool) = (self.corpus.name(), runner.candidate.tool.name);
-        let failure = format!(
-            "{corpus} round {round}: {tool}, {}: {error:#}",
-            operation.title()
-        );
+        let failure = format!("{corpus} round {round}: {tool}, {}: {error:#}", operation.title());
         eprintln!("{failure}");
         failure
     }
@@ -218,13 +191,7 @@ impl Course<'_> {
 }
 
 impl Sample {
-    fn new(
-        corpus: Corpus,
-        round: u64,
-        tool: &'static Tool,
-        operation: Operation,
-        usage: Usage,
-    ) -> Self {
+    fn new(corpus: Corpus, round: u64, tool: &'static Tool, operation: Operation, usage: Usage) -> Self {
         Sample {
             corpus: corpus.name(),
             round,
@@ -242,21 +209,14 @@ impl Sample {
 
 fn create(candidate: &Candidate, site: &Site) -> Result<()> {
     for mut command in (candidate.tool.create)(site) {
-        measure(
-            command.stdout(Stdio::null()),
-            &site.home().join("create.log"),
-        )?;
+        measure(command.stdout(Stdio::null()), &site.home().join("create.log"))?;
     }
     Ok(())
 }
 
 fn disk_extent(site: &Site) -> Result<Extent> {
     // A floor has no repository before its first backup.
-    if site.repository().exists() {
-        disk::extent(&site.repository())
-    } else {
-        Ok(Extent::default())
-    }
+    if site.repository().exists() { disk::extent(&site.repository()) } else { Ok(Extent::default()) }
 }
 
 /// The one file always; the whole tree once per tool, because comparing takes as long as restoring.
@@ -264,24 +224,12 @@ fn check_restore(operation: Operation, site: &Site, round: u64) -> Result<()> {
     let (target, one_file) = (site.target(), site.one_file());
     let root = disk::restored_root(&target, site.source(), one_file);
     if operation == Operation::RestoreAll {
-        let root =
-            root.with_context(|| format!("{} is not in the restored tree", one_file.display()))?;
-        return if round == 1 {
-            disk::compare(site.source(), &root)
-        } else {
-            Ok(())
-        };
+        let root = root.with_context(|| format!("{} is not in the restored tree", one_file.display()))?;
+        return if round == 1 { disk::compare(site.source(), &root) } else { Ok(()) };
     }
     let alone = target.join(one_file.file_name().unwrap_or_default());
-    let places = [
-        site.printed_file(),
-        root.unwrap_or_default().join(one_file),
-        alone,
-    ];
-    let found = places
-        .iter()
-        .find(|place| place.is_file())
-        .context("the one file was not restored")?;
+    let places = [site.printed_file(), root.unwrap_or_default().join(one_file), alone];
+    let found = places.iter().find(|place| place.is_file()).context("the one file was not restored")?;
     disk::same_content(&site.source().join(one_file), found)
 }
 
@@ -300,15 +248,7 @@ fn make_newest(file: &Path) -> Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let status = Command::new("cp")
-        .args(["-a", "-T"])
-        .arg(from)
-        .arg(to)
-        .status()?;
-    ensure!(
-        status.success(),
-        "copying {} ended with {status}",
-        from.display()
-    );
+    let status = Command::new("cp").args(["-a", "-T"]).arg(from).arg(to).status()?;
+    ensure!(status.success(), "copying {} ended with {status}", from.display());
     Ok(())
 }

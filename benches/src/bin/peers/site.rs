@@ -18,29 +18,16 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(program: PathBuf, home: PathBuf, source: PathBuf, one_file: PathBuf) -> Self {
-        Site {
-            program,
-            home,
-            source,
-            one_file,
-        }
+        Site { program, home, source, one_file }
     }
 
     /// The program, started in the source, knowing nothing of the user's own settings and caches.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .current_dir(&self.source)
-            .env_clear()
-            .env("LANG", "C.UTF-8")
-            .env("HOME", &self.home);
+        command.current_dir(&self.source).env_clear().env("LANG", "C.UTF-8").env("HOME", &self.home);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command
-            .env("XDG_CACHE_HOME", self.cache())
-            .env("XDG_CONFIG_HOME", self.home.join("config"));
-        command
-            .env("STRONGROOM_STATE_DIR", self.home.join("state"))
-            .env("STRONGROOM_CACHE_DIR", self.cache());
+        command.env("XDG_CACHE_HOME", self.cache()).env("XDG_CONFIG_HOME", self.home.join("config"));
+        command.env("STRONGROOM_STATE_DIR", self.home.join("state")).env("STRONGROOM_CACHE_DIR", self.cache());
         command
     }
 

@@ -17,20 +17,13 @@ struct Row {
 
 /// The table of one corpus. Columns are the tools that have a sample.
 pub(crate) fn table(samples: &[Sample]) -> String {
-    let tools: Vec<&Tool> = TOOLS
-        .iter()
-        .filter(|tool| samples.iter().any(|sample| sample.tool == tool.name))
-        .collect();
+    let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| samples.iter().any(|sample| sample.tool == tool.name)).collect();
     let ours = tools.iter().any(|tool| tool.role == Role::Ours);
     let mut heads: Vec<&str> = tools.iter().map(|tool| tool.name).collect();
     if ours {
         heads.extend(["ours / best peer", "ours / floor"]);
     }
-    let mut text = format!(
-        "| | {} |\n|---|{}\n",
-        heads.join(" | "),
-        "---:|".repeat(heads.len())
-    );
+    let mut text = format!("| | {} |\n|---|{}\n", heads.join(" | "), "---:|".repeat(heads.len()));
     for row in rows() {
         let mut cells: Vec<String> = tools.iter().map(|tool| cell(samples, &row, tool)).collect();
         if ours {
@@ -52,38 +45,18 @@ fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for operation in Operation::ALL {
         let mut row = |unit: &str, figure: Figure| {
-            rows.push(Row {
-                title: format!("{}, {unit}", operation.title()),
-                operation,
-                figure,
-            })
+            rows.push(Row { title: format!("{}, {unit}", operation.title()), operation, figure })
         };
         row("wall s", |sample| Some(sample.wall_seconds));
         row("CPU s", |sample| Some(sample.cpu_seconds));
-        row("peak MiB", |sample| {
-            Some(sample.peak_bytes as f64 / f64::from(1 << 20))
-        });
+        row("peak MiB", |sample| Some(sample.peak_bytes as f64 / f64::from(1 << 20)));
     }
-    let mut row = |title: &str, operation, figure| {
-        rows.push(Row {
-            title: title.to_owned(),
-            operation,
-            figure,
-        })
-    };
-    row(
-        "repository after first backup, MB",
-        Operation::FirstBackup,
-        |sample| Some(sample.repository_bytes? as f64 / 1e6),
-    );
-    row("its objects", Operation::FirstBackup, |sample| {
-        Some(sample.repository_objects? as f64)
+    let mut row = |title: &str, operation, figure| rows.push(Row { title: title.to_owned(), operation, figure });
+    row("repository after first backup, MB", Operation::FirstBackup, |sample| {
+        Some(sample.repository_bytes? as f64 / 1e6)
     });
-    row(
-        "added by 1 % changed run, MB",
-        Operation::Changed,
-        |sample| Some(sample.added_bytes? as f64 / 1e6),
-    );
+    row("its objects", Operation::FirstBackup, |sample| Some(sample.repository_objects? as f64));
+    row("added by 1 % changed run, MB", Operation::Changed, |sample| Some(sample.added_bytes? as f64 / 1e6));
     rows
 }
 
@@ -106,12 +79,8 @@ fn ratio_cell(left: &BTreeMap<u64, f64>, right: &BTreeMap<u64, f64>) -> String {
 
 /// The figure of a tool by round.
 fn series(samples: &[Sample], row: &Row, tool: &str) -> BTreeMap<u64, f64> {
-    let of_row = samples
-        .iter()
-        .filter(|sample| sample.tool == tool && sample.operation == row.operation);
-    of_row
-        .filter_map(|sample| Some((sample.round, (row.figure)(sample)?)))
-        .collect()
+    let of_row = samples.iter().filter(|sample| sample.tool == tool && sample.operation == row.operation);
+    of_row.filter_map(|sample| Some((sample.round, (row.figure)(sample)?))).collect()
 }
 
 /// The least figure among the tools of a role, round by round.
@@ -127,15 +96,8 @@ fn series_of_role(samples: &[Sample], row: &Row, role: Role) -> BTreeMap<u64, f6
 }
 
 fn ratio(left: &BTreeMap<u64, f64>, right: &BTreeMap<u64, f64>) -> Option<f64> {
-    let pairs = left
-        .iter()
-        .filter_map(|(round, value)| Some((*value, *right.get(round)?)));
-    median(
-        pairs
-            .filter(|(_, below)| *below > 0.0)
-            .map(|(above, below)| above / below)
-            .collect(),
-    )
+    let pairs = left.iter().filter_map(|(round, value)| Some((*value, *right.get(round)?)));
+    median(pairs.filter(|(_, below)| *below > 0.0).map(|(above, below)| above / below).collect())
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -184,31 +146,15 @@ mod tests {
     #[test]
     fn ratios_are_taken_within_a_round() {
         // The machine is ten times slower in round 2: the ratio stays 2, the ratio of medians would too, but not that of round 3.
-        let rounds = [
-            ("restic", [2.0, 20.0, 9.0]),
-            ("strongroom", [1.0, 10.0, 1.0]),
-        ];
+        let rounds = [("restic", [2.0, 20.0, 9.0]), ("strongroom", [1.0, 10.0, 1.0])];
         let samples: Vec<Sample> = rounds
             .iter()
-            .flat_map(|(tool, walls)| {
-                (1..)
-                    .zip(walls)
-                    .map(|(round, wall)| sample(tool, round, *wall))
-            })
+            .flat_map(|(tool, walls)| (1..).zip(walls).map(|(round, wall)| sample(tool, round, *wall)))
             .collect();
         let text = table(&samples);
-        assert!(
-            text.contains("| first backup, wall s | 1.00 | 9.00 (2.00×) | 0.50 | - |"),
-            "{text}"
-        );
-        assert!(
-            text.contains("| its objects | 7.00 | 7.00 (1.00×) | 1.00 | - |"),
-            "{text}"
-        );
-        assert!(
-            text.contains("| unchanged run, wall s | - | - | - | - |"),
-            "{text}"
-        );
+        assert!(text.contains("| first backup, wall s | 1.00 | 9.00 (2.00×) | 0.50 | - |"), "{text}");
+        assert!(text.contains("| its objects | 7.00 | 7.00 (1.00×) | 1.00 | - |"), "{text}");
+        assert!(text.contains("| unchanged run, wall s | - | - | - | - |"), "{text}");
     }
 
     #[test]
@@ -230,9 +176,6 @@ mod tests {
     #[test]
     fn without_ours_there_are_no_ratios() {
         let text = table(&[sample("restic", 1, 4.0)]);
-        assert!(
-            text.starts_with("| | restic |\n|---|---:|\n| first backup, wall s | 4.00 |\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("| | restic |\n|---|---:|\n| first backup, wall s | 4.00 |\n"), "{text}");
     }
 }

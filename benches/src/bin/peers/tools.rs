@@ -92,20 +92,14 @@ pub(crate) struct Step {
 
 impl From<Command> for Step {
     fn from(command: Command) -> Self {
-        Step {
-            command,
-            output: None,
-        }
+        Step { command, output: None }
     }
 }
 
 impl Step {
     /// For tools whose way to restore one file is to print it.
     fn printing(command: Command, site: &Site) -> Self {
-        Step {
-            command,
-            output: Some(site.printed_file()),
-        }
+        Step { command, output: Some(site.printed_file()) }
     }
 }
 
@@ -160,10 +154,7 @@ pub(crate) const TOOLS: [Tool; 6] = [
         role: Role::Floor,
         installed: None,
         settings: "first backup `tar --sparse | zstd -3 -T2`, unchanged run `find -printf` of stat fields, restore of everything `cp -a`",
-        version: &[
-            "-c",
-            "tar --version | head -n 1; zstd --version | grep -o 'v[0-9.]*'",
-        ],
+        version: &["-c", "tar --version | head -n 1; zstd --version | grep -o 'v[0-9.]*'"],
         create: |_| Vec::new(),
         step: commands::floor,
     },

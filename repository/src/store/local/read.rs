@@ -14,7 +14,11 @@ use super::buffers::{ALIGNMENT, Buffers};
 use super::error::LocalError;
 use super::write::set_direct;
 
-/// From this size on a read bypasses the page cache: FIGURES
+/// From this size on a read bypasses the page cache. What is written past it is not in it, and 8 MiB
+/// ranges that are not came to 0.24 to 0.54 GB/s and 1.5 to 2.8 CPU seconds a GB through the cache,
+/// to 1.2 to 2.4 GB/s and 0.04 CPU seconds past it (measured as in `write`). The price: a range that
+/// is in the cache takes 6 ms from the disk rather than 1.2 ms, though at a quarter of the CPU time.
+/// Below, the cache's reading ahead wins: 256 KiB take 154 µs with it, 341 µs without.
 const DIRECT_BYTES_MIN: u64 = 1024 * 1024;
 
 /// An object's open file.
@@ -35,11 +39,6 @@ impl ObjectFile {
             return Err(LocalError::Missing { path: path.into(), source });
         }
         Ok((Self { file, path: path.into(), buffers: buffers.clone() }, metadata))
-    }
-
-    /// The file's path.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Reads a range that lies inside the object, in one piece.

@@ -10,10 +10,16 @@ use rustix::io::Errno;
 
 use super::buffers::{ALIGNMENT, Buffers};
 
-/// From this size on the page cache is bypassed: FIGURES
+/// From this size on the page cache is bypassed, with O_DIRECT. Nobody reads soon what a backup
+/// writes, and filling the cache is dear: objects of 64 MiB, written and flushed on a two-core
+/// virtual machine with memory that it had not used before, came to 0.19 to 0.28 GB/s and 2.6 to
+/// 3.2 CPU seconds a GB through the cache, to 1.4 to 1.5 GB/s and 0.17 CPU seconds past it. With
+/// memory that was in use before, both reach the disk's 1.7 GB/s, at 0.27 and 0.14 CPU seconds.
+/// At 1 MiB the ways are equal at best (0.79 and 0.73 ms), and below the flush is all that counts.
 const DIRECT_BYTES_MIN: usize = 1024 * 1024;
 
-/// What is copied into aligned memory and written at once. FIGURES
+/// What is copied into aligned memory and written at once. 1, 2, 4 and 8 MiB came to 1.70, 1.74,
+/// 1.73 and 1.67 GB/s; writing without reserving the space first to the same.
 const TRANSFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// Writes the whole payload at the beginning of `file`, which must be empty. Flushing is the caller's.

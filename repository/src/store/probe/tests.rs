@@ -33,7 +33,7 @@ struct Lying {
     lie: Lie,
 }
 
-impl fmt::Display for Lying {
+impl Display for Lying {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Lying({:?})", self.lie)
     }

@@ -9,50 +9,29 @@ use std::process::Command;
 
 pub(super) fn create_strongroom(site: &Site) -> Vec<Command> {
     let mut init = site.command();
-    init.args(["repo", "init"])
-        .arg(site.repository_url())
-        .arg("--key-file")
-        .arg(site.key());
+    init.args(["repo", "init"]).arg(site.repository_url()).arg("--key-file").arg(site.key());
     vec![init]
 }
 
 pub(super) fn strongroom(site: &Site, operation: Operation) -> Option<Step> {
     let mut command = site.command();
-    command.arg(if operation.is_restore() {
-        "restore"
-    } else {
-        "backup"
-    });
-    command
-        .arg("--repo")
-        .arg(site.repository_url())
-        .arg("--key")
-        .arg(site.key());
+    command.arg(if operation.is_restore() { "restore" } else { "backup" });
+    command.arg("--repo").arg(site.repository_url()).arg("--key").arg(site.key());
     match operation {
-        Operation::FirstBackup | Operation::Unchanged | Operation::Changed => {
-            command.arg(site.source())
-        }
+        Operation::FirstBackup | Operation::Unchanged | Operation::Changed => command.arg(site.source()),
         Operation::FullReread => command.arg("--full").arg(site.source()),
         Operation::RestoreAll => command.arg("latest").arg("--target").arg(site.target()),
-        Operation::RestoreOne => command
-            .arg("latest")
-            .arg(site.source().join(site.one_file()))
-            .arg("--target")
-            .arg(site.target()),
+        Operation::RestoreOne => {
+            command.arg("latest").arg(site.source().join(site.one_file())).arg("--target").arg(site.target())
+        }
     };
     Some(command.into())
 }
 
 fn restic_command(site: &Site) -> Command {
     let mut command = site.command();
-    command
-        .args(["--quiet", "--compression", "auto", "--repo"])
-        .arg(site.repository());
-    command
-        .arg("--cache-dir")
-        .arg(site.cache())
-        .arg("--password-file")
-        .arg(site.password());
+    command.args(["--quiet", "--compression", "auto", "--repo"]).arg(site.repository());
+    command.arg("--cache-dir").arg(site.cache()).arg("--password-file").arg(site.password());
     command
 }
 
@@ -65,17 +44,11 @@ pub(super) fn create_restic(site: &Site) -> Vec<Command> {
 pub(super) fn restic(site: &Site, operation: Operation) -> Option<Step> {
     let mut command = restic_command(site);
     match operation {
-        Operation::FirstBackup | Operation::Unchanged | Operation::Changed => {
-            command.args(["backup", "."])
-        }
+        Operation::FirstBackup | Operation::Unchanged | Operation::Changed => command.args(["backup", "."]),
         Operation::FullReread => command.args(["backup", "--force", "."]),
-        Operation::RestoreAll => command
-            .args(["restore", "latest", "--target"])
-            .arg(site.target()),
+        Operation::RestoreAll => command.args(["restore", "latest", "--target"]).arg(site.target()),
         Operation::RestoreOne => {
-            command
-                .args(["dump", "latest"])
-                .arg(Path::new("/").join(site.one_file()));
+            command.args(["dump", "latest"]).arg(Path::new("/").join(site.one_file()));
             return Some(Step::printing(command, site));
         }
     };
@@ -84,9 +57,7 @@ pub(super) fn restic(site: &Site, operation: Operation) -> Option<Step> {
 
 fn borg_command(site: &Site) -> Command {
     let mut command = site.command();
-    command
-        .env("BORG_BASE_DIR", site.cache())
-        .env("BORG_PASSCOMMAND", site.print_password());
+    command.env("BORG_BASE_DIR", site.cache()).env("BORG_PASSCOMMAND", site.print_password());
     command
 }
 
@@ -98,8 +69,7 @@ fn borg_archive(site: &Site, operation: Operation) -> std::ffi::OsString {
 
 pub(super) fn create_borg(site: &Site) -> Vec<Command> {
     let mut init = borg_command(site);
-    init.args(["init", "--encryption", "repokey-blake2"])
-        .arg(site.repository());
+    init.args(["init", "--encryption", "repokey-blake2"]).arg(site.repository());
     vec![init]
 }
 
@@ -107,9 +77,7 @@ pub(super) fn borg(site: &Site, operation: Operation) -> Option<Step> {
     let mut command = borg_command(site);
     if operation.is_restore() {
         // The newest archive is the one of the full re-read; borg extracts into its working directory.
-        command
-            .args(["extract", "--sparse"])
-            .arg(borg_archive(site, Operation::FullReread));
+        command.args(["extract", "--sparse"]).arg(borg_archive(site, Operation::FullReread));
         command.current_dir(site.target());
         if operation == Operation::RestoreOne {
             command.arg(site.one_file());
@@ -126,14 +94,8 @@ pub(super) fn borg(site: &Site, operation: Operation) -> Option<Step> {
 
 fn rustic_command(site: &Site) -> Command {
     let mut command = site.command();
-    command
-        .args(["--log-level", "warn", "--no-progress", "--repository"])
-        .arg(site.repository());
-    command
-        .arg("--cache-dir")
-        .arg(site.cache())
-        .arg("--password-file")
-        .arg(site.password());
+    command.args(["--log-level", "warn", "--no-progress", "--repository"]).arg(site.repository());
+    command.arg("--cache-dir").arg(site.cache()).arg("--password-file").arg(site.password());
     command
 }
 
@@ -150,13 +112,9 @@ pub(super) fn rustic(site: &Site, operation: Operation) -> Option<Step> {
             command.args(["backup", "--no-scan", "."])
         }
         Operation::FullReread => command.args(["backup", "--no-scan", "--force", "."]),
-        Operation::RestoreAll => command
-            .args(["restore", "--sparse", "by-content", "latest"])
-            .arg(site.target()),
+        Operation::RestoreAll => command.args(["restore", "--sparse", "by-content", "latest"]).arg(site.target()),
         Operation::RestoreOne => {
-            command
-                .arg("dump")
-                .arg(format!("latest:{}", site.one_file().display()));
+            command.arg("dump").arg(format!("latest:{}", site.one_file().display()));
             return Some(Step::printing(command, site));
         }
     };
@@ -166,8 +124,7 @@ pub(super) fn rustic(site: &Site, operation: Operation) -> Option<Step> {
 pub(super) fn create_bupstash(site: &Site) -> Vec<Command> {
     let (mut key, mut init) = (site.command(), site.command());
     key.args(["new-key", "--output"]).arg(site.key());
-    init.args(["init", "--quiet", "--repository"])
-        .arg(site.repository());
+    init.args(["init", "--quiet", "--repository"]).arg(site.repository());
     vec![key, init]
 }
 
@@ -178,34 +135,21 @@ pub(super) fn bupstash(site: &Site, operation: Operation) -> Option<Step> {
         Operation::RestoreOne => "get",
         _ => "put",
     });
-    command
-        .args(["--quiet", "--repository"])
-        .arg(site.repository())
-        .arg("--key")
-        .arg(site.key());
+    command.args(["--quiet", "--repository"]).arg(site.repository()).arg("--key").arg(site.key());
     if operation.is_restore() {
-        command
-            .arg("--query-cache")
-            .arg(site.cache().join("queries"));
+        command.arg("--query-cache").arg(site.cache().join("queries"));
     } else {
-        command
-            .args(["--compression", "zstd:3", "--send-log"])
-            .arg(site.cache().join("send-log"));
+        command.args(["--compression", "zstd:3", "--send-log"]).arg(site.cache().join("send-log"));
     }
     let newest = format!("step={}", Operation::FullReread.word());
     match operation {
-        Operation::RestoreAll => command
-            .args(["--ownership", "--into"])
-            .arg(site.target())
-            .arg(newest),
+        Operation::RestoreAll => command.args(["--ownership", "--into"]).arg(site.target()).arg(newest),
         Operation::RestoreOne => {
             command.arg("--pick").arg(site.one_file()).arg(newest);
             return Some(Step::printing(command, site));
         }
         Operation::FullReread => command.args(["--no-stat-caching", &newest, "::", "."]),
-        _ => command
-            .arg(format!("step={}", operation.word()))
-            .args(["::", "."]),
+        _ => command.arg(format!("step={}", operation.word())).args(["::", "."]),
     };
     Some(command.into())
 }
@@ -214,12 +158,10 @@ pub(super) fn floor(site: &Site, operation: Operation) -> Option<Step> {
     let mut command = site.command();
     command.arg("-c");
     match operation {
-        Operation::FirstBackup => command
-            .arg(r#"mkdir "$0" && tar --sparse -cf - . | zstd -q -3 -T2 -o "$0/tar.zst""#)
-            .arg(site.repository()),
-        Operation::Unchanged => {
-            command.arg(r"find . -printf '%i %n %m %U %G %s %C@ %T@\n' > /dev/null")
+        Operation::FirstBackup => {
+            command.arg(r#"mkdir "$0" && tar --sparse -cf - . | zstd -q -3 -T2 -o "$0/tar.zst""#).arg(site.repository())
         }
+        Operation::Unchanged => command.arg(r"find . -printf '%i %n %m %U %G %s %C@ %T@\n' > /dev/null"),
         Operation::RestoreAll => command.arg(r#"cp -a . "$0""#).arg(site.target()),
         Operation::Changed | Operation::FullReread | Operation::RestoreOne => return None,
     };

@@ -1,0 +1,87 @@
+//! A backup's report for people.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use strongroom_repository::{Problem, Totals};
+use strongroom_worker::backup::BackupReport;
+
+use crate::choice::short_id;
+use crate::output::Answer;
+use crate::shown::{count, duration, ratio, size};
+use crate::snapshots::kind;
+
+/// So many problems are listed; the snapshot keeps the first thousand.
+const PROBLEMS_LISTED_MAX: usize = 20;
+
+/// A backup that was made.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct Made {
+    #[serde(skip)]
+    pub(super) host: String,
+    pub(super) report: BackupReport,
+}
+
+impl Answer for Made {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let report = &self.report;
+        let id = report.snapshot.hex();
+        writeln!(out, "snapshot {} of {} is safe ({}, commit {})", short_id(&id), self.host, kind(report.kind), report.commit)?;
+        write_totals(out, &report.totals, "  ")?;
+        let took = Duration::from_millis(report.total_ms);
+        match report.totals.bytes_read {
+            0 => writeln!(out, "  took   {}", duration(took))?,
+            bytes => writeln!(out, "  took   {}, reading {}/s", duration(took), rate(bytes, report.total_ms))?,
+        }
+        if report.left_out > 0 {
+            writeln!(out, "  rules left out {} files and directories", count(report.left_out))?;
+        }
+        if report.torn > 0 {
+            writeln!(out, "  {} files changed each time they were read and are marked as torn", count(report.torn))?;
+        }
+        write_problems(out, &report.problems, report.totals.problems)
+    }
+}
+
+fn rate(bytes: u64, milliseconds: u64) -> String {
+    size((bytes as f64 / (milliseconds.max(1) as f64 / 1000.0)) as u64)
+}
+
+/// What was looked at, read and stored.
+pub(crate) fn write_totals(out: &mut dyn Write, totals: &Totals, margin: &str) -> io::Result<()> {
+    let Totals { files, directories, others, files_changed, bytes, bytes_read, bytes_new, bytes_stored, .. } = *totals;
+    writeln!(
+        out,
+        "{margin}holds  {} files ({} new or changed), {} directories, {} others; {}",
+        count(files),
+        count(files_changed),
+        count(directories),
+        count(others),
+        size(bytes)
+    )?;
+    writeln!(
+        out,
+        "{margin}read   {}; {} of it new here (deduplication {}), stored as {} (compression {})",
+        size(bytes_read),
+        size(bytes_new),
+        ratio(bytes_read, bytes_new),
+        size(bytes_stored),
+        ratio(bytes_new, bytes_stored)
+    )
+}
+
+fn write_problems(out: &mut dyn Write, problems: &[Problem], total: u64) -> io::Result<()> {
+    if total == 0 {
+        return Ok(());
+    }
+    writeln!(out, "PARTIAL: {} could not be read and are not in the snapshot:", count(total))?;
+    for problem in problems.iter().take(PROBLEMS_LISTED_MAX) {
+        writeln!(out, "  {}: {}", problem.path, problem.error)?;
+    }
+    if total > PROBLEMS_LISTED_MAX as u64 {
+        writeln!(out, "  and {} more", count(total - PROBLEMS_LISTED_MAX as u64))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! `strongroom restore`: files back from a snapshot, read back from the disk and compared.
+
+mod summary;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use strongroom_repository::Snapshot;
+use strongroom_worker::progress::Progress;
+use strongroom_worker::restore::{
+    self, Listener, Outcome, Overwrite, Owners, ProblemKind, Replaced, RestoreOptions, RestorePlan, RestoreReport,
+};
+
+use crate::access::{Opened, RepositoryArgs};
+use crate::choice::{self, SnapshotArg};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::progress;
+use summary::{Planned, Restored};
+
+/// Restore files from a snapshot, and verify them
+///
+/// Everything is written beside its place, flushed, read back from the disk, compared with the hash that was taken at the source, and only then put in place. Stopped at any
+/// moment, the same command goes on where it was. Ends with 3 if some files or some of their metadata could not be restored, with 4 if what was read is damaged.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  strongroom restore --repo /srv/backup latest --target /tmp/restored --dry-run
+  strongroom restore --repo /srv/backup latest@web1 /etc/nginx --target /tmp/restored
+  strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv/billing --target / --overwrite changed --set-aside")]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    #[command(flatten)]
+    snapshot: SnapshotArg,
+
+    /// What to restore [default: everything]
+    #[arg(value_name = "PATH")]
+    paths: Vec<OsString>,
+
+    /// The directory to restore into; paths keep their place below it
+    #[arg(long, value_name = "DIR")]
+    target: PathBuf,
+
+    /// What to do about files that exist there
+    #[arg(long, value_name = "WHICH", default_value = "never")]
+    overwrite: OverwriteArg,
+
+    /// Keep what is overwritten, in a directory of its own in the target
+    #[arg(long)]
+    set_aside: bool,
+
+    /// How owners are found again
+    #[arg(long, value_name = "HOW", default_value = "number")]
+    owners: OwnersArg,
+
+    /// Only show the plan
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OverwriteArg {
+    /// What exists stays as it is
+    Never,
+    /// What differs in content or metadata is replaced
+    Changed,
+    /// Everything is replaced
+    Always,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OwnersArg {
+    /// By number, as they were: for a whole host
+    Number,
+    /// By name, where this host knows the name
+    Name,
+}
+
+pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
+    let options = args.options(context)?;
+    let opened = args.repository.open(context)?;
+    let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;
+    let plan = plan(&opened, &snapshot, options, context)?;
+    if args.dry_run {
+        context.output.answer(&Planned(plan.summary))?;
+        return Ok(Exit::Success);
+    }
+    let host = snapshot.manifest.host.clone();
+    let report = carry_out(plan, "restoring", context)?;
+    let exit = exit_of(&report);
+    context.output.answer(&Restored { host, time: snapshot.manifest.time, report })?;
+    Ok(exit)
+}
+
+impl RestoreArgs {
+    fn options(&self, context: &Context) -> Result<RestoreOptions, Failure> {
+        let paths = self.paths.iter().map(|path| choice::tree_path(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(RestoreOptions {
+            // The top of the tree stands for everything.
+            paths: if paths.iter().any(Vec::is_empty) { Vec::new() } else { paths },
+            overwrite: match self.overwrite {
+                OverwriteArg::Never => Overwrite::Never,
+                OverwriteArg::Changed => Overwrite::Changed,
+                OverwriteArg::Always => Overwrite::Always,
+            },
+            replaced: if self.set_aside { Replaced::SetAside } else { Replaced::Remove },
+            owners: match self.owners {
+                OwnersArg::Number => Owners::ByNumber,
+                OwnersArg::Name => Owners::ByName,
+            },
+            writers: context.threads(),
+            ..RestoreOptions::into_target(&self.target)
+        })
+    }
+}
+
+/// What a restore will do.
+pub(crate) fn plan(
+    opened: &Opened,
+    snapshot: &Snapshot,
+    options: RestoreOptions,
+    context: &Context,
+) -> Result<RestorePlan, Failure> {
+    let what = format!("plan the restore of snapshot {} into {}", choice::short(snapshot), options.target.display());
+    context.wait(&what, restore::plan(&opened.repository, snapshot, options))
+}
+
+/// Does it.
+pub(crate) fn carry_out(plan: RestorePlan, verb: &'static str, context: &Context) -> Result<RestoreReport, Failure> {
+    let what = format!("restore into {}", plan.summary.target);
+    let progress = Arc::new(Progress::default());
+    let bar = progress::watch_worker(context, verb, &progress);
+    let restored = context.wait(&what, restore::run(plan, progress, Listener::none()));
+    bar.finish();
+    restored
+}
+
+/// The exit code that a report means.
+pub(crate) fn exit_of(report: &RestoreReport) -> Exit {
+    let is_damage = |kind| matches!(kind, ProblemKind::Repository | ProblemKind::Mismatch | ProblemKind::Malformed);
+    match report.outcome {
+        Outcome::Restored => Exit::Success,
+        Outcome::Failed => Exit::Damaged,
+        _ if report.problems.iter().any(|problem| is_damage(problem.kind)) => Exit::Damaged,
+        Outcome::Deviating | Outcome::Partial => Exit::Partial,
+    }
+}

@@ -1,0 +1,148 @@
+//! `strongroom run PLAN`: a plan on this machine, from its text to its record. No daemon, no prior configuration.
+//!
+//! What happens in which order is decided by `strongroom_controller::run`; this module brings the hands (`local`), the repository, and the words.
+
+mod answer;
+mod checks;
+mod local;
+mod record_file;
+mod scratch;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use strongroom_controller::{Clock, RunRequest, Verdict};
+use strongroom_plans::{BackupPlan, Faults, Places, decode, parse};
+use strongroom_repository::{Error, Repository, store};
+
+use crate::access::{self, KeyArgs, Opened};
+use crate::backup::{host_name, program};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{Cause, Doing, Failure};
+use crate::places;
+use crate::repo::{self, NewKey, NewRepository};
+use answer::{RunAnswer, Steps};
+use local::Local;
+use record_file::PlanLock;
+
+/// Run a plan on this machine: back up, restore, prove
+///
+/// Makes the repository if it is not there, backs up every source, restores the new snapshots to a scratch directory, compares every file with the hash that was taken at
+/// the source, runs the plan's checks there, shows what retention would keep, and writes a record. All faults of a plan file are shown at once, and nothing is
+/// begun.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  strongroom run plans/examples/this-host.yaml --dry-run
+  strongroom run plans/examples/this-host.yaml
+  strongroom run /etc/strongroom/billing.yaml --json > record.json")]
+pub(crate) struct RunArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+
+    /// Only show the steps
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
+    let text = read(&args.plan)?;
+    let shown = args.plan.display().to_string();
+    let plan = decode(&shown, &text).and_then(|text| parse(&shown, text)).map_err(faulty)?;
+    let folder = repository_folder(&plan, &args.plan)?;
+    let Some(url) = folder.to_str() else {
+        let why = Cause::Usage("the path of its repository is not UTF-8".into());
+        return Err(Failure::new(format!("run the plan {shown}"), why).advise("put the plan into another directory, or name the repository from / on"));
+    };
+    if args.dry_run {
+        context.output.answer(&Steps::new(&plan, url))?;
+        return Ok(Exit::Success);
+    }
+    let state = context.state_dir()?;
+    let lock = PlanLock::take(&state, plan.name())?;
+    let (opened, made) = open_or_make(url, &args.key, context)?;
+    let request = RunRequest {
+        plan: &plan,
+        plan_hash: blake3::hash(&text).to_hex().to_string(),
+        host: host_name()?,
+        program: program(),
+        repository: opened.repository.id(),
+        location: opened.location.to_string(),
+    };
+    let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state));
+    let ended = strongroom_controller::run(&request, &mut hands, &SystemClock);
+    let record_file = record_file::write(&state, &ended.record)?;
+    let key_file = made.and_then(|made| made.key_file).or(args.key.file_for(request.repository)?).filter(|path| path.exists());
+    let exit = exit_of(ended.record.verdict);
+    context.output.answer(&RunAnswer::new(ended.record, record_file, key_file, url))?;
+    ended.fault.map_or(Ok(exit), Err)
+}
+
+/// The exit code of a run that nothing ended early.
+fn exit_of(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Done => Exit::Success,
+        Verdict::Partial => Exit::Partial,
+        Verdict::Unproven => Exit::Damaged,
+        Verdict::Failed => Exit::Failed,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |source| Cause::File { doing: "read", path: path.to_owned(), source };
+    std::fs::read(path).map_err(failed).doing(|| "run the plan".into())
+}
+
+fn faulty(faults: Faults) -> Failure {
+    Failure::new("run the plan", faults)
+}
+
+/// Where the plan's repository is. Links in the way are followed, so that a repository inside of a source is found out.
+fn repository_folder(plan: &BackupPlan, file: &Path) -> Result<PathBuf, Failure> {
+    let failed = |source| Cause::File { doing: "find", path: file.to_owned(), source };
+    let file = file.canonicalize().map_err(failed).doing(|| "find the plan's directory".into())?;
+    let plan_directory = file.parent().unwrap_or(Path::new("/"));
+    let home = places::home().unwrap_or_else(|| PathBuf::from("/"));
+    let home = home.canonicalize().unwrap_or(home);
+    plan.repository_path(&Places { home: &home, plan_directory }).map_err(faulty)
+}
+
+/// Opens the repository, or makes it with a key in the default place.
+fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<(Opened, Option<NewRepository>), Failure> {
+    let what = || format!("open the repository at {url}");
+    let store = store::open(url).doing(what)?;
+    let exists = context.wait(&what(), async {
+        match Repository::read_config(&*store).await {
+            Ok(_) => Ok(true),
+            Err(Error::NoRepository) => Ok(false),
+            Err(error) => Err(error),
+        }
+    })?;
+    if exists {
+        return Ok((access::open(url, key, context)?, None));
+    }
+    let made = repo::create(url, NewKey::DefaultFile, "owner", context)?;
+    context.say(&format!("made repository {} at {url}", made.repository));
+    let new_key = made.key_file.clone().map_or_else(KeyArgs::default, KeyArgs::of_file);
+    Ok((access::open(url, &new_key, context)?, Some(made)))
+}
+
+/// The clock of this machine, in its zone.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::system()
+    }
+}

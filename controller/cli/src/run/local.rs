@@ -1,0 +1,127 @@
+//! The hands of a run in this process: the worker's own functions, called directly.
+
+use strongroom_controller::{
+    BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace, Verification,
+};
+use strongroom_plans::{CheckCommand, Source, SourcePath, Step};
+use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
+use strongroom_worker::backup::Input;
+use strongroom_worker::exclude::{Caches, Excludes, Mounts};
+use strongroom_worker::restore::{Overwrite, RestoreOptions, RestoreReport};
+
+use super::checks::{self, Interrupted};
+use super::scratch::Scratch;
+use crate::access::Opened;
+use crate::backup::{self, Request};
+use crate::choice;
+use crate::context::Context;
+use crate::failure::{Cause, Failure};
+use crate::restore;
+
+/// So many findings of one kind go into the record.
+const FINDINGS_MAX: usize = 1000;
+
+/// Does a plan's steps here and now.
+#[derive(Debug)]
+pub(super) struct Local<'a> {
+    context: &'a Context,
+    opened: &'a Opened,
+    host: String,
+    scratch: Scratch,
+}
+
+impl<'a> Local<'a> {
+    pub(super) fn new(context: &'a Context, opened: &'a Opened, host: String, scratch: Scratch) -> Self {
+        Self { context, opened, host, scratch }
+    }
+
+    fn restore_one(&self, snapshot: &Snapshot) -> Result<RestoreReport, Failure> {
+        let options = RestoreOptions {
+            // The snapshots of a run share the directories that lead to their sources.
+            overwrite: Overwrite::Changed,
+            writers: self.context.threads(),
+            ..RestoreOptions::into_target(self.scratch.path())
+        };
+        let plan = restore::plan(self.opened, snapshot, options, self.context)?;
+        let restored = restore::carry_out(plan, "restoring to scratch", self.context);
+        restored.map_err(|failure| failure.advise("the scratch directory is below the state folder: --state-dir DIR puts it elsewhere"))
+    }
+}
+
+impl Executor for Local<'_> {
+    type Fault = Failure;
+
+    fn beginning(&mut self, place: StepPlace, step: &Step) {
+        self.context.say(&format!("step {} of {}: {step}", place.number, place.of));
+    }
+
+    fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Failure> {
+        let input = Input::Files {
+            root: "/".into(),
+            sources: order.source.files().iter().map(SourcePath::as_path).map(Into::into).collect(),
+            excludes: rules(order.source),
+        };
+        let (host, tags) = (self.host.clone(), order.tags.clone());
+        let request = Request { input, kind: SnapshotKind::Incremental, host, tags };
+        let report = backup::make(&self.opened.repository, request, self.context)?;
+        Ok(BackupDone {
+            snapshot: report.snapshot,
+            commit: report.commit,
+            kind: report.kind,
+            totals: report.totals,
+            problems: report.problems,
+        })
+    }
+
+    fn restore(&mut self, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
+        self.scratch.create()?;
+        let mut done = RestoreDone::default();
+        for id in snapshots {
+            let what = format!("read snapshot {}", choice::short_id(&id.hex()));
+            let snapshot = self.context.wait(&what, self.opened.repository.snapshot(*id))?;
+            add(&mut done, self.restore_one(&snapshot)?);
+        }
+        Ok(done)
+    }
+
+    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
+        let run = checks::run(command, self.scratch.path(), checks::TIME_OUT, &self.context.signals);
+        run.map_err(|Interrupted(signal)| Failure::new(format!("run the check `{command}`"), Cause::Stopped(signal)))
+    }
+
+    fn discard_scratch(&mut self) -> Result<(), Failure> {
+        self.scratch.remove()
+    }
+
+    fn snapshots(&mut self) -> Result<Vec<Snapshot>, Failure> {
+        choice::all(self.opened, self.context)
+    }
+}
+
+/// A plan's rules in the worker's words; both read patterns the same way.
+fn rules(source: &Source) -> Excludes {
+    Excludes {
+        patterns: source.exclude().iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+        caches: if source.excludes_caches() { Caches::LeaveOut } else { Caches::Keep },
+        mounts: if source.stays_on_one_file_system() { Mounts::StayOut } else { Mounts::Cross },
+        larger_than_bytes: source.exclude_larger_than().map(strongroom_plans::ByteSize::bytes),
+    }
+}
+
+fn add(done: &mut RestoreDone, report: RestoreReport) {
+    let Verification { files_equal, bytes_equal, metadata_compared } = &mut done.verification;
+    *files_equal += report.verification.verified_files;
+    *bytes_equal += report.verification.verified_bytes;
+    *metadata_compared += report.verification.compared_nodes;
+    let differences = report.problems.into_iter().map(|problem| Problem { path: problem.path, error: problem.error });
+    done.differences.extend(differences);
+    done.differences.truncate(FINDINGS_MAX);
+    done.differences_total += report.problems_total;
+    let deviations = report.deviations.into_iter();
+    done.deviations.extend(deviations.map(|deviation| Problem {
+        path: deviation.path,
+        error: format!("{}: {}", deviation.aspect, deviation.reason),
+    }));
+    done.deviations.truncate(FINDINGS_MAX);
+    done.deviations_total += report.deviations_total;
+}

@@ -1,0 +1,9 @@
+//! The real program, run as people run it. `UPDATE_GOLDEN=1` writes the golden files anew; look at the difference before you keep it.
+
+mod errors;
+mod help;
+mod keys;
+mod plan;
+mod round_trip;
+mod signals;
+mod support;
