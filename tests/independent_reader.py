@@ -78,7 +78,8 @@ class Cursor:  # takes fields off the front of some bytes
 FIELDS = {  # of an entry, by their bits
     "birth": Cursor.time, "link": Cursor.pair, "xattrs": lambda cursor: cursor.many(cursor.bytes, cursor.bytes), "flags": Cursor.varint,
     "project": Cursor.varint, "extents": lambda cursor: cursor.many(cursor.varint, cursor.varint), "hash": Cursor.hash,
-    "chunks": Cursor.chunks, "chunk_pages": Cursor.chunks, "target": Cursor.bytes, "device": Cursor.pair, "consistency": Cursor.u8}
+    "chunks": Cursor.chunks, "chunk_pages": Cursor.chunks, "target": Cursor.bytes, "device": Cursor.pair, "consistency": Cursor.u8,
+    "one_chunk": lambda _: True}
 class Repository:
     def __init__(self, root, key_file):
         self.root, self.admin, self.strict = root, None, False
@@ -175,12 +176,12 @@ class Repository:
                 footer = self.object(name)[-32 - size:-32]
                 need(magic == b"SRPKEND1" and blake3(footer).digest()[:16] == check, "its trailer or footer is damaged")
                 cursor = Cursor(self.inventory(name, footer))
-                segments, frames, ids = cursor.table("16sI80s"), cursor.table("7I"), [cursor.take(32) for _ in range(cursor.u32())]
+                segments, frames, ids = cursor.table("16sI80s"), cursor.table("7I"), [cursor.take(16) for _ in range(cursor.u32())]
                 chunks = zip(ids, cursor.u32s(len(ids)))
                 for segment, *rest, count in frames:
                     inside, frame = list(itertools.islice(chunks, count)), Frame(*segments[segment], name, *rest)
                     starts = itertools.accumulate((length for _, length in inside), initial=0)
-                    for (id, length), at in zip(inside, starts): self.places[id[:16]].append((frame, at, length))
+                    for (id, length), at in zip(inside, starts): self.places[id].append((frame, at, length))
     @functools.lru_cache(maxsize=16)  # neighbours in a file are mostly neighbours in a frame
     def open_frame(self, frame):
         with about(f"{frame.pack}, frame at {frame.offset}"):
@@ -200,7 +201,7 @@ class Repository:
             need(frame, "not in the repository")
             need(live or not self.strict, "in no frame that the snapshot calls live")
             piece = self.open_frame(frame)[at:at + length]
-            need(keyed(self.keys[what + " id"], piece) == id and size in (None, length), f"{frame.pack} has another one in its place")
+            need(keyed(self.keys[what + " id"], blake3(piece).digest()) == id and size in (None, length), f"{frame.pack} has another one in its place")
             return piece
     def walk(self, path, page):  # the entries at and below a path (a tuple of names), in their order
         with about(f"page {page.hex()}"):
@@ -227,7 +228,9 @@ class Repository:
                 cursor = Cursor(self.piece("page", page))
                 need(cursor.u8() == 2 and total(listed := cursor.chunks()) == size, f"page {page.hex()} does not list {size} bytes")
                 chunks += listed
-            extents = entry.extents if entry.extents is not None else [(0, entry.size)] if chunks else []
+            whole = [(0, entry.size)] if entry.chunks or entry.chunk_pages or entry.one_chunk else []
+            extents = whole if entry.extents is None else entry.extents
+            if entry.one_chunk: chunks.append((keyed(self.keys["chunk id"], entry.hash), total(extents)))
             end = sum(map(sum, extents))
             need(end <= entry.size and total(chunks) == total(extents), "its chunks do not make its size")
             chunks, rest, hasher = iter(chunks), b"", blake3()

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use common::{Place, noise};
 use rustix::fs::{CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, mknodat, setxattr, utimensat};
+use strongroom_repository::store::{Fault, Operation, Plan as FaultPlan, When};
 use strongroom_repository::{Content, Kind, Parameters, SnapshotKind, Time};
 use strongroom_worker::backup::{BackupError, Input, Outcome};
 use strongroom_worker::exclude::Excludes;
@@ -425,4 +426,83 @@ fn a_file_that_never_holds_still_is_kept_as_torn() {
     assert!(quiet["busy"].0.consistency.torn && !quiet["quiet"].0.consistency.torn);
     let calm = place.backup();
     assert_eq!((calm.report.totals.files_changed, calm.report.torn), (1, 0), "a torn file is read again");
+}
+
+#[test]
+fn a_fault_of_the_store_ends_the_run_and_is_no_fault_of_a_file() {
+    let place = Place::new();
+    for number in 0..200 {
+        place.write(&format!("{number}"), noise(number, 5000));
+    }
+    place.backup();
+    let mut failed = 0;
+    for nth in 1.. {
+        place.write("more", noise(1000 + nth, 1_000_000));
+        let snapshots = || place.block_on(place.open().snapshots()).unwrap().len();
+        let before = snapshots();
+        place.store.arm(FaultPlan { fault: Fault::NoSpace, when: When::Nth(nth), only: Some(Operation::Put) });
+        let result = place.run(place.plan());
+        let injected = place.store.injected();
+        place.store.arm(FaultPlan::NOTHING);
+        match (&injected[..], result) {
+            ([], Ok(_)) => break,
+            ([fault], Ok(run)) => {
+                assert_eq!(fault.name, "hint", "only the hint may be lost");
+                assert_eq!(run.report.outcome, Outcome::Complete);
+            }
+            (_, Err(BackupError::Repository(_))) => {
+                failed += 1;
+                assert_eq!(snapshots(), before);
+            }
+            (_, Err(other)) => panic!("{other:?}"),
+            ([_, ..], Ok(_)) => panic!("{injected:?}"),
+        }
+    }
+    assert!(failed >= 5, "a session, packs, an index run, a snapshot and a commit are put: {failed}");
+    let run = place.backup();
+    assert!(run.used_state());
+    let full = place.run(common::Plan { kind: SnapshotKind::Full, ..place.plan() }).unwrap();
+    assert!(place.read_back(run.report.snapshot) == place.read_back(full.report.snapshot));
+}
+
+#[test]
+fn a_run_that_is_dropped_ends_without_a_snapshot() {
+    let place = Place::new();
+    place.write("file", "content");
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (alive, ended) = std::sync::mpsc::channel::<()>();
+    // The first event is that there is no state; the run waits there until its future is gone.
+    let sink = Box::new(move |_| {
+        let _ = wait.recv();
+        let _ = &alive;
+    });
+    let plan = place.plan();
+    let input = Input::Files { root: plan.root.clone(), sources: plan.sources.clone(), excludes: Excludes::default() };
+    let options = place.options(plan, input);
+    place.block_on(async {
+        let run = strongroom_worker::backup::run(place.open_async().await, options, Default::default(), sink);
+        tokio::select! {
+            biased;
+            _ = run => panic!("it waits for us"),
+            () = std::future::ready(()) => {}
+        }
+    });
+    drop(go);
+    // The sink is dropped with the run.
+    assert!(ended.recv_timeout(std::time::Duration::from_secs(60)).is_err_and(|why| why == std::sync::mpsc::RecvTimeoutError::Disconnected));
+    assert!(place.block_on(place.open().snapshots()).unwrap().is_empty());
+}
+
+#[test]
+fn more_nodes_than_may_wait_at_once_pass_through() {
+    let place = Place::new();
+    for directory in 0..3 {
+        place.write(&format!("{directory}/0large"), noise(directory, 300_000));
+        for number in 0..24_000 {
+            std::fs::File::create(place.at(&format!("{directory}/{number}"))).unwrap();
+        }
+    }
+    let run = place.backup();
+    assert_eq!((run.report.totals.files, run.report.totals.directories), (72_003, 4));
+    assert!(place.backup().report.unchanged);
 }

@@ -10,7 +10,7 @@ use strongroom_repository::{Credential, Repository, RepositoryId};
 
 use crate::context::Context;
 use crate::failure::{Cause, Doing, Failure};
-use crate::{key_file, passphrase, places};
+use crate::{key_file, passphrase, places, shown};
 
 /// Which repository, and how to open it.
 #[derive(Debug, Args)]
@@ -138,7 +138,7 @@ impl LocatedArgs {
 
 /// Opens the repository at `url`.
 pub(crate) fn open(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
-    let what = || format!("open the repository at {url}");
+    let what = || format!("open the repository at {}", shown::location(url));
     let location = Location::parse(url).doing(what)?;
     let store = store::open(url).doing(what)?;
     let config = context.wait(&what(), Repository::read_config(&*store))?;

@@ -24,6 +24,7 @@ use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::places;
 use crate::repo::{self, NewKey, NewRepository};
+use crate::shown;
 use answer::{RunAnswer, Steps};
 use local::Local;
 use record_file::PlanLock;
@@ -116,7 +117,7 @@ fn repository_folder(plan: &BackupPlan, file: &Path) -> Result<PathBuf, Failure>
 
 /// Opens the repository, or makes it with a key in the default place.
 fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<(Opened, Option<NewRepository>), Failure> {
-    let what = || format!("open the repository at {url}");
+    let what = || format!("open the repository at {}", shown::location(url));
     let store = store::open(url).doing(what)?;
     let exists = context.wait(&what(), async {
         match Repository::read_config(&*store).await {

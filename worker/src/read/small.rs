@@ -46,7 +46,7 @@ pub(super) fn file(
     let path = || join(directory, target.name.to_bytes());
     let opened = match open::file_at(place, &target.name) {
         Ok(opened) => opened,
-        Err(fault) => return Ok(Outcome::LeftOut(Remark::fault(path(), Doing::Read, fault))),
+        Err(fault) => return Ok(Outcome::LeftOut(Remark::fault(path(), Doing::Read, unless_link(fault)))),
     };
     match read_until_still(worker, opened.as_fd(), target) {
         Ok((stat, reading, held)) => {
@@ -60,9 +60,26 @@ pub(super) fn file(
             }
             Ok(Outcome::Captured(Box::new(capture)))
         }
-        Err(Fault::Source(fault)) => Ok(Outcome::LeftOut(Remark::fault(path(), Doing::Read, fault))),
+        Err(Fault::Source(fault)) => {
+            let fault = if is_file(opened.as_fd()) { fault } else { gone() };
+            Ok(Outcome::LeftOut(Remark::fault(path(), Doing::Read, fault)))
+        }
         Err(Fault::Repository(error)) => Err(error),
     }
+}
+
+/// The file that the walk saw is not there any more: something else took its name.
+fn gone() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+fn is_file(opened: BorrowedFd<'_>) -> bool {
+    Stat::of(opened).is_ok_and(|stat| stat.is_file())
+}
+
+/// Opening a name that is a link now fails with `ELOOP`, since links are not followed.
+fn unless_link(fault: io::Error) -> io::Error {
+    if Errno::from_io_error(&fault) == Some(Errno::LOOP) { gone() } else { fault }
 }
 
 /// Moves what was read into the entry.
@@ -89,8 +106,7 @@ fn read_until_still(worker: &mut LaneWorker<'_>, file: BorrowedFd<'_>, target: &
     let mut bytes_read = 0;
     for count in 1.. {
         if !before.is_file() {
-            // Something else took its name since the walk.
-            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+            return Err(gone().into());
         }
         let mut reading = read_once(worker, file, target, &before)?;
         bytes_read += reading.bytes_read;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_repository::store::InMemory;
+use strongroom_repository::store::{Faulty, InMemory, Plan as FaultPlan};
 use strongroom_repository::{
     ChunkId, Credential, Entry, InitOptions, KeyFile, NewHolder, ObjectId, Parameters, Repository, SnapshotKind, text,
 };
@@ -18,7 +18,8 @@ use strongroom_worker::remarks::{Notice, Remark};
 
 /// A repository, and a directory to back up.
 pub struct Place {
-    pub store: Arc<InMemory>,
+    /// Fails when it is armed.
+    pub store: Arc<Faulty>,
     pub key: KeyFile,
     pub folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
@@ -49,7 +50,7 @@ impl Place {
 
     pub fn with(parameters: Parameters) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let store = Arc::new(InMemory::new());
+        let store = Arc::new(Faulty::new(Arc::new(InMemory::new()), FaultPlan::NOTHING));
         let options =
             InitOptions { parameters, created: Timestamp::UNIX_EPOCH, holder: "owner".into(), how: NewHolder::KeyFile };
         let created = runtime.block_on(Repository::init(store.clone(), options)).unwrap();
@@ -93,8 +94,12 @@ impl Place {
     }
 
     pub fn open(&self) -> Arc<Repository> {
+        self.block_on(self.open_async())
+    }
+
+    pub async fn open_async(&self) -> Arc<Repository> {
         let credential = Credential::File(self.key.clone());
-        self.block_on(Repository::open(self.store.clone(), &credential, &self.folder.path().join("cache"))).unwrap()
+        Repository::open(self.store.clone(), &credential, &self.folder.path().join("cache")).await.unwrap()
     }
 
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
@@ -122,19 +127,22 @@ impl Place {
         self.run_input(plan, input)
     }
 
-    pub fn run_input(&self, plan: Plan, input: Input) -> Result<Run, BackupError> {
+    pub fn options(&self, plan: Plan, input: Input) -> BackupOptions {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        let now = Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap() + plan.later;
-        let options = BackupOptions {
+        BackupOptions {
             input,
             kind: plan.kind,
             host: plan.host,
             tags: BTreeMap::new(),
             state_folder: self.state(),
             threads: NonZeroUsize::new(plan.threads).unwrap(),
-            now,
+            now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap() + plan.later,
             program: "test".into(),
-        };
+        }
+    }
+
+    pub fn run_input(&self, plan: Plan, input: Input) -> Result<Run, BackupError> {
+        let options = self.options(plan, input);
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&events);
         let sink = Box::new(move |event| sink.lock().unwrap().push(event));

@@ -110,6 +110,7 @@ mod tests {
             tree(&[("a/one", "12x45"), ("two", "")]),
             tree(&[("a/one", "1234"), ("two", "5")]),
             tree(&[("b/one", "12345"), ("two", "")]),
+            tree(&[("a/one", "12345"), ("two", ""), ("three", "")]),
         ] {
             assert!(compare(source.path(), broken.path()).is_err());
         }

@@ -18,7 +18,7 @@ use crate::failure::{Cause, Doing, Failure};
 use crate::key_file::{Reserved, shell_word};
 use crate::output::Answer;
 use crate::repo::probe::Probed;
-use crate::{passphrase, places};
+use crate::{passphrase, places, shown};
 
 /// Make a repository
 ///
@@ -100,7 +100,7 @@ pub(crate) struct NewRepository {
 
 /// Makes a repository and keeps its first key.
 pub(crate) fn create(url: &str, key: NewKey, holder: &str, context: &Context) -> Result<NewRepository, Failure> {
-    let what = || format!("make a repository at {url}");
+    let what = || format!("make a repository at {}", shown::location(url));
     let location = Location::parse(url).doing(what)?;
     let store = store::open(url).doing(what)?;
     let probe = probe_free_place(url, context)?;
@@ -132,7 +132,7 @@ fn keep(reserved: Reserved, key: &KeyFile, path: Option<PathBuf>, location: &Loc
 
 /// What the store promises, if there is no repository yet.
 fn probe_free_place(url: &str, context: &Context) -> Result<ProbeReport, Failure> {
-    let what = || format!("make a repository at {url}");
+    let what = || format!("make a repository at {}", shown::location(url));
     let store = store::open(url).doing(what)?;
     let existing = context.wait(&what(), async {
         match Repository::read_config(&*store).await {

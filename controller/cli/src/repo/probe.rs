@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::output::Answer;
-use crate::shown::{Align, Table};
+use crate::shown::{self, Align, Table};
 
 /// Ask a store what it really promises
 ///
@@ -26,7 +26,7 @@ pub(crate) struct ProbeArgs {
 }
 
 pub(crate) fn run(args: &ProbeArgs, context: &Context) -> Result<Exit, Failure> {
-    let what = || format!("probe the store at {}", args.url);
+    let what = || format!("probe the store at {}", shown::location(&args.url));
     let store = store::open(&args.url).doing(what)?;
     let report = context.wait(&what(), async { Ok::<_, Cause>(store::probe(&*store).await) })?;
     let exit = if report.is_clean() { Exit::Success } else { Exit::Damaged };

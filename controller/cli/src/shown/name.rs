@@ -9,6 +9,16 @@ pub(crate) fn path(directory: &[u8], entry: &Entry) -> String {
     escape(&join(directory, &entry.name))
 }
 
+/// A location as it was given, without a user and password that it may hold.
+pub(crate) fn location(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find('/').unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://…{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}
+
 /// As `ls -l` has it: `drwxr-x--T`.
 pub(crate) fn mode(entry: &Entry) -> String {
     let kind = match entry.kind {
@@ -39,6 +49,19 @@ pub(crate) fn mode(entry: &Entry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_a_location_is_not_shown() {
+        let cases = [
+            ("/srv/a@b", "/srv/a@b"),
+            ("file:///srv/a@b", "file:///srv/a@b"),
+            ("sftp://me:pass@host/srv", "sftp://…@host/srv"),
+            ("s3://key:a@b@bucket", "s3://…@bucket"),
+        ];
+        for (url, expect) in cases {
+            assert_eq!(location(url), expect);
+        }
+    }
 
     #[test]
     fn modes_look_as_ls_shows_them() {
