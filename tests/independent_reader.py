@@ -11,7 +11,6 @@ from zstandard import ZstdDecompressor, ZstdError
 TYPES = {"config": 1, "keys": 2, "packs": 3, "pages": 4, "index": 5, "snapshots": 6, "commits": 8}
 FILE, DIRECTORY, SYMLINK = 0, 1, 2  # the entries that this program restores; the others it only lists
 MODES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
-MIB = 1 << 20
 Frame = collections.namedtuple("Frame", "nonce epoch sealed_key pack ordinal offset sealed plain compression")
 class Bad(ValueError): """Something is missing, damaged or forged; the text names the object."""
 @contextlib.contextmanager
@@ -76,10 +75,9 @@ class Cursor:  # takes fields off the front of some bytes
         for bit, (field, read) in enumerate(FIELDS.items()): setattr(entry, field, read(self) if fields >> bit & 1 else None)
         return entry
 FIELDS = {  # of an entry, by their bits
-    "birth": Cursor.time, "link": Cursor.pair, "xattrs": lambda cursor: cursor.many(cursor.bytes, cursor.bytes), "flags": Cursor.varint,
-    "project": Cursor.varint, "extents": lambda cursor: cursor.many(cursor.varint, cursor.varint), "hash": Cursor.hash,
-    "chunks": Cursor.chunks, "chunk_pages": Cursor.chunks, "target": Cursor.bytes, "device": Cursor.pair, "consistency": Cursor.u8,
-    "one_chunk": lambda _: True}
+    "birth": Cursor.time, "link": Cursor.pair, "xattrs": lambda c: c.many(c.bytes, c.bytes), "flags": Cursor.varint,
+    "project": Cursor.varint, "extents": lambda c: c.many(c.varint, c.varint), "hash": Cursor.hash, "chunks": Cursor.chunks,
+    "chunk_pages": Cursor.chunks, "target": Cursor.bytes, "device": Cursor.pair, "consistency": Cursor.u8, "one_chunk": lambda _: True}
 class Repository:
     def __init__(self, root, key_file):
         self.root, self.admin, self.strict = root, None, False
@@ -112,7 +110,7 @@ class Repository:
             return key
     def inventory(self, name, blob):
         cipher, aad = AESGCM(keyed(self.keys["inventory"], b"blob" + kind(name) + blob[:32])), self.id + kind(name) + bound(name)
-        blocks = [blob[start:start + MIB + 16] for start in range(32, len(blob), MIB + 16)]
+        blocks = [blob[start:start + 2**20 + 16] for start in range(32, len(blob), 2**20 + 16)]  # 1 MiB and a tag each, but for the last
         nonces = (bytes([i + 1 == len(blocks), 0, 0, 0]) + u64(i) for i in itertools.count())
         return unzstd(b"".join(cipher.decrypt(nonce, block, aad) for nonce, block in zip(nonces, blocks)))
     def open_keys(self, holder):
@@ -201,11 +199,11 @@ class Repository:
             need(frame, "not in the repository")
             need(live or not self.strict, "in no frame that the snapshot calls live")
             piece = self.open_frame(frame)[at:at + length]
-            need(keyed(self.keys[what + " id"], blake3(piece).digest()) == id and size in (None, length), f"{frame.pack} has another one in its place")
+            need(keyed(self.keys[what + " id"], blake3(piece).digest()) == id and size in (None, length), f"{frame.pack} has another in its place")
             return piece
     def walk(self, path, page):  # the entries at and below a path (a tuple of names), in their order
+        cursor = Cursor(self.piece("page", page))
         with about(f"page {page.hex()}"):
-            cursor = Cursor(self.piece("page", page))
             if (sort := cursor.u8()) == 0:
                 for _ in "ug": cursor.many(cursor.varint, cursor.bytes)  # the users' and groups' names
                 while cursor.at < len(cursor.data):
@@ -223,21 +221,20 @@ class Repository:
             need(entry or not path, f"no {shown(path)} in snapshot {self.snapshot.id}")
     def content(self, entry):  # the whole file, as pairs: is it data, and the bytes; holes are zeros; at the end its hash is checked
         with about(shown(entry.path)):
-            chunks = list(entry.chunks or ())
+            data_size = entry.size if entry.extents is None else total(entry.extents)
+            chunks = [(keyed(self.keys["chunk id"], entry.hash), data_size)] if entry.one_chunk else list(entry.chunks or ())
             for page, size in entry.chunk_pages or ():
                 cursor = Cursor(self.piece("page", page))
                 need(cursor.u8() == 2 and total(listed := cursor.chunks()) == size, f"page {page.hex()} does not list {size} bytes")
                 chunks += listed
-            whole = [(0, entry.size)] if entry.chunks or entry.chunk_pages or entry.one_chunk else []
-            extents = whole if entry.extents is None else entry.extents
-            if entry.one_chunk: chunks.append((keyed(self.keys["chunk id"], entry.hash), total(extents)))
+            extents = entry.extents if entry.extents is not None else [(0, entry.size)] if chunks else []
             end = sum(map(sum, extents))
             need(end <= entry.size and total(chunks) == total(extents), "its chunks do not make its size")
             chunks, rest, hasher = iter(chunks), b"", blake3()
             for is_data, left in zip(itertools.cycle((False, True)), [*itertools.chain(*extents), entry.size - end]):
                 while left:
                     if is_data: rest = rest or self.piece("chunk", *next(chunks))
-                    part = rest[:left] if is_data else bytes(min(left, MIB))
+                    part = rest[:left] if is_data else bytes(min(left, 2**20))
                     rest, left = rest[len(part):] if is_data else rest, left - len(part)
                     hasher.update(part)
                     yield is_data, part

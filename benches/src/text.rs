@@ -95,7 +95,7 @@ impl<'a> Page<'a> {
         let mut written = 0;
         while written < count {
             let vocabulary = self.vocabulary;
-            let piece = if self.dice.once_in(1) { vocabulary.phrase(self.dice) } else { vocabulary.word(self.dice) };
+            let piece = if self.dice.once_in(3) { vocabulary.phrase(self.dice) } else { vocabulary.word(self.dice) };
             if written > 0 {
                 self.text.push_str(if self.dice.once_in(11) { ", " } else { " " });
             }

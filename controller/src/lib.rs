@@ -14,7 +14,9 @@ pub mod preview;
 pub mod record;
 mod run;
 
-pub use executor::{BackupDone, BackupOrder, CheckResult, CheckVerdict, Executor, RestoreDone, StepPlace, Verification};
+pub use executor::{
+    BackupDone, BackupOrder, CheckResult, CheckVerdict, Executor, RestoreDone, StepPlace, Verification,
+};
 pub use preview::{Kept, preview};
 pub use record::{Outcome, RunRecord, StepRecord, Verdict};
 pub use run::{Clock, Ended, RunRequest, run};

@@ -35,11 +35,12 @@ pub fn preview(rules: &RetentionRules, snapshots: &[Snapshot], (host, plan): (&s
     sources.sort_unstable();
     sources.dedup();
     let of_source = |source: &[String]| {
-        let these: Vec<&Snapshot> = ours.iter().copied().filter(|snapshot| snapshot.manifest.sources == source).collect();
+        let these: Vec<&Snapshot> =
+            ours.iter().copied().filter(|snapshot| snapshot.manifest.sources == source).collect();
         judged(rules, &these, now)
     };
     let mut kept: Vec<Kept> = sources.into_iter().flat_map(of_source).collect();
-    kept.sort_by(|left, right| right.time.cmp(&left.time));
+    kept.sort_by_key(|kept| std::cmp::Reverse(kept.time));
     kept
 }
 

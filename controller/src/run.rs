@@ -48,7 +48,8 @@ pub struct Ended<F> {
 /// Runs a plan to its end, or to its first failure. The scratch directory is gone afterwards, whatever happened.
 pub fn run<E: Executor>(request: &RunRequest<'_>, executor: &mut E, clock: &impl Clock) -> Ended<E::Fault> {
     let started = clock.now();
-    let mut runner = Runner { request, executor, clock, snapshots: Vec::new(), restored_equal: false, proof: None, fault: None };
+    let mut runner =
+        Runner { request, executor, clock, snapshots: Vec::new(), restored_equal: false, proof: None, fault: None };
     let steps = steps(request.plan);
     let of = steps.len();
     let mut records = Vec::with_capacity(of);
@@ -115,7 +116,8 @@ impl<E: Executor, C: Clock> Runner<'_, E, C> {
     }
 
     fn back_up(&mut self, plan: &Name, source: &Source, tags: &BTreeMap<Name, Line>) -> Result<Outcome, E::Fault> {
-        let mut tags: BTreeMap<String, String> = tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let mut tags: BTreeMap<String, String> =
+            tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         tags.insert(PLAN_TAG.to_owned(), plan.to_string());
         let done = self.executor.back_up(&BackupOrder { source, tags })?;
         self.snapshots.push(done.snapshot);
@@ -131,7 +133,8 @@ impl<E: Executor, C: Clock> Runner<'_, E, C> {
 
     /// All checks run, also after one that does not agree: who reads the record wants to know all of it.
     fn verify(&mut self, demanded: ProofLevel, checks: &[CheckCommand]) -> Result<Outcome, E::Fault> {
-        let checks: Vec<CheckResult> = checks.iter().map(|check| self.executor.check(check)).collect::<Result<_, _>>()?;
+        let checks: Vec<CheckResult> =
+            checks.iter().map(|check| self.executor.check(check)).collect::<Result<_, _>>()?;
         let reached = match self.restored_equal && checks.iter().all(CheckResult::agreed) {
             true => demanded.min(ProofLevel::Restored),
             false => ProofLevel::Claimed,

@@ -22,7 +22,7 @@ pub struct Commit {
 
 /// A change to the repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Operation {
     /// A backup is complete: its snapshot and new index runs count from now on, and its session is closed.
     AddSnapshot {
@@ -67,13 +67,11 @@ pub enum Operation {
         /// Which session.
         session: SessionId,
     },
-}
-
-impl Operation {
-    /// Whether a writer's signature is enough; everything else removes or grants, and needs the admin's.
-    fn is_open_to_writers(&self) -> bool {
-        matches!(self, Self::AddSnapshot { .. })
-    }
+    /// Commits that this writer signs from now on are void; what it added before stays.
+    RevokeWriter {
+        /// Its Ed25519 public key.
+        public_key: PublicKey,
+    },
 }
 
 /// A snapshot in force.
@@ -104,6 +102,8 @@ pub struct History {
     pub condemned: BTreeMap<ObjectId, u64>,
     /// Sessions that may not commit.
     pub fenced: BTreeSet<SessionId>,
+    /// Writers whose commits are void, and since which commit.
+    pub revoked: BTreeMap<PublicKey, u64>,
 }
 
 /// Who signed a commit.
@@ -111,8 +111,19 @@ pub struct History {
 pub enum Authority {
     /// The admin key.
     Admin,
-    /// A registered writer.
-    Writer,
+    /// A registered writer, with this key.
+    Writer(PublicKey),
+    /// Nobody whom the admin registered.
+    Nobody,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Its operations are in force.
+    InForce,
+    /// Its signer had no right to its operations: it takes its number and changes nothing. So no host can remove anything, nor stop the history for the others.
+    Void,
 }
 
 /// A commit that cannot follow the ones before.
@@ -129,9 +140,6 @@ pub enum BadCommit {
     /// It names another predecessor.
     #[error("commit {0} does not continue the history before it")]
     Chain(u64),
-    /// A writer tried what only the admin may.
-    #[error("commit {0} removes or grants, but a writer signed it")]
-    Authority(u64),
 }
 
 impl History {
@@ -141,21 +149,37 @@ impl History {
         self.snapshots.iter().any(|added| added.snapshot == *id)
     }
 
+    /// Whether a signer has the right to a commit's operations.
+    fn permits(&self, commit: &Commit, authority: Authority) -> bool {
+        match authority {
+            Authority::Admin => true,
+            Authority::Writer(key) => {
+                !self.revoked.contains_key(&key) && commit.operations.iter().all(|operation| self.is_open_to_writers(operation))
+            }
+            Authority::Nobody => false,
+        }
+    }
+
+    /// Whether a writer's signature is enough; everything but adding a backup removes or grants, and needs the admin's.
+    fn is_open_to_writers(&self, operation: &Operation) -> bool {
+        matches!(operation, Operation::AddSnapshot { session, .. } if !self.fenced.contains(session))
+    }
+
     /// Folds the next commit in; `object` is the BLAKE3 of its object. On an error nothing has changed.
-    pub fn apply(&mut self, commit: &Commit, object: ObjectId, authority: Authority) -> Result<(), BadCommit> {
+    pub fn apply(&mut self, commit: &Commit, object: ObjectId, authority: Authority) -> Result<Effect, BadCommit> {
         if commit.number != self.newest + 1 {
             return Err(BadCommit::Number { found: commit.number, newest: self.newest });
         }
         if commit.previous != self.newest_object {
             return Err(BadCommit::Chain(commit.number));
         }
-        if authority == Authority::Writer && !commit.operations.iter().all(Operation::is_open_to_writers) {
-            return Err(BadCommit::Authority(commit.number));
+        let permitted = self.permits(commit, authority);
+        if permitted {
+            commit.operations.iter().for_each(|operation| self.fold(operation, commit.number));
         }
-        commit.operations.iter().for_each(|operation| self.fold(operation, commit.number));
         self.newest = commit.number;
         self.newest_object = Some(object);
-        Ok(())
+        Ok(if permitted { Effect::InForce } else { Effect::Void })
     }
 
     fn fold(&mut self, operation: &Operation, number: u64) {
@@ -177,6 +201,9 @@ impl History {
             Operation::Fence { session } => {
                 self.fenced.insert(*session);
             }
+            Operation::RevokeWriter { public_key } => {
+                self.revoked.insert(*public_key, number);
+            }
         }
     }
 }
@@ -197,18 +224,47 @@ mod tests {
     fn commits_fold_in_order_and_only_in_order() {
         let mut history = History::default();
         let first = ObjectId([1; 32]);
-        history.apply(&commit(1, None, vec![add(1), add(2)]), first, Authority::Writer).unwrap();
-        let drop = vec![Operation::DropSnapshot { snapshot: ObjectId([1; 32]) }];
+        let writer = Authority::Writer(PublicKey([5; 32]));
+        history.apply(&commit(1, None, vec![add(1), add(2)]), first, writer).unwrap();
         let cases = [
             (commit(3, Some(first), vec![]), BadCommit::Number { found: 3, newest: 1 }),
             (commit(2, None, vec![]), BadCommit::Chain(2)),
-            (commit(2, Some(first), drop.clone()), BadCommit::Authority(2)),
         ];
         for (bad, expect) in cases {
-            assert_eq!(history.clone().apply(&bad, first, Authority::Writer), Err(expect));
+            assert_eq!(history.clone().apply(&bad, first, writer), Err(expect));
         }
+        let drop = vec![Operation::DropSnapshot { snapshot: ObjectId([1; 32]) }];
         history.apply(&commit(2, Some(first), drop), ObjectId([9; 32]), Authority::Admin).unwrap();
         assert!(!history.has_snapshot(&ObjectId([1; 32])) && history.has_snapshot(&ObjectId([2; 32])));
         assert_eq!((history.newest, history.index.len()), (2, 2));
+    }
+
+    #[test]
+    fn without_the_right_a_commit_is_void_and_the_history_goes_on() {
+        let (key, object) = (PublicKey([5; 32]), ObjectId([1; 32]));
+        let mut before = History::default();
+        before.apply(&commit(1, None, vec![add(1)]), object, Authority::Admin).unwrap();
+        let fence = Operation::Fence { session: SessionId([3; 16]) };
+        let revoke = Operation::RevokeWriter { public_key: key };
+        before.apply(&commit(2, Some(object), vec![fence]), object, Authority::Admin).unwrap();
+        let mut revoked = before.clone();
+        revoked.apply(&commit(3, Some(object), vec![revoke.clone()]), object, Authority::Admin).unwrap();
+        let drop = Operation::DropSnapshot { snapshot: ObjectId([1; 32]) };
+        let writer = Authority::Writer(key);
+        let cases = [
+            (&before, add(4), writer, Effect::InForce),
+            (&before, add(3), writer, Effect::Void),
+            (&before, add(4), Authority::Nobody, Effect::Void),
+            (&before, drop, writer, Effect::Void),
+            (&before, revoke, writer, Effect::Void),
+            (&revoked, add(4), writer, Effect::Void),
+        ];
+        for (history, operation, authority, expect) in cases {
+            let mut after = history.clone();
+            let next = commit(history.newest + 1, Some(object), vec![operation.clone()]);
+            assert_eq!(after.apply(&next, object, authority), Ok(expect), "{operation:?} by {authority:?}");
+            assert_eq!((after.newest, after.has_snapshot(&ObjectId([1; 32]))), (history.newest + 1, true));
+            assert_eq!(after.snapshots.len() > history.snapshots.len(), expect == Effect::InForce);
+        }
     }
 }

@@ -36,7 +36,7 @@ pub mod tree;
 pub use config::{Config, Parameters};
 pub use cut::{Cutter, EndOfFile};
 pub use error::{Error, ErrorKind, chain};
-pub use history::{Added, Authority, BadCommit, Commit, History, Operation};
+pub use history::{Added, Authority, BadCommit, Commit, Effect, History, Operation};
 pub use ids::{ChunkId, FileHash, ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
 pub use index::{FrameId, Index, PackRow, Place};
 pub use keys::{Credential, Key, KeyFile};

@@ -113,7 +113,7 @@ impl Repository {
     #[must_use]
     pub fn whole_chunk(&self, file: &Entry) -> Option<ChunkRef> {
         let id = self.key.shared.chunk_name(file.hash.as_ref()?);
-        Some(ChunkRef { id, length: u32::try_from(file.data_bytes()).ok()? })
+        Some(ChunkRef { id, length: u32::try_from(file.size).ok()? })
     }
 
     pub(crate) fn verify_name(&self, of: NameOf, id: &ChunkId, bytes: &[u8]) -> Result<(), Error> {

@@ -18,7 +18,7 @@ pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, put_ne
 use crate::config::{Config, Parameters};
 use crate::cut::Cutter;
 use crate::error::Error;
-use crate::history::{Authority, Commit, History};
+use crate::history::{Authority, Commit, Effect, History};
 use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
 use crate::index::{self, Index};
 use crate::keys::inventory::{self, Binding};
@@ -172,7 +172,11 @@ impl Repository {
         let (commit, signer) = self.open_commit(number, bytes)?;
         let authority = self.authority(&signer).await?;
         let folded = history.apply(&commit, ObjectId::of(bytes), authority);
-        folded.map_err(|bad| Error::damaged(object::commit_name(number), bad.to_string()))
+        let effect = folded.map_err(|bad| Error::damaged(object::commit_name(number), bad.to_string()))?;
+        if effect == Effect::Void {
+            tracing::warn!(commit = number, %signer, "a commit without the right to its operations changes nothing");
+        }
+        Ok(())
     }
 
     /// Checks and opens the object of commit `number`; the signer may still be anybody.
@@ -208,12 +212,16 @@ impl Repository {
         object::sign(ObjectType::Commit, &self.id(), &self.key.signer, &bound, &blob)
     }
 
-    /// What a signer may do; an error if it is nobody's registered key.
+    /// What a signer may do.
     pub(crate) async fn authority(&self, signer: &PublicKey) -> Result<Authority, Error> {
         if *signer == self.config.admin_key {
             return Ok(Authority::Admin);
         }
-        self.signer_name(signer).await.map(|_| Authority::Writer)
+        match self.signer_name(signer).await {
+            Ok(_) => Ok(Authority::Writer(*signer)),
+            Err(error) if error.kind() == crate::error::ErrorKind::Key => Ok(Authority::Nobody),
+            Err(error) => Err(error),
+        }
     }
 
     /// The name of a signer, from the admin's registration.

@@ -38,8 +38,7 @@ pub use location::Location;
 pub use probe::{Check, Commits, Outcome, ProbeReport, Property, probe};
 pub use recording::{Record, Recording, Tally};
 
-/// The one object that may be overwritten: it only says where to begin looking, and nobody trusts it.
-pub const HINT: &str = "hint";
+pub use crate::object::HINT;
 
 /// Opens the store at `url`: `file:///absolute/path`, or a plain path.
 ///

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Fixture, back_up, file_content};
+use common::{Fixture, back_up, file_content, try_back_up};
 use strongroom_repository::keys::public_key;
 use strongroom_repository::{Content, Credential, ErrorKind, Kind, NewHolder, Repository, WriterIdentity};
 
@@ -59,8 +59,11 @@ async fn a_writer_adds_and_reads_nothing() {
 
     owner.refresh().await.unwrap();
     assert_eq!(owner.snapshots().await.unwrap()[0].signer, "web1");
-    owner.remove_holder("web1").await.unwrap();
-    assert!(fixture.open().await.snapshots().await.is_err(), "the signature of an unregistered writer counts");
+
+    assert_eq!(owner.remove_holder("web1").await.unwrap(), 1);
+    let refused = try_back_up(&fixture.open_as(&writer).await, 12).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Key, "{refused}");
+    assert_eq!(fixture.open().await.snapshots().await.unwrap().len(), 1, "what it added before stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]

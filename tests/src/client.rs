@@ -21,7 +21,8 @@ pub struct Client {
     pub cache: PathBuf,
     /// What it knows of its last runs.
     pub state: PathBuf,
-    home: PathBuf,
+    /// Where it is at home; both of these are below it.
+    pub home: PathBuf,
     program: Option<PathBuf>,
 }
 
@@ -149,7 +150,7 @@ impl Client {
     /// No output ever holds a secret of the key file that was used.
     fn keeps_secrets(&self, outcome: Outcome) -> Result<Outcome> {
         let text = outcome.text();
-        for secret in secrets_of(&self.key)? {
+        for secret in secrets_of(&self.key) {
             ensure!(!text.contains(&secret), "a secret of {} was printed by\n{outcome}", self.key.display());
         }
         Ok(outcome)
@@ -175,10 +176,9 @@ fn snapshots_in(listed: &Outcome) -> Option<Vec<String>> {
     rows.iter().map(|row| row["id"].as_str().map(str::to_owned)).collect()
 }
 
-/// The secret values of a key file that exists.
-fn secrets_of(key: &Path) -> Result<Vec<String>> {
-    let Ok(text) = fs::read_to_string(key) else { return Ok(Vec::new()) };
-    let file: Value = serde_json::from_str(&text)?;
-    let secrets = ["private-key", "writer-secret", "signing-key"].iter().filter_map(|name| file[name].as_str());
-    Ok(secrets.map(str::to_owned).collect())
+/// The secret values of a key file, as far as it is one.
+fn secrets_of(key: &Path) -> Vec<String> {
+    let file: Option<Value> = fs::read(key).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let secret = |name: &str| file.as_ref()?[name].as_str().map(str::to_owned);
+    ["private-key", "writer-secret", "signing-key"].into_iter().filter_map(secret).collect()
 }

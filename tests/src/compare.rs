@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::program;
-use crate::record::{Record, record};
+use crate::record::{Record, record, record_but};
 
 /// Differences that are shown; the first ones tell the story.
 const SHOWN_MAX: usize = 20;
@@ -20,7 +20,7 @@ pub fn same(left: &Path, right: &Path) -> Result<()> {
 
 /// Fails unless the two trees are the same but for these names, relative to their tops, on either side.
 pub fn same_but(left: &Path, right: &Path, but: &[&[u8]]) -> Result<()> {
-    let mut found = differences(&record(left)?, &record(right)?, but);
+    let mut found = differences(&record_but(left, but)?, &record_but(right, but)?);
     found.extend(by_rsync(left, right, but)?);
     ensure!(found.is_empty(), "{} and {} differ:\n{}", left.display(), right.display(), listed(&found));
     Ok(())
@@ -28,7 +28,7 @@ pub fn same_but(left: &Path, right: &Path, but: &[&[u8]]) -> Result<()> {
 
 /// Fails unless two trees are the same by our record alone; for trees that are deeper than rsync can go.
 pub fn same_by_record(left: &Path, right: &Path) -> Result<()> {
-    let found = differences(&record(left)?, &record(right)?, &[]);
+    let found = differences(&record(left)?, &record(right)?);
     ensure!(found.is_empty(), "{} and {} differ:\n{}", left.display(), right.display(), listed(&found));
     Ok(())
 }
@@ -64,10 +64,9 @@ pub fn no_half_files(source: &Path, restored: &Path) -> Result<Vec<String>> {
     Ok(strange)
 }
 
-fn differences(left: &BTreeMap<Vec<u8>, Record>, right: &BTreeMap<Vec<u8>, Record>, but: &[&[u8]]) -> Vec<String> {
+fn differences(left: &BTreeMap<Vec<u8>, Record>, right: &BTreeMap<Vec<u8>, Record>) -> Vec<String> {
     let names: BTreeSet<&Vec<u8>> = left.keys().chain(right.keys()).collect();
-    let names = names.into_iter().filter(|name| !but.contains(&name.as_slice()));
-    names.filter_map(|name| difference(name, left.get(name), right.get(name))).collect()
+    names.into_iter().filter_map(|name| difference(name, left.get(name), right.get(name))).collect()
 }
 
 fn difference(name: &[u8], left: Option<&Record>, right: Option<&Record>) -> Option<String> {

@@ -57,7 +57,12 @@ const FLAGS: IFlags = IFlags::IMMUTABLE
 
 /// Writes down everything at and below a path; names are relative to it.
 pub fn record(root: &Path) -> Result<BTreeMap<Vec<u8>, Record>> {
-    let mut walk = Walk::default();
+    record_but(root, &[])
+}
+
+/// The same without some names, which are not even looked at.
+pub fn record_but(root: &Path, but: &[&[u8]]) -> Result<BTreeMap<Vec<u8>, Record>> {
+    let mut walk = Walk { but: but.iter().map(|name| name.to_vec()).collect(), ..Walk::default() };
     let folder = openat(CWD, root, FOLDER, Mode::empty()).with_context(|| format!("open {}", root.display()))?;
     let stat = rustix::fs::fstat(&folder)?;
     let record = walk.entry(CWD, root.as_os_str().as_encoded_bytes(), b"", &stat)?;
@@ -70,6 +75,7 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 
 #[derive(Default)]
 struct Walk {
+    but: Vec<Vec<u8>>,
     found: BTreeMap<Vec<u8>, Record>,
     first_names: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -79,6 +85,9 @@ impl Walk {
     fn below(&mut self, folder: OwnedFd, path: &[u8]) -> Result<()> {
         for name in names(&folder)? {
             let whole = if path.is_empty() { name.clone() } else { [path, b"/", &name].concat() };
+            if self.but.contains(&whole) {
+                continue;
+            }
             let shown = || String::from_utf8_lossy(&whole).into_owned();
             let stat = statat(&folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW).with_context(shown)?;
             let record = self.entry(folder.as_fd(), &name, &whole, &stat).with_context(shown)?;

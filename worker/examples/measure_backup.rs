@@ -35,11 +35,16 @@ fn main() {
             std::fs::write(&key_path, created.key_file.unwrap().to_text()).unwrap();
         }
         let key = KeyFile::parse(&std::fs::read_to_string(&key_path).unwrap()).unwrap();
-        let repository = runtime.block_on(Repository::open(store, &Credential::File(key), &folder.join("cache"))).unwrap();
+        let repository =
+            runtime.block_on(Repository::open(store, &Credential::File(key), &folder.join("cache"))).unwrap();
         let opened = start.elapsed();
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
         let options = BackupOptions {
-            input: Input::Files { root: "/".into(), sources: arguments[4..].iter().map(PathBuf::from).collect(), excludes: Excludes::default() },
+            input: Input::Files {
+                root: "/".into(),
+                sources: arguments[4..].iter().map(PathBuf::from).collect(),
+                excludes: Excludes::default(),
+            },
             kind,
             host: "host".into(),
             tags: BTreeMap::new(),
@@ -48,8 +53,16 @@ fn main() {
             now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap(),
             program: "measure".into(),
         };
-        let report = runtime.block_on(backup::run(repository, options, Arc::new(Progress::default()), Box::new(|_| {}))).unwrap();
-        println!("total {:?}, open {opened:?}, read {} ms, committed {} ms, {:?}", start.elapsed(), report.read_ms, report.total_ms, report.totals);
+        let report = runtime
+            .block_on(backup::run(repository, options, Arc::new(Progress::default()), Box::new(|_| {})))
+            .unwrap();
+        println!(
+            "total {:?}, open {opened:?}, read {} ms, committed {} ms, {:?}",
+            start.elapsed(),
+            report.read_ms,
+            report.total_ms,
+            report.totals
+        );
     }
     let usage = rusage();
     println!("{usage}");
@@ -57,6 +70,11 @@ fn main() {
 
 fn rusage() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let wanted = |line: &&str| line.starts_with("VmHWM") || line.starts_with("voluntary") || line.starts_with("RssAnon") || line.starts_with("RssFile");
+    let wanted = |line: &&str| {
+        line.starts_with("VmHWM")
+            || line.starts_with("voluntary")
+            || line.starts_with("RssAnon")
+            || line.starts_with("RssFile")
+    };
     status.lines().filter(wanted).collect::<Vec<_>>().join("; ")
 }

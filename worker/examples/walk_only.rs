@@ -23,7 +23,7 @@ fn main() {
                 scope.spawn(|| walk.work());
             }
             let mut consumer = walk.consumer();
-            while let Some(listing) = consumer.next().unwrap() {
+            while let Some(listing) = consumer.next_listing().unwrap() {
                 if let Contents::Listed(listed) = listing.contents {
                     nodes += listed.len();
                     bytes += listed.iter().map(|(_, node)| node.stat.size).sum::<u64>();

@@ -6,16 +6,20 @@
 //!
 //! Nothing is visible before the commit. The local state is replaced after it.
 
+mod error;
 mod event;
 mod hardlinks;
 mod kept;
+mod lanes;
 mod merge;
 mod options;
 mod report;
 mod run;
 mod stream;
+mod tally;
 
+pub use error::BackupError;
 pub use event::{BackupEvent, EventSink};
 pub use options::{BackupKind, BackupOptions, Input};
 pub use report::{BackupReport, Outcome};
-pub use run::{BackupError, run};
+pub use run::run;

@@ -84,7 +84,11 @@ impl Capture {
 /// Captures a node that has no content: anything but a regular file.
 pub fn without_content(directory: &[u8], place: BorrowedFd<'_>, name: &CStr, stat: &Stat, owners: &Owners) -> Outcome {
     let Some(kind) = stat.kind() else {
-        return Outcome::LeftOut(Remark::fault(join(directory, name.to_bytes()), Doing::Inspect, io::ErrorKind::Unsupported.into()));
+        return Outcome::LeftOut(Remark::fault(
+            join(directory, name.to_bytes()),
+            Doing::Inspect,
+            io::ErrorKind::Unsupported.into(),
+        ));
     };
     let mut capture = Capture::new(name, kind, stat, owners);
     match kind {
@@ -94,7 +98,9 @@ pub fn without_content(directory: &[u8], place: BorrowedFd<'_>, name: &CStr, sta
                 capture.entry.target = Some(target.into_bytes());
                 capture.add_attributes_at(directory, place, name);
             }
-            Err(fault) => return Outcome::LeftOut(Remark::fault(join(directory, name.to_bytes()), Doing::Read, fault.into())),
+            Err(fault) => {
+                return Outcome::LeftOut(Remark::fault(join(directory, name.to_bytes()), Doing::Read, fault.into()));
+            }
         },
         _ => capture.add_attributes_at(directory, place, name),
     }
@@ -107,7 +113,9 @@ impl Capture {
     fn add_directory(&mut self, directory: &[u8], place: BorrowedFd<'_>, name: &CStr) {
         match open_directory(place, name) {
             Ok(opened) => self.add_attributes(directory, opened.as_fd()),
-            Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied => self.add_attributes_at(directory, place, name),
+            Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied => {
+                self.add_attributes_at(directory, place, name)
+            }
             Err(fault) => self.remarks.push(Remark::fault(join(directory, name.to_bytes()), Doing::Inspect, fault)),
         }
     }

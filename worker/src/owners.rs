@@ -57,7 +57,9 @@ mod tests {
 
     #[test]
     fn the_first_name_of_a_number_counts_and_broken_lines_do_not() {
-        let names = parse(b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:\n\nbroken\nbad:x:y:\n\xff:x:7:\n:x:8:\nlast:x:4294967295:");
+        let names = parse(
+            b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:\n\nbroken\nbad:x:y:\n\xff:x:7:\n:x:8:\nlast:x:4294967295:",
+        );
         assert_eq!(names.len(), 2);
         assert_eq!((&*names[&0], &*names[&u32::MAX]), ("root", "last"));
     }

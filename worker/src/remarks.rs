@@ -89,9 +89,14 @@ impl Remark {
 
     /// A fault; one that says the node is gone is only a notice.
     pub(crate) fn fault(path: Vec<u8>, doing: Doing, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::NotFound => Self::notice(path, Notice::Vanished),
-            _ => Self::Problem(Problem { path, doing, source }),
-        }
+        if is_gone(&source) { Self::notice(path, Notice::Vanished) } else { Self::Problem(Problem { path, doing, source }) }
     }
+}
+
+/// Whether what the walk saw is not there any more: removed, also on a file server, or replaced by a file or a link. Links are never followed, so
+/// `ELOOP` says that one stands where there was none.
+fn is_gone(fault: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(fault);
+    fault.kind() == io::ErrorKind::NotFound || [Errno::NOTDIR, Errno::LOOP, Errno::STALE].map(Some).contains(&errno)
 }

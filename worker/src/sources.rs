@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use strongroom_repository::text::escape;
+use strongroom_repository::tree::order::join;
 
 /// How many links one source may lead through, as in the kernel.
 const LINKS_MAX: usize = 40;
@@ -75,6 +76,17 @@ impl Sources {
         self.node(index).children.get(name).copied()
     }
 
+    /// The sources at and below a node whose path this is.
+    #[must_use]
+    pub fn whole_below(&self, index: NodeIndex, path: &[u8]) -> Vec<Vec<u8>> {
+        let node = self.node(index);
+        let mut found = if node.whole { vec![path.to_vec()] } else { Vec::new() };
+        for (name, child) in &node.children {
+            found.extend(self.whole_below(*child, &join(path, name)));
+        }
+        found
+    }
+
     fn add(&mut self, root: &Path, path: &Path) -> Result<(), SourceError> {
         let bytes = path.as_os_str().as_encoded_bytes();
         let shown = || escape(bytes);
@@ -90,7 +102,9 @@ impl Sources {
                 continue;
             }
             done.push(component);
-            let Some(target) = link_target(root, &done).map_err(|source| SourceError::Resolve { path: shown(), source })? else {
+            let Some(target) =
+                link_target(root, &done).map_err(|source| SourceError::Resolve { path: shown(), source })?
+            else {
                 continue;
             };
             links += 1;
@@ -139,7 +153,10 @@ fn link_target(root: &Path, path: &[Vec<u8>]) -> io::Result<Option<Vec<u8>>> {
         Ok(target) => Ok(Some(target.into_os_string().into_vec())),
         // EINVAL: no link. What is missing or cannot be searched is the walk's to report.
         Err(fault) => match fault.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied => Ok(None),
+            io::ErrorKind::InvalidInput
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::PermissionDenied => Ok(None),
             _ => Err(fault),
         },
     }

@@ -48,6 +48,8 @@ pub struct Listing {
     pub contents: Contents,
     /// Nodes that rules left out.
     pub left_out: u64,
+    /// How many of the sources that were asked for are here.
+    pub sources_found: u64,
     /// What there is to say about single paths.
     pub remarks: Vec<Remark>,
 }
@@ -140,7 +142,7 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Prepares a walk; nothing runs before [`Self::work`] or [`Consumer::next`] is called.
+    /// Prepares a walk; nothing runs before [`Self::work`] or [`Consumer::next_listing`] is called.
     #[must_use]
     pub fn new(territory: Territory<'a>) -> Self {
         Self { queue: Queue::new(Self::top(territory)), territory }
@@ -160,7 +162,11 @@ impl<'a> Walk<'a> {
     /// The one that receives the directories. Dropping it ends the walk.
     #[must_use]
     pub fn consumer(&self) -> Consumer<'_> {
-        Consumer { walk: self, scanner: Scanner::new(self.territory), expected: vec![queue::TOP_ID..queue::TOP_ID + 1] }
+        Consumer {
+            walk: self,
+            scanner: Scanner::new(self.territory),
+            expected: std::iter::once(queue::TOP_ID..queue::TOP_ID + 1).collect(),
+        }
     }
 
     fn top(territory: Territory<'_>) -> queue::Task {
@@ -198,7 +204,7 @@ pub struct Consumer<'a> {
 
 impl Consumer<'_> {
     /// The next directory, or none after the last.
-    pub fn next(&mut self) -> Result<Option<Listing>, WalkFailed> {
+    pub fn next_listing(&mut self) -> Result<Option<Listing>, WalkFailed> {
         let Some(id) = self.pop_expected() else { return Ok(None) };
         loop {
             match self.walk.queue.receive(id)? {

@@ -88,9 +88,9 @@ fn acls_capabilities_flags_and_devices_are_kept() {
     let acl: Vec<u8> = [&2u32.to_le_bytes()[..]]
         .into_iter()
         .map(<[u8]>::to_vec)
-        .chain([(1u16, 7u16, u32::MAX), (2, 4, 1000), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)].map(|(tag, permission, id)| {
-            [&tag.to_le_bytes()[..], &permission.to_le_bytes(), &id.to_le_bytes()].concat()
-        }))
+        .chain([(1u16, 7u16, u32::MAX), (2, 4, 1000), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)].map(
+            |(tag, permission, id)| [&tag.to_le_bytes()[..], &permission.to_le_bytes(), &id.to_le_bytes()].concat(),
+        ))
         .flatten()
         .collect();
     setxattr(place.at("file"), "system.posix_acl_access", &acl, XattrFlags::empty()).unwrap();
@@ -151,7 +151,9 @@ fn holes_are_neither_read_nor_stored() {
     assert_eq!(found["sparse"].0.extents, Some(vec![]));
     assert_eq!((found["sparse"].0.size, &found["sparse"].0.content), (3 << 30, &Content::None));
     let mut zeros = blake3::Hasher::new();
-    (0..3 << 10).for_each(|_| drop(zeros.update(&[0; 1 << 20])));
+    for _ in 0..3 << 10 {
+        zeros.update(&[0; 1 << 20]);
+    }
     assert_eq!(found["sparse"].0.hash, Some(*zeros.finalize().as_bytes()));
 }
 
@@ -171,7 +173,12 @@ fn large_files_and_images_come_back() {
     for threads in [1, 3] {
         let run = place.run(common::Plan { threads, kind: SnapshotKind::Full, ..place.plan() }).unwrap();
         let found = place.read_back(run.report.snapshot);
-        for (name, expect) in [("large", noise(4, 3_000_000)), ("almost", noise(5, 8191)), ("just", noise(6, 8192)), ("disk.img", noise(7, 1_000_001))] {
+        for (name, expect) in [
+            ("large", noise(4, 3_000_000)),
+            ("almost", noise(5, 8191)),
+            ("just", noise(6, 8192)),
+            ("disk.img", noise(7, 1_000_001)),
+        ] {
             assert!(found[name].1 == expect, "{name}");
         }
         assert!(found["sparse.qcow2"].1 == std::fs::read(place.at("sparse.qcow2")).unwrap());
@@ -298,8 +305,11 @@ fn a_missing_source_makes_the_run_partial_and_no_source_at_all_fails_it() {
     assert_eq!((run.report.outcome, run.report.totals.problems), (Outcome::Partial, 1));
     assert!(run.report.problems[0].path.eq("/data/absent"), "{:?}", run.report.problems);
     assert_eq!(run.report.problems[0].error, "cannot find the source: No such file or directory (os error 2)");
-    let none = place.run(common::Plan { sources: vec!["/data/absent".into()], ..place.plan() });
-    assert!(matches!(none, Err(BackupError::NoSource)));
+    for absent in [&["/data/absent"][..], &["/data/no/one", "/data/no/two"], &["/data/a/below"], &[]] {
+        let sources = absent.iter().map(PathBuf::from).collect();
+        let none = place.run(common::Plan { sources, ..place.plan() });
+        assert!(matches!(none, Err(BackupError::NoSource)), "{absent:?}");
+    }
     assert_eq!(place.block_on(place.open().snapshots()).unwrap().len(), 1);
 }
 
@@ -328,14 +338,16 @@ fn what_cannot_be_read_is_reported_and_left_out_each_time() {
     place.write("good directory/file", "file");
     place.backup();
     for path in ["bad", "closed"] {
-        std::fs::set_permissions(place.at(path), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(place.at(path), std::fs::Permissions::from_mode(0o000)).unwrap();
     }
     respect_permissions();
     for _ in 0..2 {
         let run = place.backup();
-        let problems: Vec<(&str, &str)> = run.report.problems.iter().map(|problem| (problem.path.as_str(), problem.error.as_str())).collect();
+        let problems: Vec<(&str, &str)> =
+            run.report.problems.iter().map(|problem| (problem.path.as_str(), problem.error.as_str())).collect();
         let [(bad, why), (closed, why_closed)] = problems[..] else { panic!("{problems:?}") };
-        let (bad, why, closed, why_closed) = if bad.ends_with("/bad") { (bad, why, closed, why_closed) } else { (closed, why_closed, bad, why) };
+        let (bad, why, closed, why_closed) =
+            if bad.ends_with("/bad") { (bad, why, closed, why_closed) } else { (closed, why_closed, bad, why) };
         assert!(bad == "/data/bad" && closed == "/data/closed");
         assert_eq!(why, "cannot read the file: Permission denied (os error 13)");
         assert_eq!(why_closed, "cannot list the directory: Permission denied (os error 13)");
@@ -489,7 +501,11 @@ fn a_run_that_is_dropped_ends_without_a_snapshot() {
     });
     drop(go);
     // The sink is dropped with the run.
-    assert!(ended.recv_timeout(std::time::Duration::from_secs(60)).is_err_and(|why| why == std::sync::mpsc::RecvTimeoutError::Disconnected));
+    assert!(
+        ended
+            .recv_timeout(std::time::Duration::from_secs(60))
+            .is_err_and(|why| why == std::sync::mpsc::RecvTimeoutError::Disconnected)
+    );
     assert!(place.block_on(place.open().snapshots()).unwrap().is_empty());
 }
 

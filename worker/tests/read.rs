@@ -30,7 +30,14 @@ fn capture(place: &Place, seen: &[(&str, Stat)]) -> Vec<Outcome> {
     let session = place.block_on(repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH })).unwrap();
     let root = Root::at(&place.root()).unwrap();
     let (owners, pool, progress) = (Owners::read(&place.root()), Pool::new(2), Progress::default());
-    let desk = Desk { root: &root, repository: &repository, session: &session, owners: &owners, pool: &pool, progress: &progress };
+    let desk = Desk {
+        root: &root,
+        repository: &repository,
+        session: &session,
+        owners: &owners,
+        pool: &pool,
+        progress: &progress,
+    };
     let nodes = seen.iter().map(|(name, stat)| Target { name: CString::new(*name).unwrap(), stat: *stat }).collect();
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -116,7 +123,10 @@ fn the_longest_and_the_strangest_are_read_like_any_other() {
     rustix::fs::futimens(&file, &rustix::fs::Timestamps { last_access: far, last_modification: far }).unwrap();
     let seen = [&long[..], "one\nline", "exactly", "times"].map(|name| (name, stat(&place, name)));
     let outcomes = capture(&place, &seen);
-    let entries: Vec<_> = outcomes.iter().filter_map(|outcome| if let Outcome::Captured(capture) = outcome { Some(&capture.entry) } else { None }).collect();
+    let entries: Vec<_> = outcomes
+        .iter()
+        .filter_map(|outcome| if let Outcome::Captured(capture) = outcome { Some(&capture.entry) } else { None })
+        .collect();
     assert_eq!(entries.len(), 4);
     assert_eq!((&entries[0].content, entries[0].name.len()), (&Content::Whole, 255));
     assert_eq!(entries[1].hash, Some(*blake3::hash(b"newline").as_bytes()));

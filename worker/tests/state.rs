@@ -178,7 +178,12 @@ fn random_changes_give_the_tree_that_a_full_run_gives() {
         place.backup();
         for round in 0..6 {
             for _ in 0..random.random_range(0..12) {
-                let path = format!("{:02}/{:02}/{:04}", random.random_range(0..19), random.random_range(0..6), random.random_range(0..2600));
+                let path = format!(
+                    "{:02}/{:02}/{:04}",
+                    random.random_range(0..19),
+                    random.random_range(0..6),
+                    random.random_range(0..2600)
+                );
                 match random.random_range(0..6) {
                     0 => drop(std::fs::remove_file(place.at(&path))),
                     1 => drop(std::fs::remove_dir_all(place.at(&path[..5]))),

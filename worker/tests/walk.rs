@@ -23,6 +23,7 @@ struct Seen {
     directories: Vec<Vec<u8>>,
     remarks: Vec<Remark>,
     left_out: u64,
+    sources_found: u64,
 }
 
 impl Seen {
@@ -57,12 +58,13 @@ fn walk(top: &Path, sources: &[&str], rules: &Excludes, threads: usize) -> Seen 
     std::thread::scope(|scope| {
         (0..threads).for_each(|_| drop(scope.spawn(|| walk.work())));
         let mut consumer = walk.consumer();
-        while let Some(listing) = consumer.next().unwrap() {
+        while let Some(listing) = consumer.next_listing().unwrap() {
             let Contents::Listed(nodes) = listing.contents else { panic!("without a state nothing is unchanged") };
             seen.paths.extend(nodes.iter().map(|(name, _)| order::join(&listing.directory, name)));
             seen.directories.push(listing.directory.to_vec());
             seen.remarks.extend(listing.remarks);
             seen.left_out += listing.left_out;
+            seen.sources_found += listing.sources_found;
         }
     });
     seen
@@ -114,7 +116,10 @@ fn any_tree_is_delivered_in_the_order_of_a_snapshot() {
         for threads in [0, 1, 2, 5] {
             let seen = walk(top.path(), &["/"], &Excludes::default(), threads);
             assert_eq!(seen.paths, expect, "seed {seed}, {threads} threads");
-            assert!(seen.directories.is_sorted_by(|left, right| order::directories(left, right).is_lt()), "seed {seed}");
+            assert!(
+                seen.directories.is_sorted_by(|left, right| order::directories(left, right).is_lt()),
+                "seed {seed}"
+            );
             assert!(seen.remarks.is_empty());
         }
     }
@@ -123,10 +128,30 @@ fn any_tree_is_delivered_in_the_order_of_a_snapshot() {
 #[test]
 fn only_what_leads_to_sources_is_delivered_around_them() {
     let top = tempfile::tempdir().unwrap();
-    make(top.path(), &["etc/passwd", "usr/bin/ls", "usr/share/doc/a/b", "usr/share/man/x", "usr/share/doc-base", "srv/one", "srv/two"]);
+    make(
+        top.path(),
+        &[
+            "etc/passwd",
+            "usr/bin/ls",
+            "usr/share/doc/a/b",
+            "usr/share/man/x",
+            "usr/share/doc-base",
+            "srv/one",
+            "srv/two",
+        ],
+    );
     let seen = walk(top.path(), &["/usr/share/doc", "/srv/two", "/etc"], &Excludes::default(), 2);
-    let expect =
-        ["etc", "srv", "usr", "etc/passwd", "srv/two", "usr/share", "usr/share/doc", "usr/share/doc/a", "usr/share/doc/a/b"];
+    let expect = [
+        "etc",
+        "srv",
+        "usr",
+        "etc/passwd",
+        "srv/two",
+        "usr/share",
+        "usr/share/doc",
+        "usr/share/doc/a",
+        "usr/share/doc/a/b",
+    ];
     assert_eq!(seen.text(), expect);
 }
 
@@ -146,7 +171,13 @@ fn a_missing_source_is_a_problem_and_the_rest_goes_on() {
     make(top.path(), &["a/b"]);
     let seen = walk(top.path(), &["/a", "/absent/deep", "/a/none"], &Excludes::default(), 1);
     assert_eq!(seen.text(), ["a", "a/b"]);
-    assert_eq!(seen.problems(), [("absent".to_owned(), Doing::FindSource), ("a/none".to_owned(), Doing::FindSource)]);
+    let missing = |path: &str| (path.to_owned(), Doing::FindSource);
+    assert_eq!(seen.problems(), [missing("absent/deep"), missing("a/none")]);
+    assert_eq!(seen.sources_found, 1);
+    let seen = walk(top.path(), &["/a/b/inside", "/a/x/y", "/a/x/z"], &Excludes::default(), 1);
+    assert_eq!(seen.text(), ["a"]);
+    assert_eq!(seen.problems(), [missing("a/b/inside"), missing("a/x/y"), missing("a/x/z")]);
+    assert_eq!(seen.sources_found, 0);
 }
 
 #[test]
@@ -214,7 +245,8 @@ fn views_of_the_kernel_are_not_walked_unless_named() {
     let seen = walk(Path::new("/"), &["/sys"], &rules, 2);
     let other_views = seen.notices().into_iter().filter(|(_, notice)| matches!(notice, Notice::Pseudo(_))).count();
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    let below_sys = mounts.lines().filter(|line| line.split(' ').nth(1).is_some_and(|at| at.starts_with("/sys/"))).count();
+    let below_sys =
+        mounts.lines().filter(|line| line.split(' ').nth(1).is_some_and(|at| at.starts_with("/sys/"))).count();
     assert!(below_sys == 0 || other_views > 0, "{below_sys} mounts below /sys, {:?}", seen.notices());
 }
 

@@ -34,18 +34,17 @@ pub(crate) struct LocatedArgs {
 
 /// How a repository is opened. What is said on the command line comes before the environment, and both before the default key file.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Key")]
 pub(crate) struct KeyArgs {
     /// The key file [env: STRONGROOM_KEY] [default: ${XDG_CONFIG_HOME:-~/.config}/strongroom/keys/REPOSITORY-ID.json]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Key")]
     key: Option<PathBuf>,
 
     /// A file whose first line is the passphrase [env: STRONGROOM_PASSPHRASE_FILE]
-    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    #[arg(long, value_name = "FILE", conflicts_with = "key", help_heading = "Key")]
     passphrase_file: Option<PathBuf>,
 
     /// Ask for the passphrase on the terminal
-    #[arg(long, conflicts_with_all = ["key", "passphrase_file"])]
+    #[arg(long, conflicts_with_all = ["key", "passphrase_file"], help_heading = "Key")]
     ask_passphrase: bool,
 }
 
@@ -110,7 +109,8 @@ fn default_credential(repository: RepositoryId) -> Result<Credential, Failure> {
         return passphrase::ask(&format!("passphrase of repository {repository}: ")).map(Credential::Passphrase);
     }
     let why = Cause::Key(format!("no key was given, and {} does not exist", path.display()));
-    Err(Failure::new(format!("unlock repository {repository}"), why).advise("give --key FILE or --passphrase-file FILE"))
+    Err(Failure::new(format!("unlock repository {repository}"), why)
+        .advise("give --key FILE or --passphrase-file FILE"))
 }
 
 /// An open repository and where it is.

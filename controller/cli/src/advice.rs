@@ -23,14 +23,18 @@ pub(crate) fn next(cause: &Cause) -> Option<&'static str> {
         Cause::Output(_) => "check that there is room where standard output goes",
         Cause::Key(_) => "give the key with --key FILE, or its passphrase with --passphrase-file FILE",
         Cause::Absent(_) | Cause::Stopped(_) => return None,
-        Cause::Damaged(_) => "`strongroom repo check --read-data` says what else is damaged; an older snapshot may have a good copy",
+        Cause::Damaged(_) => {
+            "`strongroom repo check --read-data` says what else is damaged; an older snapshot may have a good copy"
+        }
         Cause::Program(_) => "run it again with -v to see more",
     })
 }
 
 fn repository(error: &Error) -> Option<&'static str> {
     Some(match error {
-        Error::NoRepository => "check the location, and whether its disk is mounted; make a repository with `strongroom repo init URL`",
+        Error::NoRepository => {
+            "check the location, and whether its disk is mounted; make a repository with `strongroom repo init URL`"
+        }
         Error::Exists => "use it as it is, or give another location",
         Error::TooNew { .. } => "use a release of Strongroom that is at least as new as the one that wrote it",
         Error::WriterOnly(_) => "use the key of a holder; `strongroom key list` names the holders",
@@ -45,7 +49,9 @@ fn kind(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Corrupt => "`strongroom repo check --read-data` says what else is damaged and which files need it",
         ErrorKind::Key => "use the key of one of its holders: --key FILE or --passphrase-file FILE",
-        ErrorKind::NoSpace => "make room where the repository lies, then run the same command again: what is stored already counts",
+        ErrorKind::NoSpace => {
+            "make room where the repository lies, then run the same command again: what is stored already counts"
+        }
         ErrorKind::Permission => "run as a user who may read and write the repository's folder",
         ErrorKind::Transient => "run the same command again; if it fails again, check the store's connection",
         ErrorKind::NotFound | ErrorKind::Refused => return None,
@@ -62,19 +68,26 @@ fn backup(error: &BackupError) -> Option<&'static str> {
         BackupError::Stream(_) => "look at the command that feeds the stream; nothing of it is kept",
         BackupError::Source(_) | BackupError::Root(_) => "check the path and who may read it",
         BackupError::Stopped => "run the same command again",
-        BackupError::Thread | BackupError::StateDamaged => "this is a fault of the program: report it with the output of -vv",
+        BackupError::Thread | BackupError::StateDamaged => {
+            "this is a fault of the program: report it with the output of -vv"
+        }
     })
 }
 
 fn restore(error: &RestoreError) -> Option<&'static str> {
     Some(match error {
         RestoreError::Repository(error) => return repository(error),
+        RestoreError::Target { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+            "give a directory with --target"
+        }
         RestoreError::Target { source, .. } => return file(source.kind()),
         RestoreError::NotInSnapshot(_) => "`strongroom ls` and `strongroom find` show what is in a snapshot",
         RestoreError::BadPath(_) => "write it as `strongroom ls` shows it",
         RestoreError::NoRoom { .. } => "make room, restore less, or give another --target",
         RestoreError::Busy(_) => "wait until it is over, or give another --target",
-        RestoreError::Note { .. } => "remove the folder that the note is in, and run the same command again: it begins anew",
+        RestoreError::Note { .. } => {
+            "remove the folder that the note is in, and run the same command again: it begins anew"
+        }
         RestoreError::Thread => "this is a fault of the program: report it with the output of -vv",
     })
 }

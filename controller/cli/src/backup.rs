@@ -27,14 +27,15 @@ use crate::progress::{self, Talk};
 use summary::Made;
 
 /// Back up files and directories, or a stream, into one snapshot
-///
-/// What did not change since the last backup of the same paths is not read again. A file that cannot be read is reported and counted, and the command ends with 3;
-/// everything else is safe then. Stopped at any moment, it leaves nothing half done behind.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+What did not change since the last backup of the same paths is not read again. A file that cannot be \
+read is reported and counted, and the command ends with 3; everything else is safe then. Stopped at \
+any moment, it leaves nothing half done behind.
+
 Examples:
   strongroom backup --repo /srv/backup /etc /home
-  strongroom backup --repo /srv/backup --exclude '*.tmp' --exclude /srv/scratch --exclude-caches /srv
+  strongroom backup --repo /srv/backup --exclude '*.tmp' --exclude-caches /srv
   strongroom backup --repo /srv/backup --full --tag reason=quarterly /etc
   pg_dumpall | strongroom backup --repo /srv/backup --stdin dumps/all.sql")]
 pub(crate) struct BackupArgs {
@@ -217,8 +218,12 @@ fn tell(talk: Talk) -> EventSink {
         }
         BackupEvent::Remark(Remark::Notice { path, notice }) => tracing::info!(path = escape(&path), "{notice}"),
         BackupEvent::StateUsed { parent } => tracing::info!(%parent, "building on the last backup"),
-        BackupEvent::StateLeftAside(why) => tracing::info!(%why, "every file is read: nothing is known of an earlier backup"),
+        BackupEvent::StateLeftAside(why) => {
+            tracing::info!(%why, "every file is read: nothing is known of an earlier backup")
+        }
         BackupEvent::Committed { snapshot } => tracing::info!(%snapshot, "committed"),
-        BackupEvent::StateNotKept(why) => talk.say(&format!("warning: the next backup will read every file again: {why}")),
+        BackupEvent::StateNotKept(why) => {
+            talk.say(&format!("warning: the next backup will read every file again: {why}"))
+        }
     })
 }

@@ -14,10 +14,11 @@ use crate::failure::{Cause, Failure};
 use crate::output::Items;
 
 /// Print the content of a file
-///
-/// Every chunk is compared with its name before it is printed, and the whole file with its hash at the end. Ends with 4 if they differ.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Every chunk is compared with its name before it is printed, and the whole file with its hash at the \
+end. Ends with 4 if they differ.
+
 Examples:
   strongroom cat --repo /srv/backup latest /etc/hosts
   strongroom cat --repo /srv/backup latest@db1 /var/dumps/all.sql | psql")]
@@ -33,7 +34,7 @@ pub(crate) struct CatArgs {
 }
 
 /// Holes are printed in pieces of so many zeros.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 pub(crate) fn run(args: &CatArgs, context: &Context) -> Result<Exit, Failure> {
     let path = choice::tree_path(&args.path)?;
@@ -53,7 +54,9 @@ fn refuse_other_kinds(entry: &Entry, path: &[u8], snapshot: &Snapshot) -> Result
     let (why, next) = match (entry.kind, &entry.target) {
         (Kind::File, _) => return Ok(()),
         (Kind::Directory, _) => ("it is a directory".to_owned(), format!("strongroom ls {id} '/{path}'")),
-        (Kind::Symlink, Some(target)) => (format!("it is a symbolic link to {}", escape(target)), "print what it leads to".to_owned()),
+        (Kind::Symlink, Some(target)) => {
+            (format!("it is a symbolic link to {}", escape(target)), "print what it leads to".to_owned())
+        }
         _ => ("it is not a regular file and has no content".to_owned(), format!("strongroom ls --long {id} '/{path}'")),
     };
     Err(Failure::new(format!("print '/{path}'"), Cause::Usage(why)).advise(next))
@@ -66,7 +69,8 @@ fn print(what: &str, context: &Context, opened: &Opened, tree: &Tree, entry: &En
         let bytes = context.wait(what, opened.repository.read_chunk(&chunk))?;
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let damaged = || Failure::new(what, Cause::Damaged("it has more content than its map of holes has room for".into()));
+            let damaged =
+                || Failure::new(what, Cause::Damaged("it has more content than its map of holes has room for".into()));
             let (offset, room) = layout.next_run(rest.len()).ok_or_else(damaged)?;
             content.zeros_up_to(offset)?;
             content.bytes(&rest[..room])?;
@@ -76,9 +80,10 @@ fn print(what: &str, context: &Context, opened: &Opened, tree: &Tree, entry: &En
     content.zeros_up_to(entry.size)?;
     content.items.finish()?;
     match entry.hash {
-        Some(expected) if content.hasher.finalize().as_bytes() != &expected => {
-            Err(Failure::new(what, Cause::Damaged("what was printed does not have the hash that was taken at the source".into())))
-        }
+        Some(expected) if content.hasher.finalize().as_bytes() != &expected => Err(Failure::new(
+            what,
+            Cause::Damaged("what was printed does not have the hash that was taken at the source".into()),
+        )),
         _ => Ok(()),
     }
 }
@@ -140,7 +145,11 @@ mod tests {
     #[test]
     fn stored_bytes_go_where_they_were() {
         let mut entry = Entry::new(Vec::new(), Kind::File);
-        entry.extents = Some(vec![Extent { offset: 10, length: 4 }, Extent { offset: 20, length: 0 }, Extent { offset: 100, length: 5 }]);
+        entry.extents = Some(vec![
+            Extent { offset: 10, length: 4 },
+            Extent { offset: 20, length: 0 },
+            Extent { offset: 100, length: 5 },
+        ]);
         let mut layout = Layout::new(&entry);
         let runs: Vec<_> = std::iter::from_fn(|| layout.next_run(3)).collect();
         assert_eq!(runs, [(10, 3), (13, 1), (100, 3), (103, 2)]);

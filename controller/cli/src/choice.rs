@@ -43,10 +43,13 @@ pub(crate) fn tree_path(typed: &OsStr) -> Result<Vec<u8>, Failure> {
         Some(text) => unescape(text),
         None => typed.as_bytes().to_vec(),
     };
-    let parts: Vec<&[u8]> = bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    let parts: Vec<&[u8]> =
+        bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     if parts.contains(&&b".."[..]) {
         let why = Cause::Usage("there is '..' in it, which means nothing in a snapshot".into());
-        return Err(Failure::new(format!("look for '{}'", escape(&bytes)), why).advise("write the path that it leads to"));
+        return Err(
+            Failure::new(format!("look for '{}'", escape(&bytes)), why).advise("write the path that it leads to")
+        );
     }
     Ok(parts.join(&b'/'))
 }
@@ -61,8 +64,10 @@ pub(crate) fn entry(context: &Context, tree: &Tree, snapshot: &Snapshot, path: &
     let what = format!("find '/{}' in snapshot {}", escape(path), short(snapshot));
     let found = context.wait(&what, tree.lookup(path))?;
     found.ok_or_else(|| {
-        let why = Cause::Absent(format!("it is not in this snapshot, which is of {}", snapshot.manifest.sources.join(" ")));
-        let next = format!("`strongroom ls {0}` shows what is in it, `strongroom find {0} NAME` searches", short(snapshot));
+        let why =
+            Cause::Absent(format!("it is not in this snapshot, which is of {}", snapshot.manifest.sources.join(" ")));
+        let next =
+            format!("`strongroom ls {0}` shows what is in it, `strongroom find {0} NAME` searches", short(snapshot));
         Failure::new(what, why).advise(next)
     })
 }

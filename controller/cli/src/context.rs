@@ -1,7 +1,7 @@
 //! What every command gets: folders, output, and a runtime to wait with.
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -40,7 +40,11 @@ impl Context {
     }
 
     /// Waits for something on this thread, unless a signal comes first. Not to be called from within.
-    pub(crate) fn wait<T, E: Into<Cause>>(&self, doing: &str, what: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
+    pub(crate) fn wait<T, E: Into<Cause>>(
+        &self,
+        doing: &str,
+        what: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure> {
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -96,9 +100,11 @@ fn start_log(global: &GlobalArgs) -> Result<(), Failure> {
     let filter = global.log.as_deref().filter(|log| !log.is_empty()).unwrap_or(by_count);
     let filter = EnvFilter::builder().parse(filter).map_err(|bad| {
         let why = Cause::Usage(format!("the log filter '{filter}' is not understood: {bad}"));
-        Failure::new("start the log", why).advise("write a level (error, warn, info, debug, trace) or `module=level`, separated by commas")
+        Failure::new("start the log", why)
+            .advise("write a level (error, warn, info, debug, trace) or `module=level`, separated by commas")
     })?;
     // Nothing else of this program starts a log, so this cannot fail twice; without a log we go on.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
     Ok(())
 }

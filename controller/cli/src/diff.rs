@@ -26,11 +26,12 @@ use crate::shown;
 use compare::{Aspect, compare};
 
 /// Show what changed between two snapshots
-///
-/// One line for each path: + added, - removed, C content changed, M only metadata changed (which), T another type. A directory's own time is left out: it follows
-/// from what changed in it. Reads both trees below PATH, but no content.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+One line for each path: + added, - removed, C content changed, M only metadata changed (which), T \
+another type. A directory's own time is left out: it follows from what changed in it. Reads both \
+trees below PATH, but no content.
+
 Examples:
   strongroom diff --repo /srv/backup 2026-11-20 latest
   strongroom diff --repo /srv/backup 3f2a91c07b44 latest /etc
@@ -74,12 +75,21 @@ pub(crate) fn run(args: &DiffArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// A path that is in neither is a slip of the hand, not an empty difference.
-fn refuse_absent(context: &Context, trees: &(Tree, Tree), snapshots: (&Snapshot, &Snapshot), path: &[u8]) -> Result<(), Failure> {
+fn refuse_absent(
+    context: &Context,
+    trees: &(Tree, Tree),
+    snapshots: (&Snapshot, &Snapshot),
+    path: &[u8],
+) -> Result<(), Failure> {
     let what = format!("compare '/{}'", escape(path));
-    if path.is_empty() || context.wait(&what, trees.0.lookup(path))?.is_some() || context.wait(&what, trees.1.lookup(path))?.is_some() {
+    if path.is_empty()
+        || context.wait(&what, trees.0.lookup(path))?.is_some()
+        || context.wait(&what, trees.1.lookup(path))?.is_some()
+    {
         return Ok(());
     }
-    let why = Cause::Absent(format!("it is in neither of {} and {}", choice::short(snapshots.0), choice::short(snapshots.1)));
+    let why =
+        Cause::Absent(format!("it is in neither of {} and {}", choice::short(snapshots.0), choice::short(snapshots.1)));
     Err(Failure::new(what, why).advise("`strongroom ls` and `strongroom find` show what there is"))
 }
 
@@ -176,7 +186,8 @@ impl Answer for Changed {
             Change::Content => 'C',
             Change::Metadata => 'M',
         };
-        let names: Vec<&str> = self.aspects.iter().filter(|aspect| **aspect != Aspect::Content).map(|aspect| aspect.name()).collect();
+        let names: Vec<&str> =
+            self.aspects.iter().filter(|aspect| **aspect != Aspect::Content).map(|aspect| aspect.name()).collect();
         match self.change {
             Change::Metadata => writeln!(out, "{sign} {}  ({})", self.path, names.join(", ")),
             _ => writeln!(out, "{sign} {}", self.path),
@@ -205,7 +216,12 @@ impl Counts {
     fn finish(&self, items: Items, context: &Context) -> Result<(), Failure> {
         items.finish()?;
         let Self { added, removed, changed } = self;
-        context.say(&format!("{} added, {} removed, {} changed", shown::count(*added), shown::count(*removed), shown::count(*changed)));
+        context.say(&format!(
+            "{} added, {} removed, {} changed",
+            shown::count(*added),
+            shown::count(*removed),
+            shown::count(*changed)
+        ));
         Ok(())
     }
 }

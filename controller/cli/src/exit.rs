@@ -99,7 +99,9 @@ impl From<&BackupError> for Exit {
             BackupError::Source(_) | BackupError::Pattern(_) | BackupError::StreamName(_) => Self::Usage,
             BackupError::NoSource => Self::NotFound,
             BackupError::Root(error) => error.kind().into(),
-            BackupError::Stream(_) | BackupError::Stopped | BackupError::Thread | BackupError::StateDamaged => Self::Failed,
+            BackupError::Stream(_) | BackupError::Stopped | BackupError::Thread | BackupError::StateDamaged => {
+                Self::Failed
+            }
         }
     }
 }

@@ -63,7 +63,8 @@ pub(crate) enum Cause {
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
-    cause: Cause,
+    /// In a box, so that every answer of every function is small.
+    cause: Box<Cause>,
     next: Option<String>,
 }
 
@@ -82,7 +83,7 @@ impl<T, E: Into<Cause>> Doing<T> for Result<T, E> {
 impl Failure {
     /// `what` completes "cannot …".
     pub(crate) fn new(what: impl Into<String>, cause: impl Into<Cause>) -> Self {
-        Self { what: what.into(), cause: cause.into(), next: None }
+        Self { what: what.into(), cause: Box::new(cause.into()), next: None }
     }
 
     /// Replaces the general advice for this cause.
@@ -93,21 +94,25 @@ impl Failure {
 
     /// The exit code that it means.
     pub(crate) fn exit(&self) -> Exit {
-        Exit::from(&self.cause)
+        Exit::from(&*self.cause)
     }
 
     /// Whether the reader of our output went away, which is no failure.
     pub(crate) fn is_closed_output(&self) -> bool {
-        matches!(&self.cause, Cause::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        matches!(&*self.cause, Cause::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// For people.
     pub(crate) fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        if let Cause::Plan(faults) = &self.cause {
+        if let Cause::Plan(faults) = &*self.cause {
             return writeln!(out, "{faults}");
         }
-        if let Cause::Stopped(_) = &self.cause {
-            return writeln!(out, "stopped while trying to {}: nothing half done is visible, and the same command goes on from here", self.what);
+        if let Cause::Stopped(_) = &*self.cause {
+            return writeln!(
+                out,
+                "stopped while trying to {}: nothing half done is visible, and the same command goes on from here",
+                self.what
+            );
         }
         writeln!(out, "error: cannot {}", self.what)?;
         writeln!(out, "  why:  {}", indented(&self.why()))?;
@@ -119,7 +124,7 @@ impl Failure {
 
     /// For programs: one line.
     pub(crate) fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let faults = match &self.cause {
+        let faults = match &*self.cause {
             Cause::Plan(faults) => Some(faults),
             _ => None,
         };
@@ -135,7 +140,7 @@ impl Failure {
     }
 
     fn why(&self) -> String {
-        chain(&self.cause)
+        chain(&*self.cause)
     }
 
     fn next(&self) -> Option<String> {
@@ -146,7 +151,7 @@ impl Failure {
 impl fmt::Display for Failure {
     /// In one line, for records.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
+        match &*self.cause {
             Cause::Stopped(_) => write!(out, "stopped by a signal"),
             _ => write!(out, "cannot {}: {}", self.what, self.why()),
         }

@@ -16,11 +16,12 @@ use crate::output::Format;
 use crate::shown;
 
 /// Find files in a snapshot by name or pattern
-///
-/// The pattern is compared with names as they are shown. Without a slash it is compared with the name alone, with one with the whole path. `*` and `?` stop at a
-/// slash, `**` does not. Reads the whole tree below PATH. Ends with 7 if nothing is found.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+The pattern is compared with names as they are shown. Without a slash it is compared with the name \
+alone, with one with the whole path. `*` and `?` stop at a slash, `**` does not. Reads the whole \
+tree below PATH. Ends with 7 if nothing is found.
+
 Examples:
   strongroom find --repo /srv/backup latest hosts
   strongroom find --repo /srv/backup latest '*.conf' /etc
@@ -69,6 +70,9 @@ pub(crate) fn run(args: &FindArgs, context: &Context) -> Result<Exit, Failure> {
         })?;
     }
     items.finish()?;
+    if found == Exit::NotFound {
+        context.say(&format!("nothing matches '{}' in snapshot {}", args.pattern, choice::short(&snapshot)));
+    }
     Ok(found)
 }
 
@@ -86,7 +90,8 @@ impl Pattern {
         let glob = GlobBuilder::new(text.trim_matches('/')).literal_separator(true).backslash_escape(false).build();
         let glob = glob.map_err(|fault| {
             let why = Cause::Usage(fault.to_string());
-            Failure::new(format!("search for '{text}'"), why).advise("put a [ ] { } * or ? that is meant as itself in brackets: [[]")
+            Failure::new(format!("search for '{text}'"), why)
+                .advise("put a [ ] { } * or ? that is meant as itself in brackets: [[]")
         })?;
         Ok(Self { glob: glob.compile_matcher(), on_path })
     }

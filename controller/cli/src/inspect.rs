@@ -7,17 +7,18 @@ use serde::Serialize;
 use serde_json::Value;
 use strongroom_repository::inspect::{self, Thing};
 
-use crate::access::RepositoryArgs;
+use crate::access::{Opened, RepositoryArgs};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::output::Answer;
 
 /// Show a stored object as text
-///
-/// Needs no more than the beginning of an id; a commit is named by its number or `latest`, the configuration needs no id. Keys and content stay sealed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Needs no more than the beginning of an id; a commit is named by its number or `latest`, the \
+configuration needs no id. Keys and content stay sealed.
+
 Examples:
   strongroom inspect --repo /srv/backup config
   strongroom inspect --repo /srv/backup commit latest
@@ -52,6 +53,7 @@ enum ObjectKind {
 
 pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<Exit, Failure> {
     let opened = args.repository.open(context)?;
+    refuse_unborn_commit(args, &opened)?;
     let thing = match args.kind {
         ObjectKind::Pack => Thing::Pack,
         ObjectKind::Page => Thing::Page,
@@ -63,12 +65,29 @@ pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<Exit, Failure
         ObjectKind::Config => Thing::Config,
     };
     let what = format!("inspect {} {}", format!("{:?}", args.kind).to_lowercase(), args.id);
-    let described = context.wait(what.trim_end(), inspect::describe(&opened.repository, thing, &args.id)).map_err(|failure| match failure.exit() {
-        Exit::NotFound => failure.advise("objects name each other: begin with `strongroom inspect commit latest`"),
-        _ => failure,
-    })?;
+    let described =
+        context.wait(what.trim_end(), inspect::describe(&opened.repository, thing, &args.id)).map_err(|failure| {
+            match failure.exit() {
+                Exit::NotFound => {
+                    failure.advise("objects name each other: begin with `strongroom inspect commit latest`")
+                }
+                _ => failure,
+            }
+        })?;
     context.output.answer(&Described(described))?;
     Ok(Exit::Success)
+}
+
+/// A commit that was never made is not damage.
+fn refuse_unborn_commit(args: &InspectArgs, opened: &Opened) -> Result<(), Failure> {
+    let newest = opened.repository.history().newest;
+    match args.id.parse::<u64>() {
+        Ok(number) if args.kind == ObjectKind::Commit && !(1..=newest).contains(&number) => {
+            let why = Cause::Absent(format!("commits are numbered from 1 to {newest}"));
+            Err(Failure::new(format!("inspect commit {number}"), why))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -112,8 +131,16 @@ fn one_line(value: &Value) -> Option<String> {
         Value::Array(items) if items.iter().all(Value::is_number) => Some(value.to_string()),
         Value::Object(fields) if fields.is_empty() => Some("{}".into()),
         // A chunk or segment is short enough to be read in one line.
-        Value::Object(fields) if fields.len() <= 2 && fields.values().all(|value| value.is_string() || value.is_number()) => {
-            Some(fields.iter().map(|(name, value)| format!("{name} {}", one_line(value).unwrap_or_default())).collect::<Vec<_>>().join("  "))
+        Value::Object(fields)
+            if fields.len() <= 2 && fields.values().all(|value| value.is_string() || value.is_number()) =>
+        {
+            Some(
+                fields
+                    .iter()
+                    .map(|(name, value)| format!("{name} {}", one_line(value).unwrap_or_default()))
+                    .collect::<Vec<_>>()
+                    .join("  "),
+            )
         }
         Value::Array(_) | Value::Object(_) => None,
     }

@@ -17,7 +17,8 @@ const SECRET_BYTES_MAX: u64 = 64 << 10;
 pub(crate) fn read(path: &Path) -> Result<KeyFile, Failure> {
     let what = || format!("use the key file {}", path.display());
     let text = secret_text(path, "key file")?;
-    KeyFile::parse(&text).map_err(|error| Failure::new(what(), error).advise("give the file that `repo init` or `key add` wrote"))
+    KeyFile::parse(&text)
+        .map_err(|error| Failure::new(what(), error).advise("give the file that `repo init` or `key add` wrote"))
 }
 
 /// The content of a secret file; refused if others could read it too. A pipe, as from `<(pass show backup)`, is taken as it comes.
@@ -75,7 +76,10 @@ impl Reserved {
         let failed = |source| Cause::File { doing: "write", path: path.to_owned(), source };
         let what = || format!("keep the key in {}", path.display());
         let text = Zeroizing::new(key.to_text());
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.set_permissions(Permissions::from_mode(0o600)));
+        let written = self
+            .file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.set_permissions(Permissions::from_mode(0o600)));
         written.and_then(|()| self.file.sync_all()).map_err(failed).doing(what)?;
         // A link, not a rename: a rename would overwrite.
         match std::fs::hard_link(&self.temporary, path) {
@@ -100,7 +104,8 @@ impl Drop for Reserved {
 fn occupied(path: &Path) -> Failure {
     let source = io::Error::from(io::ErrorKind::AlreadyExists);
     let why = Cause::File { doing: "create", path: path.to_owned(), source };
-    Failure::new("write a new key file", why).advise("give another path with --key-file: a key file is never overwritten")
+    Failure::new("write a new key file", why)
+        .advise("give another path with --key-file: a key file is never overwritten")
 }
 
 /// A path as one word for a shell.

@@ -20,10 +20,11 @@ use crate::output::{Answer, Format, Items};
 use crate::shown::{self, entry_time};
 
 /// List what is in a snapshot
-///
-/// Names that are not UTF-8 are shown with \xNN, and can be typed like that. With --json each entry is one line with all of its metadata.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Names that are not UTF-8 are shown with \\xNN, and can be typed like that. With --json each entry is \
+one line with all of its metadata.
+
 Examples:
   strongroom ls --repo /srv/backup latest
   strongroom ls --repo /srv/backup latest@web1 /etc --long

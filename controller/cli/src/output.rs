@@ -42,7 +42,9 @@ impl Output {
         let mut out = BufWriter::new(stdout().lock());
         let written = match self.format {
             Format::Text => answer.write_text(&mut out),
-            Format::Json => serde_json::to_writer_pretty(&mut out, answer).map_err(io::Error::from).and_then(|()| writeln!(out)),
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut out, answer).map_err(io::Error::from).and_then(|()| writeln!(out))
+            }
         };
         written.and_then(|()| out.flush()).map_err(failed)
     }
@@ -65,7 +67,9 @@ impl Items {
     pub(crate) fn item(&mut self, item: &impl Answer) -> Result<(), Failure> {
         let written = match self.format {
             Format::Text => item.write_text(&mut self.out),
-            Format::Json => serde_json::to_writer(&mut self.out, item).map_err(io::Error::from).and_then(|()| writeln!(self.out)),
+            Format::Json => {
+                serde_json::to_writer(&mut self.out, item).map_err(io::Error::from).and_then(|()| writeln!(self.out))
+            }
         };
         written.map_err(failed)
     }

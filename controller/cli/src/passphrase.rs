@@ -14,7 +14,8 @@ pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
     if line.is_empty() {
         let why = Cause::Key("its first line is empty".into());
-        return Err(Failure::new(format!("use the passphrase file {}", path.display()), why).advise("write the passphrase into its first line"));
+        return Err(Failure::new(format!("use the passphrase file {}", path.display()), why)
+            .advise("write the passphrase into its first line"));
     }
     Ok(line)
 }

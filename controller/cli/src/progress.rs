@@ -79,12 +79,11 @@ fn draw(stop: &Mutex<bool>, bar: &ProgressBar, line: String) {
     let done = stop.lock().unwrap_or_else(PoisonError::into_inner);
     if !*done {
         bar.set_message(line);
-        bar.tick();
     }
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 /// Lines above the picture, from whichever thread.

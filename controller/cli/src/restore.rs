@@ -22,15 +22,17 @@ use crate::progress;
 use summary::{Planned, Restored};
 
 /// Restore files from a snapshot, and verify them
-///
-/// Everything is written beside its place, flushed, read back from the disk, compared with the hash that was taken at the source, and only then put in place. Stopped at any
-/// moment, the same command goes on where it was. Ends with 3 if some files or some of their metadata could not be restored, with 4 if what was read is damaged.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Everything is written beside its place, flushed, read back from the disk, compared with the hash \
+that was taken at the source, and only then put in place. Stopped at any moment, the same command \
+goes on where it was. Ends with 3 if some files or some of their metadata could not be restored, \
+with 4 if what was read is damaged.
+
 Examples:
   strongroom restore --repo /srv/backup latest --target /tmp/restored --dry-run
   strongroom restore --repo /srv/backup latest@web1 /etc/nginx --target /tmp/restored
-  strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv/billing --target / --overwrite changed --set-aside")]
+  strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv --target / --overwrite changed")]
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
@@ -45,7 +47,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "DIR")]
     target: PathBuf,
 
-    /// What to do about files that exist there
+    /// What to do about files that exist there: leave them, replace what differs in content or metadata, or replace all
     #[arg(long, value_name = "WHICH", default_value = "never")]
     overwrite: OverwriteArg,
 
@@ -53,7 +55,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     set_aside: bool,
 
-    /// How owners are found again
+    /// How owners are found again: by number, as for a whole host, or by name where this host knows it
     #[arg(long, value_name = "HOW", default_value = "number")]
     owners: OwnersArg,
 
@@ -64,19 +66,14 @@ pub(crate) struct RestoreArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum OverwriteArg {
-    /// What exists stays as it is
     Never,
-    /// What differs in content or metadata is replaced
     Changed,
-    /// Everything is replaced
     Always,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum OwnersArg {
-    /// By number, as they were: for a whole host
     Number,
-    /// By name, where this host knows the name
     Name,
 }
 

@@ -30,12 +30,13 @@ use local::Local;
 use record_file::PlanLock;
 
 /// Run a plan on this machine: back up, restore, prove
-///
-/// Makes the repository if it is not there, backs up every source, restores the new snapshots to a scratch directory, compares every file with the hash that was taken at
-/// the source, runs the plan's checks there, shows what retention would keep, and writes a record. All faults of a plan file are shown at once, and nothing is
-/// begun.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Makes the repository if it is not there, backs up every source, restores the new snapshots to a \
+scratch directory, compares every file with the hash that was taken at the source, runs the plan's \
+checks there, shows what retention would keep, and writes a record. All faults of a plan file are \
+shown at once, and nothing is begun.
+
 Examples:
   strongroom run plans/examples/this-host.yaml --dry-run
   strongroom run plans/examples/this-host.yaml
@@ -60,7 +61,8 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     let folder = repository_folder(&plan, &args.plan)?;
     let Some(url) = folder.to_str() else {
         let why = Cause::Usage("the path of its repository is not UTF-8".into());
-        return Err(Failure::new(format!("run the plan {shown}"), why).advise("put the plan into another directory, or name the repository from / on"));
+        return Err(Failure::new(format!("run the plan {shown}"), why)
+            .advise("put the plan into another directory, or name the repository from / on"));
     };
     if args.dry_run {
         context.output.answer(&Steps::new(&plan, url))?;
@@ -80,7 +82,8 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state));
     let ended = strongroom_controller::run(&request, &mut hands, &SystemClock);
     let record_file = record_file::write(&state, &ended.record)?;
-    let key_file = made.and_then(|made| made.key_file).or(args.key.file_for(request.repository)?).filter(|path| path.exists());
+    let key_file =
+        made.and_then(|made| made.key_file).or(args.key.file_for(request.repository)?).filter(|path| path.exists());
     let exit = exit_of(ended.record.verdict);
     context.output.answer(&RunAnswer::new(ended.record, record_file, key_file, url))?;
     ended.fault.map_or(Ok(exit), Err)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::CheckReport;
 use crate::error::Error;
-use crate::history::History;
+use crate::history::{Effect, History};
 use crate::ids::ObjectId;
 use crate::object::{self, HINT, ObjectType};
 use crate::repository::{Repository, get, list};
@@ -34,7 +34,11 @@ async fn check_commits(repository: &Arc<Repository>, newest: u64, report: &mut C
             let authority = repository.authority(&signer).await?;
             folded.apply(&commit, ObjectId::of(&bytes), authority).map_err(|bad| Error::damaged(&name, bad.to_string()))
         };
-        if report.note(&name, read.await)?.is_none() {
+        let effect = report.note(&name, read.await)?;
+        if effect == Some(Effect::Void) {
+            report.fault(&name, "its signer had no right to its operations: it changes nothing, but ask who wrote it");
+        }
+        if effect.is_none() {
             // The commits after it cannot be told from a forged continuation, so the chain ends here.
             if number < newest {
                 report.fault(object::commit_name(number + 1), "it continues a commit that is damaged");

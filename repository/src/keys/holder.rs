@@ -18,6 +18,17 @@ pub enum KeyRecord {
     Writer(WriterRecord),
 }
 
+impl KeyRecord {
+    /// Whose it is.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        match self {
+            Self::Holder(record) => &record.holder,
+            Self::Writer(record) => &record.holder,
+        }
+    }
+}
+
 /// The secrets of one epoch, wrapped for one holder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,7 +57,7 @@ pub struct WriterRecord {
 
 /// How a passphrase becomes a private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Kdf {
     /// RFC 9106.
     Argon2id {

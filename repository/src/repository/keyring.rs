@@ -212,24 +212,33 @@ impl Repository {
         }))
     }
 
-    /// Removes every key object of a holder or writer; returns how many. The last holder cannot be removed. What a removed holder has read stays
-    /// read: rotate afterwards, so that it opens nothing new.
+    /// Removes a holder or writer; returns how many key objects that concerned. The last holder cannot be removed. What a removed holder has read stays read: rotate
+    /// afterwards, so that it opens nothing new. A removed writer's key object stays, because the history that it signed must remain readable; a commit revokes it.
     pub async fn remove_holder(&self, holder: &str) -> Result<usize, Error> {
         self.key.secrets("remove keys")?;
         let records = self.key_records().await?;
-        let named = |record: &KeyRecord| match record {
-            KeyRecord::Holder(record) => record.holder == holder,
-            KeyRecord::Writer(record) => record.holder == holder,
-        };
-        let readers_left = records.iter().any(|(_, record)| matches!(record, KeyRecord::Holder(_)) && !named(record));
+        let is_named = |record: &KeyRecord| record.holder() == holder;
+        let readers_left = records.iter().any(|(_, record)| matches!(record, KeyRecord::Holder(_)) && !is_named(record));
         if !readers_left {
             return Err(Error::Key(format!("'{holder}' is the last holder: without it nobody could read this repository")));
         }
-        let doomed: Vec<&str> = records.iter().filter(|(_, record)| named(record)).map(|(name, _)| name.as_str()).collect();
-        for name in &doomed {
-            self.store.delete(&Path::from(*name)).await.map_err(store_error("delete", name))?;
+        let mut removed = 0;
+        let mut revocations = Vec::new();
+        for (name, record) in records.iter().filter(|(_, record)| is_named(record)) {
+            match record {
+                KeyRecord::Holder(_) => {
+                    self.store.delete(&Path::from(name.as_str())).await.map_err(store_error("delete", name))?;
+                    removed += 1;
+                }
+                KeyRecord::Writer(writer) if self.history().revoked.contains_key(&writer.public_key) => {}
+                KeyRecord::Writer(writer) => revocations.push(Operation::RevokeWriter { public_key: writer.public_key }),
+            }
         }
-        Ok(doomed.len())
+        removed += revocations.len();
+        if !revocations.is_empty() {
+            self.commit_operations(revocations).await?;
+        }
+        Ok(removed)
     }
 
     /// Begins a new epoch: new data keys are sealed to a new key pair, which every present holder gets. Returns its number.

@@ -63,9 +63,15 @@ impl Session {
         let snapshot = ObjectId::of(&bytes);
         put_new(&*self.repository.store, &object::hashed_name(ObjectType::Snapshot, &snapshot), bytes).await?;
         let operation = Operation::AddSnapshot { snapshot, session: self.id, index: run_ids };
-        let still_allowed = |history: &History| match history.fenced.contains(&self.id) {
-            true => Err(Error::Fenced("it was fenced while it ran; run the backup again".into())),
-            false => Ok(()),
+        let signer = self.repository.key.signer();
+        let still_allowed = |history: &History| {
+            if history.fenced.contains(&self.id) {
+                return Err(Error::Fenced("it was fenced while it ran; run the backup again".into()));
+            }
+            if history.revoked.contains_key(&signer) {
+                return Err(Error::Key("this writer's key was removed from the repository".into()));
+            }
+            Ok(())
         };
         let commit = self.repository.commit_when(vec![operation], still_allowed).await?;
         Ok(Committed { snapshot, commit, tree, manifest })
@@ -160,7 +166,7 @@ impl Repository {
 
     fn remember(&self, before: &History, commit: &Commit, object: ObjectId) {
         let mut history = before.clone();
-        let authority = if self.key.can_read() { Authority::Admin } else { Authority::Writer };
+        let authority = if self.key.can_read() { Authority::Admin } else { Authority::Writer(self.key.signer()) };
         if history.apply(commit, object, authority).is_ok() {
             self.save_history_file(&history);
             self.set_history(history);

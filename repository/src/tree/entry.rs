@@ -56,7 +56,7 @@ pub enum Content {
     /// No bytes at all: an empty file, one that is all holes, or no file.
     #[default]
     None,
-    /// One chunk that is the whole file: its name follows from the file's hash, its length is that of the data.
+    /// One chunk that is the whole file, without holes: its name follows from the file's hash, its length is the size.
     Whole,
     /// The chunks in order.
     Chunks(Vec<ChunkRef>),
@@ -407,7 +407,7 @@ pub fn decode(from: &mut Reader<'_>, owners: &OwnerTables) -> Result<Entry, Malf
     entry.hash = has(field::HASH).then(|| from.array("hash")).transpose()?;
     entry.content = match (has(field::WHOLE), has(field::CHUNKS), has(field::CHUNK_PAGES)) {
         (false, false, false) => Content::None,
-        (true, false, false) if entry.hash.is_some() => Content::Whole,
+        (true, false, false) if entry.hash.is_some() && entry.extents.is_none() => Content::Whole,
         (false, true, false) => Content::Chunks(decode_chunks(from)?),
         (false, false, true) => Content::Pages(decode_chunk_pages(from)?),
         _ => return Err(from.malformed("fields")),

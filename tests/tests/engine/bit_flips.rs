@@ -85,7 +85,7 @@ fn found(scene: &Scene, object: &str, is_sampled: bool) -> Result<()> {
     ensure!(check.code != Some(0), "not found:\n{check}");
     ensure!(check.text().contains(object), "found, but the object is not named:\n{check}");
     // With an unreadable configuration, key or history there is no list of files: nothing at all can be restored by this machine.
-    if check.code == Some(4) && check.json().is_ok_and(|report| report.get("affected").is_some()) {
+    if check.code == Some(4) && check.json().is_ok_and(|report| report["report"]["affected"].is_array()) {
         if is_sampled {
             names_what_is_lost(scene, &fresh, &check)?;
         }
@@ -136,8 +136,11 @@ fn shown(source: &Path, name: &[u8]) -> String {
 /// The paths that the check names for a snapshot. Where a page of names is lost it can only name a range; a range stands for everything from its first
 /// name to its last.
 fn named(report: &Value, snapshot: &str, source: &Path, version: &Path) -> Result<BTreeSet<String>> {
-    let rows =
-        report["affected"].as_array().context("a list of files")?.iter().filter(|row| row["snapshot"] == snapshot);
+    let rows = report["report"]["affected"]
+        .as_array()
+        .context("a list of files")?
+        .iter()
+        .filter(|row| row["snapshot"] == snapshot);
     let all: Vec<String> = record::record(version)?.keys().map(|name| shown(source, name)).collect();
     let mut named = BTreeSet::new();
     for row in rows {

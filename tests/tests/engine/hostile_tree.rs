@@ -81,15 +81,18 @@ fn hostile_source(sandbox: &Sandbox) -> Result<Disk> {
 
 const GROWN_MAX: u64 = 32 << 20;
 
-/// Does something while a file grows, and then changes in place, without a pause. It was growing when this began.
+/// Does something while a file grows, and then changes in place, without a pause. It was long and growing when this began, so that nobody reads it between
+/// two changes.
 fn while_growing<T>(path: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
-    let (file, stop) = (File::create(path)?, AtomicBool::new(false));
-    let (began, wait) = std::sync::mpsc::channel();
+    const PIECE: u64 = 64 * 1024;
+    let file = File::create(path)?;
+    let write = |piece: u64| file.write_all_at(&vec![piece as u8; PIECE as usize], piece * PIECE % GROWN_MAX);
+    let half = GROWN_MAX / PIECE / 2;
+    (0..half).try_for_each(write)?;
+    let (stop, (began, wait)) = (AtomicBool::new(false), std::sync::mpsc::channel());
     let grow = || -> Result<()> {
-        const PIECE: u64 = 128 * 1024;
-        for piece in 0.. {
-            file.write_all_at(&vec![piece as u8; PIECE as usize], piece * PIECE % GROWN_MAX)?;
-            file.sync_data()?;
+        for piece in half.. {
+            write(piece)?;
             // The first one tells that it has begun; nobody listens to the others.
             let _ = began.send(());
             if stop.load(Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_repository::tree::leaf;
-use strongroom_repository::{Entry, Error, Origin, Session, TreeWriter, UnplacedTree};
+use strongroom_repository::{Entry, Error, Located, Origin, Session, TreeWriter, UnplacedTree};
 
 use crate::state::{State, StateWriter};
 
@@ -29,7 +29,13 @@ pub(super) struct TreeSink<'a> {
     kept: Range<u32>,
     /// Whether there was anything but old entries in their old order.
     only_kept: bool,
-    decoded: Option<(usize, Vec<(Arc<[u8]>, Entry)>)>,
+    decoded: Option<Decoded>,
+}
+
+/// An old leaf, opened.
+struct Decoded {
+    leaf: usize,
+    entries: Vec<Located>,
 }
 
 /// Whether entries follow.
@@ -101,14 +107,15 @@ impl<'a> TreeSink<'a> {
 
     /// Writes the kept entries of one old leaf again.
     fn copy(&mut self, state: &State, leaf: usize, span: Range<u32>) -> Result<(), TreeError> {
-        if self.decoded.as_ref().is_none_or(|(decoded, _)| *decoded != leaf) {
+        if self.decoded.as_ref().is_none_or(|decoded| decoded.leaf != leaf) {
             let page = state.leaf_page(leaf).ok_or(TreeError::StateDamaged)?;
             let entries = leaf::decode(page).map_err(|_| TreeError::StateDamaged)?;
-            self.decoded = Some((leaf, entries));
+            self.decoded = Some(Decoded { leaf, entries });
         }
         let until = span.end.min(self.kept.end);
         let wanted = (self.kept.start - span.start) as usize..(until - span.start) as usize;
-        let entries = self.decoded.as_ref().and_then(|(_, entries)| entries.get(wanted)).ok_or(TreeError::StateDamaged)?;
+        let entries =
+            self.decoded.as_ref().and_then(|decoded| decoded.entries.get(wanted)).ok_or(TreeError::StateDamaged)?;
         for (directory, entry) in entries {
             self.writer.push(directory, entry, Origin::Kept(&state.tree().leaves[leaf]))?;
         }

@@ -6,76 +6,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use strongroom_repository::{Begin, Committed, Error, Lane, Manifest, Repository, Session, SnapshotKind, UnplacedTree, text};
+use strongroom_repository::{Begin, Committed, Manifest, Repository, Session, SnapshotKind, UnplacedTree, text};
 use tokio::runtime::Handle;
 
-use super::kept::TreeError;
-use super::merge::{Merger, Tally};
-use super::{BackupEvent, BackupOptions, BackupReport, EventSink, Input, Outcome, stream};
-use crate::exclude::{Excludes, Filter, PatternError};
+use super::lanes::with_lanes;
+use super::merge::Merger;
+use super::tally::Tally;
+use super::{BackupError, BackupEvent, BackupOptions, BackupReport, EventSink, Input, Outcome, stream};
+use crate::exclude::{Excludes, Filter};
 use crate::filesystem::Root;
 use crate::owners::Owners;
 use crate::progress::Progress;
-use crate::read::{Desk, Pool, PoolFailed, run_lane};
-use crate::sources::{SourceError, Sources};
+use crate::read::{Desk, Pool};
+use crate::sources::Sources;
 use crate::state::{State, StateError, StateKey, StateWriter};
-use crate::walk::{Territory, Walk, WalkFailed};
-
-/// What ends a run without a snapshot.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// A source was described wrongly.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// A rule was described wrongly.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    /// Nothing that was asked for is there.
-    #[error("none of the sources exists")]
-    NoSource,
-    /// The directory where paths begin cannot be opened.
-    #[error("cannot open the root directory")]
-    Root(#[source] std::io::Error),
-    /// The stream's name is no path within the snapshot.
-    #[error("'{0}' cannot be the name of a stream")]
-    StreamName(String),
-    /// The stream broke off. What came until then is not kept as if it were all.
-    #[error("the stream broke off: {0}")]
-    Stream(String),
-    /// The repository or its store failed.
-    #[error("the repository failed")]
-    Repository(#[from] Error),
-    /// The caller gave the run up.
-    #[error("the run was stopped")]
-    Stopped,
-    /// A thread failed, which is a fault of the program.
-    #[error("a thread of the run failed")]
-    Thread,
-    /// Part of the local state is damaged. Never seen by callers: the run begins again without it.
-    #[error("the local state is damaged")]
-    StateDamaged,
-}
-
-impl From<WalkFailed> for BackupError {
-    fn from(_: WalkFailed) -> Self {
-        Self::Thread
-    }
-}
-
-impl From<PoolFailed> for BackupError {
-    fn from(_: PoolFailed) -> Self {
-        Self::Thread
-    }
-}
-
-impl From<TreeError> for BackupError {
-    fn from(error: TreeError) -> Self {
-        match error {
-            TreeError::Repository(error) => Self::Repository(error),
-            TreeError::StateDamaged => Self::StateDamaged,
-        }
-    }
-}
+use crate::walk::{Territory, Walk};
 
 /// Backs up. Dropping the future stops the run at the next file; nothing of it is visible then.
 pub async fn run(
@@ -225,13 +170,18 @@ impl Runner {
         }
     }
 
-    fn attempt(&mut self, files: &Files, mut manifest: Manifest, state: Option<Arc<State>>) -> Result<BackupReport, BackupError> {
+    fn attempt(
+        &mut self,
+        files: &Files,
+        mut manifest: Manifest,
+        state: Option<Arc<State>>,
+    ) -> Result<BackupReport, BackupError> {
         manifest.parent = state.as_ref().map(|state| state.snapshot());
         let scan_began = self.clock();
         let next_state = RefCell::new(StateWriter::new(&files.state_folder, &files.key, state.clone()));
         let merged = self.merge(files, &manifest, state.as_deref(), &next_state)?;
         let read_ms = self.elapsed_ms();
-        if merged.tally.sources_missing >= manifest.sources.len() {
+        if merged.tally.sources_found == 0 && !files.sources.node(Sources::TOP).whole {
             return Err(BackupError::NoSource);
         }
         let (committed, mut report) = self.commit(merged, manifest, read_ms)?;
@@ -317,26 +267,4 @@ struct Files {
     key: StateKey,
     state_folder: std::path::PathBuf,
     threads: usize,
-}
-
-/// Runs `body` while so many lanes work beside it, and waits until they have stored everything.
-pub(super) fn with_lanes<T>(desk: Desk<'_>, count: usize, body: impl FnOnce() -> Result<T, BackupError>) -> Result<T, BackupError> {
-    let lanes: Vec<Lane> = (0..count).map(|_| desk.session.lane()).collect::<Result<_, _>>()?;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(move || run_lane(desk, lane))).collect();
-        let result = body();
-        if result.is_ok() {
-            desk.pool.close();
-        } else {
-            desk.pool.abandon();
-        }
-        let mut flushed = Ok(());
-        for thread in threads {
-            let ended = thread.join().map_err(|_| BackupError::Thread).and_then(|stored| stored.map_err(BackupError::Repository));
-            flushed = flushed.and(ended);
-        }
-        // The first fault is the cause; a lane that could not flush after it is a consequence.
-        let result = result?;
-        flushed.map(|()| result)
-    })
 }

@@ -8,9 +8,10 @@ use std::path::{Component, Path};
 use strongroom_repository::tree::order::join;
 use strongroom_repository::{Begin, Entry, Kind, Manifest, Origin, Session, Time, TreeWriter, UnplacedTree, text};
 
-use super::merge::Tally;
-use super::run::{BackupError, Merged, Runner, with_lanes};
-use super::BackupReport;
+use super::lanes::with_lanes;
+use super::run::{Merged, Runner};
+use super::tally::Tally;
+use super::{BackupError, BackupReport};
 use crate::capture::{Capture, Outcome};
 use crate::filesystem::{Root, Stat};
 use crate::owners::Owners;
@@ -35,15 +36,23 @@ pub(super) fn run(
     let root = Root::of_host().map_err(BackupError::Root)?;
     let owners = Owners::read(root.path());
     let pool = Pool::new(threads);
-    let desk =
-        Desk { root: &root, repository: &runner.repository, session: &session, owners: &owners, pool: &pool, progress: &runner.progress };
+    let desk = Desk {
+        root: &root,
+        repository: &runner.repository,
+        session: &session,
+        owners: &owners,
+        pool: &pool,
+        progress: &runner.progress,
+    };
     let stat = stat(runner, FILE_MODE);
     let file_name = components.last().cloned().unwrap_or_default();
     let capture = with_lanes(desk, threads, || {
         let id = pool.submit(Job::Stream(Box::new(StreamFeed::new(reader)), file_name, stat));
         match pool.wait(id)??.pop() {
             Some(Outcome::Captured(capture)) => Ok(capture),
-            Some(Outcome::LeftOut(Remark::Problem(problem))) => Err(BackupError::Stream(strongroom_repository::chain(&problem))),
+            Some(Outcome::LeftOut(Remark::Problem(problem))) => {
+                Err(BackupError::Stream(strongroom_repository::chain(&problem)))
+            }
             _ => Err(BackupError::Stream("nothing is known of it".into())),
         }
     })?;

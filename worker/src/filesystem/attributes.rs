@@ -75,7 +75,8 @@ mod tests {
         let file = std::fs::File::create(directory.path().join("file")).unwrap();
         let large = vec![b'x'; 1500];
         let long_name = format!("user.{}", "n".repeat(200));
-        let mut expect: Attributes = vec![(b"user.b".to_vec(), b"2".to_vec()), (b"user.a".to_vec(), large), (b"user.empty".to_vec(), vec![])];
+        let mut expect: Attributes =
+            vec![(b"user.b".to_vec(), b"2".to_vec()), (b"user.a".to_vec(), large), (b"user.empty".to_vec(), vec![])];
         expect.extend((0..4).map(|digit| (format!("{long_name}{digit}").into_bytes(), vec![digit])));
         for (name, value) in &expect {
             fsetxattr(&file, name.as_slice(), value, XattrFlags::empty()).unwrap();

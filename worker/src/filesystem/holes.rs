@@ -18,7 +18,11 @@ pub fn data_extents(file: BorrowedFd<'_>, size: u64) -> io::Result<Option<Vec<Ex
     let mut at = 0;
     while at < size {
         let Some(start) = position(seek(file, SeekFrom::Data(at)))? else { break };
-        let end = if extents.len() + 1 == EXTENTS_MAX { size } else { position(seek(file, SeekFrom::Hole(start)))?.unwrap_or(size) };
+        let end = if extents.len() + 1 == EXTENTS_MAX {
+            size
+        } else {
+            position(seek(file, SeekFrom::Hole(start)))?.unwrap_or(size)
+        };
         if start >= size || end <= start {
             break;
         }
@@ -53,7 +57,8 @@ mod tests {
         }
         file.set_len(size).unwrap();
         let found = data_extents(file.as_fd(), size).unwrap();
-        let found: Option<Vec<(u64, u64)>> = found.map(|runs| runs.iter().map(|run| (run.offset, run.length)).collect());
+        let found: Option<Vec<(u64, u64)>> =
+            found.map(|runs| runs.iter().map(|run| (run.offset, run.length)).collect());
         assert_eq!(found.as_deref(), expect, "writes {writes:?} size {size}");
     }
 

@@ -10,7 +10,15 @@ use rustix::fs::{IFlags, ioctl_getflags};
 use rustix::io::Errno;
 
 /// The flags of `chattr`: s u c S i a d A, no compression, j t D T C x P F.
-const KEPT: u32 = 0x0000_04ff | 0x0000_4000 | 0x0000_8000 | 0x0001_0000 | 0x0002_0000 | 0x0080_0000 | 0x0200_0000 | 0x2000_0000 | 0x4000_0000;
+const KEPT: u32 = 0x0000_04ff
+    | 0x0000_4000
+    | 0x0000_8000
+    | 0x0001_0000
+    | 0x0002_0000
+    | 0x0080_0000
+    | 0x0200_0000
+    | 0x2000_0000
+    | 0x4000_0000;
 
 /// `FS_IOC_FSGETXATTR`: `_IOR('X', 31, struct fsxattr)` of 28 bytes.
 const GET_EXTENDED: libc::c_ulong = 0x801c_581f;

@@ -100,6 +100,12 @@ impl Stat {
         FileType::from_raw_mode(self.mode) == FileType::RegularFile
     }
 
+    /// Bytes of content: the length of a regular file, nothing for anything else.
+    #[must_use]
+    pub fn content_bytes(&self) -> u64 {
+        if self.is_file() { self.size } else { 0 }
+    }
+
     /// Whether fewer bytes are allocated than the file is long: it may have holes.
     #[must_use]
     pub fn may_have_holes(&self) -> bool {

@@ -61,7 +61,7 @@ impl<'a> FileFeed<'a> {
         Self { file, size, sparse: extents, run, next_run: 0, hasher: blake3::Hasher::new(), ended: false }
     }
 
-    fn to_next_run(&mut self) -> bool {
+    fn advance_run(&mut self) -> bool {
         let next = self.sparse.as_ref().and_then(|runs| runs.get(self.next_run));
         let Some(next) = next else { return false };
         self.run = *next;
@@ -88,7 +88,7 @@ impl Feed for FileFeed<'_> {
     fn fill(&mut self, buffer: &mut Buffer, wanted: usize) -> io::Result<Fed> {
         while buffer.filled().len() < wanted && !self.ended {
             if self.run.length == 0 {
-                self.ended = !self.to_next_run();
+                self.ended = !self.advance_run();
                 continue;
             }
             hash_zeros_to(&mut self.hasher, self.run.offset);

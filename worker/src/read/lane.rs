@@ -24,7 +24,13 @@ pub(super) struct LaneWorker<'a> {
 /// Works until the pool is closed, then flushes: the body of a lane's thread. The first error is the run's; after it the lane only answers.
 pub fn run_lane(desk: Desk<'_>, lane: Lane) -> Result<(), Error> {
     let watch = PanicWatch(desk);
-    let mut worker = LaneWorker { desk, lane, cutter: desk.repository.cutter(), parameters: desk.repository.parameters(), buffer: Buffer::default() };
+    let mut worker = LaneWorker {
+        desk,
+        lane,
+        cutter: desk.repository.cutter(),
+        parameters: desk.repository.parameters(),
+        buffer: Buffer::default(),
+    };
     loop {
         match desk.pool.next() {
             Work::Piece(piece) => piece(&mut worker),
@@ -76,7 +82,13 @@ impl LaneWorker<'_> {
             let outcome = if target.stat.is_file() {
                 small::file(self, &targets.directory, place.as_fd(), target)?
             } else {
-                capture::without_content(&targets.directory, place.as_fd(), &target.name, &target.stat, self.desk.owners)
+                capture::without_content(
+                    &targets.directory,
+                    place.as_fd(),
+                    &target.name,
+                    &target.stat,
+                    self.desk.owners,
+                )
             };
             self.desk.progress.advance(1, 0);
             outcomes.push(outcome);

@@ -29,7 +29,12 @@ pub(super) fn read(
 }
 
 /// Captures a stream as a file.
-pub(super) fn stream(worker: &mut LaneWorker<'_>, mut feed: Box<dyn Feed + Send>, name: &CStr, stat: &Stat) -> Result<Outcome, Error> {
+pub(super) fn stream(
+    worker: &mut LaneWorker<'_>,
+    mut feed: Box<dyn Feed + Send>,
+    name: &CStr,
+    stat: &Stat,
+) -> Result<Outcome, Error> {
     match cut(worker, &mut *feed) {
         Ok(reading) => {
             let mut capture = Capture::new(name, Kind::File, stat, worker.desk.owners);

@@ -46,7 +46,7 @@ pub(super) fn file(
     let path = || join(directory, target.name.to_bytes());
     let opened = match open::file_at(place, &target.name) {
         Ok(opened) => opened,
-        Err(fault) => return Ok(Outcome::LeftOut(Remark::fault(path(), Doing::Read, unless_link(fault)))),
+        Err(fault) => return Ok(Outcome::LeftOut(Remark::fault(path(), Doing::Read, fault))),
     };
     match read_until_still(worker, opened.as_fd(), target) {
         Ok((stat, reading, held)) => {
@@ -77,11 +77,6 @@ fn is_file(opened: BorrowedFd<'_>) -> bool {
     Stat::of(opened).is_ok_and(|stat| stat.is_file())
 }
 
-/// Opening a name that is a link now fails with `ELOOP`, since links are not followed.
-fn unless_link(fault: io::Error) -> io::Error {
-    if Errno::from_io_error(&fault) == Some(Errno::LOOP) { gone() } else { fault }
-}
-
 /// Moves what was read into the entry.
 pub(super) fn add_content(capture: &mut Capture, reading: Reading) {
     let Reading { summary, bytes_read, stored } = reading;
@@ -101,7 +96,11 @@ enum Held {
     No,
 }
 
-fn read_until_still(worker: &mut LaneWorker<'_>, file: BorrowedFd<'_>, target: &Target) -> Result<(Stat, Reading, Held), Fault> {
+fn read_until_still(
+    worker: &mut LaneWorker<'_>,
+    file: BorrowedFd<'_>,
+    target: &Target,
+) -> Result<(Stat, Reading, Held), Fault> {
     let mut before = target.stat;
     let mut bytes_read = 0;
     for count in 1.. {
@@ -124,7 +123,12 @@ fn read_until_still(worker: &mut LaneWorker<'_>, file: BorrowedFd<'_>, target: &
     Err(io::Error::from(io::ErrorKind::Other).into())
 }
 
-fn read_once(worker: &mut LaneWorker<'_>, file: BorrowedFd<'_>, target: &Target, stat: &Stat) -> Result<Reading, Fault> {
+fn read_once(
+    worker: &mut LaneWorker<'_>,
+    file: BorrowedFd<'_>,
+    target: &Target,
+    stat: &Stat,
+) -> Result<Reading, Fault> {
     let extents = if stat.may_have_holes() { holes::data_extents(file, stat.size)? } else { None };
     if stat.size >= u64::from(worker.parameters.large_file) {
         let extents = extents.map(Arc::new);
@@ -158,7 +162,12 @@ fn read_plain(worker: &mut LaneWorker<'_>, file: BorrowedFd<'_>, size: usize) ->
     Ok(Reading { summary: Summary { size, hash: [0; 32], extents: None }, bytes_read: size, stored: Stored::InBuffer })
 }
 
-fn read_sparse(worker: &mut LaneWorker<'_>, file: BorrowedFd<'_>, size: u64, extents: Vec<Extent>) -> Result<Reading, Fault> {
+fn read_sparse(
+    worker: &mut LaneWorker<'_>,
+    file: BorrowedFd<'_>,
+    size: u64,
+    extents: Vec<Extent>,
+) -> Result<Reading, Fault> {
     let mut feed = FileFeed::new(file, size, Some(Arc::new(extents)));
     worker.buffer.clear();
     // The data of a file this small fit in one filling; the one byte more meets the end.
@@ -176,7 +185,8 @@ fn settle(worker: &mut LaneWorker<'_>, reading: &mut Reading) -> Result<(), Faul
     let bytes = worker.buffer.filled();
     let content = if reading.summary.extents.is_none() {
         // One chunk that is the whole file, and hashed once for both.
-        reading.summary.hash = if bytes.is_empty() { *blake3::hash(bytes).as_bytes() } else { worker.lane.add_whole(bytes)? };
+        reading.summary.hash =
+            if bytes.is_empty() { *blake3::hash(bytes).as_bytes() } else { worker.lane.add_whole(bytes)? };
         if bytes.is_empty() { Content::None } else { Content::Whole }
     } else if bytes.is_empty() {
         Content::None

@@ -29,9 +29,12 @@ pub enum RestoreEvent {
     Placed,
 }
 
+/// A function that is called with every event.
+type Listen = dyn Fn(&RestoreEvent) + Send + Sync;
+
 /// Who listens.
 #[derive(Clone, Default)]
-pub struct Listener(Option<Arc<dyn Fn(&RestoreEvent) + Send + Sync>>);
+pub struct Listener(Option<Arc<Listen>>);
 
 impl Listener {
     /// Nobody.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use strongroom_repository::text::escape;
 
-use super::options::Overwrite;
+use super::options::RestoreOptions;
 use super::owners::OwnerMap;
 use super::plan::Resumes;
 use super::staging;
@@ -26,10 +26,11 @@ pub(super) struct Ground {
 
 impl Ground {
     /// Looks at the target. Blocking.
-    pub(super) fn of(target: &Path, staging: &str, overwrite: Overwrite, owners: Arc<OwnerMap>) -> io::Result<Self> {
-        let room = rustix::fs::statvfs(&nearest(target))?;
+    pub(super) fn of(options: &RestoreOptions, staging: &str, owners: Arc<OwnerMap>) -> io::Result<Self> {
+        let target = options.target.as_path();
+        let room = rustix::fs::statvfs(nearest(target))?;
         Ok(Self {
-            survey: Survey::new(target, overwrite, owners)?,
+            survey: Survey::new(options, owners)?,
             resumes: resumes(&target.join(staging)),
             unfinished: unfinished(target, staging)?,
             free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
@@ -77,7 +78,7 @@ mod tests {
     fn traces_of_restores_are_told_apart() {
         let top = tempfile::tempdir().unwrap();
         let own = format!("{}own", staging::PREFIX);
-        let ground = |target: &Path| Ground::of(target, &own, Overwrite::Never, Arc::default()).unwrap();
+        let ground = |target: &Path| Ground::of(&RestoreOptions::into_target(target), &own, Arc::default()).unwrap();
         let fresh = ground(&top.path().join("not/yet"));
         assert!(fresh.free_bytes > 0 && fresh.survey.is_none() && fresh.resumes == Resumes::Nothing);
         std::fs::create_dir_all(top.path().join(&own).join("tree")).unwrap();

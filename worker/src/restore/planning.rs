@@ -56,10 +56,9 @@ async fn look_at_target(
     staging: &str,
     owners: &Arc<OwnerMap>,
 ) -> Result<Ground, RestoreError> {
-    let (target, overwrite) = (options.target.clone(), options.overwrite);
-    let (staging, owners) = (staging.to_owned(), Arc::clone(owners));
-    let shown = escape(target.as_os_str().as_encoded_bytes());
-    let look = move || Ground::of(&target, &staging, overwrite, owners);
+    let (wanted, staging, owners) = (options.clone(), staging.to_owned(), Arc::clone(owners));
+    let shown = escape(options.target.as_os_str().as_encoded_bytes());
+    let look = move || Ground::of(&wanted, &staging, owners);
     on_thread("restore-ground", look).await?.map_err(RestoreError::target("inspect the target", shown))
 }
 

@@ -41,7 +41,7 @@ pub(super) fn name(snapshot: &Snapshot, selection: &Selection, options: &Restore
     for path in selection.paths() {
         hasher.update(&(path.len() as u64).to_le_bytes()).update(path);
     }
-    hasher.update(format!("{:?} {:?}", options.overwrite, options.owners).as_bytes());
+    hasher.update(format!("{:?} {:?} {:?}", options.overwrite, options.replaced, options.owners).as_bytes());
     format!("{PREFIX}{}-{}", short(&snapshot.id), &hasher.finalize().to_hex()[..16])
 }
 

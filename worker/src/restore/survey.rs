@@ -13,7 +13,7 @@ use strongroom_repository::{Entry, FileHash, Kind};
 
 use super::flags;
 use super::node::{Node, Wanted};
-use super::options::Overwrite;
+use super::options::{Overwrite, Replaced, RestoreOptions};
 use super::owners::OwnerMap;
 use super::readback::{Opened, Reader};
 use super::selection::{Role, Step};
@@ -58,13 +58,17 @@ impl Seen {
 pub(super) struct Survey {
     root: Root,
     overwrite: Overwrite,
+    replaced: Replaced,
     owners: Arc<OwnerMap>,
     /// Directories that are created: nothing below them is there.
     created: HashSet<Vec<u8>>,
     /// The directory looked at last.
-    place: Option<(Arc<[u8]>, Result<OwnedFd, io::ErrorKind>)>,
+    place: Option<LastPlace>,
     reader: Option<Reader>,
 }
+
+/// A directory and what came of opening it.
+type LastPlace = (Arc<[u8]>, Result<OwnedFd, io::ErrorKind>);
 
 /// A file that is equal in everything but its content, which is still to be read.
 struct Candidate<'a> {
@@ -75,12 +79,14 @@ struct Candidate<'a> {
 
 impl Survey {
     /// A survey of the target; none if there is nothing in it.
-    pub(super) fn new(target: &Path, overwrite: Overwrite, owners: Arc<OwnerMap>) -> io::Result<Option<Self>> {
+    pub(super) fn new(options: &RestoreOptions, owners: Arc<OwnerMap>) -> io::Result<Option<Self>> {
+        let RestoreOptions { target, overwrite, replaced, .. } = options;
         if !holds_anything(target)? {
             return Ok(None);
         }
         let root = Root::at(target)?;
-        Ok(Some(Self { root, overwrite, owners, created: HashSet::new(), place: None, reader: None }))
+        let (overwrite, replaced, created) = (*overwrite, *replaced, HashSet::new());
+        Ok(Some(Self { root, overwrite, replaced, owners, created, place: None, reader: None }))
     }
 
     /// Looks at some entries, in the order of the tree. Blocking.
@@ -109,7 +115,7 @@ impl Survey {
         if self.created.contains(&directory[..]) {
             return Ok(Seen::ABSENT);
         }
-        let (overwrite, owner) = (self.overwrite, self.owners.of(entry));
+        let (overwrite, replaced, owner) = (self.overwrite, self.replaced, self.owners.of(entry));
         let name = CString::new(entry.name.as_slice())?;
         let Some(place) = self.place(directory)? else { return Ok(Seen::ABSENT) };
         let stat = match Stat::at(place, &name) {
@@ -122,6 +128,7 @@ impl Survey {
             _ if overwrite == Overwrite::Never => Verdict::Keep,
             (true, false) if role == Role::OnTheWay => Verdict::Conflict("something that is no directory stands on the way to it"),
             (true, false) => Verdict::Replace,
+            (false, true) if replaced == Replaced::SetAside => Verdict::Replace,
             (false, true) => replace_directory(place, &name)?,
             (false, false) if overwrite == Overwrite::Always => Verdict::Replace,
             (false, false) if is_equal(place, &name, &stat, Wanted { entry, owner })? => Verdict::Unchanged,
@@ -246,7 +253,8 @@ mod tests {
 
     fn verdict(target: &Path, overwrite: Overwrite, directory: &str, entry: &Entry) -> Verdict {
         let owners = Arc::new(OwnerMap::default());
-        let mut survey = Survey::new(target, overwrite, owners).unwrap().unwrap();
+        let options = RestoreOptions { overwrite, ..RestoreOptions::into_target(target) };
+        let mut survey = Survey::new(&options, owners).unwrap().unwrap();
         let step = (Arc::from(directory.as_bytes()), entry.clone(), Role::Selected);
         survey.look(&[step]).remove(0).verdict
     }
@@ -310,7 +318,7 @@ mod tests {
     #[test]
     fn an_empty_target_needs_no_survey() {
         let top = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let survey = |path: &Path| Survey::new(path, Overwrite::Never, Arc::default()).unwrap();
+        let survey = |path: &Path| Survey::new(&RestoreOptions::into_target(path), Arc::default()).unwrap();
         assert!(survey(&top.path().join("absent")).is_none());
         fs::create_dir(top.path().join(".strongroom-restore-x")).unwrap();
         assert!(survey(top.path()).is_none());

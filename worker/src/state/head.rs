@@ -102,13 +102,21 @@ impl Places {
 
     /// Creates the folder, if need be, readable by its owner alone.
     pub(super) fn create_folder(&self) -> Result<(), StateError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(StateError::file("create", &self.folder))
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .map_err(StateError::file("create", &self.folder))
     }
 }
 
 /// A new file beside `path`, to be renamed to it when it is complete.
 pub(super) fn create_temporary(path: &Path) -> Result<(File, PathBuf), StateError> {
-    let temporary = path.with_extension(format!("{}-{}", path.extension().unwrap_or_default().to_string_lossy(), std::process::id()));
+    let temporary = path.with_extension(format!(
+        "{}-{}",
+        path.extension().unwrap_or_default().to_string_lossy(),
+        std::process::id()
+    ));
     // One that a killed run left under this process id is not worth keeping.
     let _ = std::fs::remove_file(&temporary);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);

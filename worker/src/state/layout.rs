@@ -165,7 +165,9 @@ impl Row {
         out.extend_from_slice(&self.checksum);
         let Tallies { files, directories, others, .. } = self.tallies;
         // A directory's entries fit 32 bits: so does the number of all entries, which the writer checks.
-        for number in [self.length, self.first, self.depth, self.after, files as u32, directories as u32, others as u32, 0] {
+        for number in
+            [self.length, self.first, self.depth, self.after, files as u32, directories as u32, others as u32, 0]
+        {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -214,7 +216,14 @@ mod tests {
 
     #[test]
     fn records_and_rows_come_back() {
-        let fingerprint = Fingerprint { inode: 1 << 40, ctime_ns: -5, mtime_ns: i64::MAX, size: 7, device: 0xfff0_0001, mode: 0o100_644 };
+        let fingerprint = Fingerprint {
+            inode: 1 << 40,
+            ctime_ns: -5,
+            mtime_ns: i64::MAX,
+            size: 7,
+            device: 0xfff0_0001,
+            mode: 0o100_644,
+        };
         let record = Record { fingerprint, descent: Descent::Enters };
         let mut bytes = Vec::new();
         record.encode(99, &mut bytes);

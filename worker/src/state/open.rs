@@ -74,7 +74,10 @@ impl State {
         // The tables are what was written, so from here on a fault would be one of the writer; it is reported all the same.
         let fault = || StateError::Damaged("the tables cannot be parsed");
         let (count, rest) = tables.split_first_chunk::<8>().ok_or_else(fault)?;
-        let rows_length = usize::try_from(u64::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(ROW_BYTES)).ok_or_else(fault)?;
+        let rows_length = usize::try_from(u64::from_le_bytes(*count))
+            .ok()
+            .and_then(|count| count.checked_mul(ROW_BYTES))
+            .ok_or_else(fault)?;
         let json = rest.get(rows_length..).ok_or_else(fault)?;
         let table: TreeTable = serde_json::from_slice(json).map_err(|_| fault())?;
         if table.pages.len() != table.tree.leaves.len() {

@@ -65,7 +65,12 @@ impl StateWriter {
     /// Begins the state of a run that started from `old`, if there was one.
     #[must_use]
     pub fn new(folder: &std::path::Path, key: &StateKey, old: Option<Arc<State>>) -> Self {
-        Self { places: Places::new(folder, key), key: key.digest(), old, mode: Mode::Echo { directories: 0, leaves: 0 } }
+        Self {
+            places: Places::new(folder, key),
+            key: key.digest(),
+            old,
+            mode: Mode::Echo { directories: 0, leaves: 0 },
+        }
     }
 
     /// The next directory is exactly this one of the old state.
@@ -124,7 +129,7 @@ impl StateWriter {
                     Mode::Broken(fault) => return Err(fault),
                     Mode::Echo { .. } => return Err(StateError::Absent),
                 };
-                let (tables_offset, tables_length, tables_hash) = body.finish(tree, &self.places)?;
+                let (tables_offset, tables_length, tables_hash) = (*body).finish(tree, &self.places)?;
                 Head { key: self.key, snapshot, scan_began_ns, tables_offset, tables_length, tables_hash }
             }
         };
@@ -237,7 +242,7 @@ impl Body {
     }
 
     /// Writes the tables and gives the body its name.
-    fn finish(mut self: Box<Self>, tree: &TreeRoot, places: &Places) -> Result<(u64, u64, ObjectId), StateError> {
+    fn finish(mut self, tree: &TreeRoot, places: &Places) -> Result<(u64, u64, ObjectId), StateError> {
         link_subtrees(&mut self.rows);
         let mut tables = (self.rows.len() as u64).to_le_bytes().to_vec();
         self.rows.iter().for_each(|row| row.encode(&mut tables));
@@ -281,7 +286,8 @@ mod tests {
     #[test]
     fn subtrees_end_where_a_directory_no_deeper_begins() {
         let depths = [0, 1, 2, 3, 2, 1, 1, 2];
-        let row = Row { offset: 0, length: 0, checksum: [0; 16], first: 0, depth: 0, after: 0, tallies: Tallies::default() };
+        let row =
+            Row { offset: 0, length: 0, checksum: [0; 16], first: 0, depth: 0, after: 0, tallies: Tallies::default() };
         let mut rows: Vec<Row> = depths.iter().map(|depth| Row { depth: *depth, ..row }).collect();
         link_subtrees(&mut rows);
         let after: Vec<u32> = rows.iter().map(|row| row.after).collect();

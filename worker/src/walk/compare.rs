@@ -16,7 +16,12 @@ pub(super) enum Sameness {
 }
 
 /// Marks the nodes that are unchanged, and finds the old directory of each one that the walk enters.
-pub(super) fn directory(state: &State, index: DirectoryIndex, nodes: &mut Nodes, entrances: &mut [Entered]) -> Sameness {
+pub(super) fn directory(
+    state: &State,
+    index: DirectoryIndex,
+    nodes: &mut Nodes,
+    entrances: &mut [Entered],
+) -> Sameness {
     // A damaged part of the state is as good as none.
     let Some(old) = state.directory(index) else { return Sameness::Different };
     let mut same = old.len() == nodes.len();

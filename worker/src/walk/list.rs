@@ -35,6 +35,7 @@ pub(super) struct Scanner<'a> {
     entrances: Vec<Entered>,
     remarks: Vec<Remark>,
     left_out: u64,
+    sources_found: u64,
 }
 
 /// A node that the walk goes into.
@@ -54,7 +55,15 @@ enum Fate {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(territory: Territory<'a>) -> Self {
-        Self { territory, names: Names::new(), nodes: Nodes::default(), entrances: Vec::new(), remarks: Vec::new(), left_out: 0 }
+        Self {
+            territory,
+            names: Names::new(),
+            nodes: Nodes::default(),
+            entrances: Vec::new(),
+            remarks: Vec::new(),
+            left_out: 0,
+            sources_found: 0,
+        }
     }
 
     /// Lists a directory. Faults become remarks: whatever happens, there is a listing.
@@ -81,6 +90,7 @@ impl<'a> Scanner<'a> {
             depth: task.depth,
             contents,
             left_out: std::mem::take(&mut self.left_out),
+            sources_found: std::mem::take(&mut self.sources_found),
             remarks: std::mem::take(&mut self.remarks),
         };
         Scanned { listing, children }
@@ -106,9 +116,9 @@ impl<'a> Scanner<'a> {
         if let Err(fault) = self.names.read(directory.as_fd()) {
             self.remarks.push(Remark::fault(task.path.to_vec(), Doing::List, fault));
         }
-        for name in explicit.into_iter().flat_map(|children| children.keys()) {
+        for (name, node) in explicit.into_iter().flatten() {
             if !self.names.contains(name) {
-                self.missing_source(task, name, Errno::NOENT.into());
+                self.missing_source(task, name, *node, &Errno::NOENT.into());
             }
         }
         if self.is_cache(directory.as_fd()) {
@@ -129,9 +139,12 @@ impl<'a> Scanner<'a> {
         is_file && rustix::io::pread(&tag, &mut start, 0) == Ok(start.len()) && start == *CACHE_SIGNATURE
     }
 
-    fn missing_source(&mut self, task: &Task, name: &[u8], fault: io::Error) {
-        let path = join(&task.path, name);
-        self.remarks.push(Remark::Problem(Problem { path, doing: Doing::FindSource, source: fault }));
+    /// Reports every source that was to be found under this name.
+    fn missing_source(&mut self, task: &Task, name: &[u8], node: NodeIndex, fault: &io::Error) {
+        for path in self.territory.sources.whole_below(node, &join(&task.path, name)) {
+            let source = io::Error::from_raw_os_error(fault.raw_os_error().unwrap_or_default());
+            self.remarks.push(Remark::Problem(Problem { path, doing: Doing::FindSource, source }));
+        }
     }
 
     fn inspect_all(&mut self, task: &Task, directory: BorrowedFd<'_>) {
@@ -146,9 +159,11 @@ impl<'a> Scanner<'a> {
         let explicit = task.entrance.scope.node.and_then(|node| self.territory.sources.child(node, name.to_bytes()));
         let stat = match Stat::at(directory, name) {
             Ok(stat) => stat,
-            Err(fault) if explicit.is_some() => return self.missing_source(task, name.to_bytes(), fault),
-            Err(fault) => return self.remarks.push(Remark::fault(join(&task.path, name.to_bytes()), Doing::Inspect, fault)),
+            Err(fault) => return self.uninspected(task, name.to_bytes(), explicit, fault),
         };
+        if let Some(node) = explicit {
+            self.note_source(task, name.to_bytes(), &stat, node);
+        }
         match self.fate(task, name.to_bytes(), &stat, explicit) {
             Fate::LeftOut => self.left_out += 1,
             Fate::Kept => self.keep(task, name.to_bytes(), stat, Descent::Stays),
@@ -159,11 +174,33 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    fn uninspected(&mut self, task: &Task, name: &[u8], explicit: Option<NodeIndex>, fault: io::Error) {
+        match explicit {
+            Some(node) => self.missing_source(task, name, node, &fault),
+            None => self.remarks.push(Remark::fault(join(&task.path, name), Doing::Inspect, fault)),
+        }
+    }
+
+    /// Counts a source that is here; one that was to be found below something that is no directory is not.
+    fn note_source(&mut self, task: &Task, name: &[u8], stat: &Stat, node: NodeIndex) {
+        let sources = self.territory.sources;
+        self.sources_found += u64::from(sources.node(node).whole);
+        if stat.is_directory() {
+            return;
+        }
+        for (child_name, child) in &sources.node(node).children {
+            self.missing_source(task, &join(name, child_name), *child, &Errno::NOTDIR.into());
+        }
+    }
+
     fn fate(&self, task: &Task, name: &[u8], stat: &Stat, explicit: Option<NodeIndex>) -> Fate {
         let filter = self.territory.filter;
         let is_source = explicit.is_some_and(|node| self.territory.sources.node(node).whole);
+        // What only leads to a source must be a directory; anything else under its name is not asked for.
+        let explicit = explicit.filter(|_| is_source || stat.is_directory());
         let surrounding = task.entrance.scope.source_device.filter(|_| {
-            !(filter.leaves_out(&task.path, name, stat.is_directory()) || stat.is_file() && filter.is_too_large(stat.size))
+            !(filter.leaves_out(&task.path, name, stat.is_directory())
+                || stat.is_file() && filter.is_too_large(stat.size))
         });
         if surrounding.is_none() && explicit.is_none() {
             return Fate::LeftOut;
@@ -177,7 +214,12 @@ impl<'a> Scanner<'a> {
             return Fate::Kept;
         }
         let mount = if stat.device == task.entrance.device || is_source { Mount::Same } else { Mount::Other };
-        Fate::Entered(Entrance { scope: Scope { source_device, node: explicit }, device: stat.device, mount, old: None })
+        Fate::Entered(Entrance {
+            scope: Scope { source_device, node: explicit },
+            device: stat.device,
+            mount,
+            old: None,
+        })
     }
 
     fn keep(&mut self, task: &Task, name: &[u8], stat: Stat, descent: Descent) {

@@ -29,7 +29,11 @@ struct Item {
 
 impl Names {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![MaybeUninit::uninit(); BUFFER_BYTES].into_boxed_slice(), bytes: Vec::new(), items: Vec::new() }
+        Self {
+            buffer: vec![MaybeUninit::uninit(); BUFFER_BYTES].into_boxed_slice(),
+            bytes: Vec::new(),
+            items: Vec::new(),
+        }
     }
 
     /// A place holder without a buffer.
@@ -111,7 +115,8 @@ mod tests {
 
     #[test]
     fn names_sort_bytewise() {
-        let mut expect: Vec<&[u8]> = vec![b"a", b"ab", b"abcdefgh", b"abcdefghi", b"abcdefgh1", b"A", b"\xff", b"abcdefg", b"a\x01", b"b"];
+        let mut expect: Vec<&[u8]> =
+            vec![b"a", b"ab", b"abcdefgh", b"abcdefghi", b"abcdefgh1", b"A", b"\xff", b"abcdefg", b"a\x01", b"b"];
         let mut names = Names::new();
         for name in &expect {
             names.push(&CString::new(*name).unwrap()).unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use strongroom_repository::tree::order::{directories, join};
 
 use super::list::Scanned;
-use super::{Mount, Listing, Scope, WalkFailed};
+use super::{Listing, Mount, Scope, WalkFailed};
 use crate::state::DirectoryIndex;
 
 /// The id of the top directory's task.
@@ -260,7 +260,12 @@ impl Inner {
         if !children.items.is_empty() {
             // Directories are begun in the tree's order, so every pending group lies wholly before or wholly after this directory's subtree;
             // those before it belong to directories that another thread finished in the meantime, and they are few.
-            let before = self.pending.iter().rev().take_while(|group| directories(&group.next_path(), &task.path).is_lt()).count();
+            let before = self
+                .pending
+                .iter()
+                .rev()
+                .take_while(|group| directories(&group.next_path(), &task.path).is_lt())
+                .count();
             let group = Group { parent: Arc::clone(&task.path), depth: task.depth + 1, children, first_id, next: 0 };
             self.pending.insert(self.pending.len() - before, group);
         }

@@ -82,7 +82,8 @@ impl Place {
 
     pub fn state_file(&self, suffix: &str) -> PathBuf {
         let found = std::fs::read_dir(self.state()).unwrap().map(|entry| entry.unwrap().path());
-        let mut found: Vec<PathBuf> = found.filter(|path| path.extension().is_some_and(|extension| extension == suffix)).collect();
+        let mut found: Vec<PathBuf> =
+            found.filter(|path| path.extension().is_some_and(|extension| extension == suffix)).collect();
         assert_eq!(found.len(), 1, "{found:?}");
         found.remove(0)
     }
@@ -123,7 +124,8 @@ impl Place {
     }
 
     pub fn run(&self, plan: Plan) -> Result<Run, BackupError> {
-        let input = Input::Files { root: plan.root.clone(), sources: plan.sources.clone(), excludes: plan.excludes.clone() };
+        let input =
+            Input::Files { root: plan.root.clone(), sources: plan.sources.clone(), excludes: plan.excludes.clone() };
         self.run_input(plan, input)
     }
 

@@ -1,6 +1,8 @@
 //! Restores in tests, and a comparison of trees that uses none of our code.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
+pub mod disk;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -53,7 +53,7 @@ pub(super) fn look(repository: &Arc<Repository>, request: &Request, context: &Co
     std::thread::scope(|scope| {
         let mut consumer = walk.consumer();
         (0..context.threads().get()).for_each(|_| drop(scope.spawn(|| walk.work())));
-        while let Some(listing) = consumer.next().map_err(|error| failed(error.into()))? {
+        while let Some(listing) = consumer.next_listing().map_err(|error| failed(error.into()))? {
             if let Some(signal) = context.signals.received() {
                 return Err(Failure::new(what, Cause::Stopped(signal)));
             }
@@ -126,9 +126,10 @@ impl Preview {
 
 fn problem(remark: Remark) -> Option<Problem> {
     match remark {
-        Remark::Problem(problem) => {
-            Some(Problem { path: format!("/{}", escape(&problem.path)), error: format!("{problem}: {}", problem.source) })
-        }
+        Remark::Problem(problem) => Some(Problem {
+            path: format!("/{}", escape(&problem.path)),
+            error: format!("{problem}: {}", problem.source),
+        }),
         Remark::Notice { .. } => None,
     }
 }
@@ -136,8 +137,20 @@ fn problem(remark: Remark) -> Option<Problem> {
 impl Answer for Preview {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { files, directories, others, bytes, files_to_read, bytes_to_read, left_out, problems, .. } = self;
-        writeln!(out, "would hold {} files, {} directories, {} others; {}", count(*files), count(*directories), count(*others), size(*bytes))?;
-        writeln!(out, "would read {} files of {}, new or changed since the last backup", count(*files_to_read), size(*bytes_to_read))?;
+        writeln!(
+            out,
+            "would hold {} files, {} directories, {} others; {}",
+            count(*files),
+            count(*directories),
+            count(*others),
+            size(*bytes)
+        )?;
+        writeln!(
+            out,
+            "would read {} files of {}, new or changed since the last backup",
+            count(*files_to_read),
+            size(*bytes_to_read)
+        )?;
         writeln!(out, "would leave out {} files and directories by rule", count(*left_out))?;
         problems.iter().try_for_each(|problem| writeln!(out, "problem: {}: {}", problem.path, problem.error))?;
         writeln!(out, "nothing was stored")

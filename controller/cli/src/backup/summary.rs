@@ -28,7 +28,14 @@ impl Answer for Made {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let report = &self.report;
         let id = report.snapshot.hex();
-        writeln!(out, "snapshot {} of {} is safe ({}, commit {})", short_id(&id), self.host, kind(report.kind), report.commit)?;
+        writeln!(
+            out,
+            "snapshot {} of {} is safe ({}, commit {})",
+            short_id(&id),
+            self.host,
+            kind(report.kind),
+            report.commit
+        )?;
         write_totals(out, &report.totals, "  ")?;
         let took = Duration::from_millis(report.total_ms);
         match report.totals.bytes_read {

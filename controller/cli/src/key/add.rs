@@ -17,11 +17,12 @@ use crate::output::Answer;
 use crate::passphrase;
 
 /// Let somebody open the repository, or a host add to it
-///
-/// A holder reads everything and may let others in. A writer adds backups and reads nothing, not even its own. Exactly one
-/// option says what the new key is; the options under "Key" open the repository for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A holder reads everything and may let others in. A writer adds backups and reads nothing, not even \
+its own. Exactly one option says what the new key is; the options under \"Key\" open the repository \
+for it.
+
 Examples:
   strongroom key add --repo /srv/backup --holder ops --new-passphrase-file /root/ops-passphrase
   strongroom key add --repo /srv/backup --holder vault --key-file /media/usb/vault.json
@@ -71,7 +72,13 @@ pub(crate) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let reserved = new.file().map(Reserved::beside).transpose()?;
     let opened = args.repository.open(context)?;
     refuse_known_name(args, &opened, context)?;
-    let mut added = Added { holder: args.holder.clone(), role: new.role(), opened_by: new.opened_by(), key_file: None, dry_run: args.dry_run };
+    let mut added = Added {
+        holder: args.holder.clone(),
+        role: new.role(),
+        opened_by: new.opened_by(),
+        key_file: None,
+        dry_run: args.dry_run,
+    };
     if !args.dry_run {
         let path = new.file().map(Path::to_owned);
         let key = context.wait(&args.what(&opened), create(&opened.repository, &args.holder, new))?;
@@ -151,9 +158,15 @@ impl NewKey {
     }
 }
 
-async fn create(repository: &Repository, holder: &str, new: NewKey) -> Result<Option<KeyFile>, strongroom_repository::Error> {
+async fn create(
+    repository: &Repository,
+    holder: &str,
+    new: NewKey,
+) -> Result<Option<KeyFile>, strongroom_repository::Error> {
     let how = match new {
-        NewKey::Writer(_) => return repository.add_writer(&WriterIdentity { holder: holder.to_owned() }).await.map(Some),
+        NewKey::Writer(_) => {
+            return repository.add_writer(&WriterIdentity { holder: holder.to_owned() }).await.map(Some);
+        }
         NewKey::Passphrase(passphrase) => NewHolder::Passphrase(passphrase),
         NewKey::PublicKey(key) => NewHolder::PublicKey(key),
         NewKey::File(_) => NewHolder::KeyFile,
@@ -162,7 +175,11 @@ async fn create(repository: &Repository, holder: &str, new: NewKey) -> Result<Op
 }
 
 fn keep(reserved: Reserved, key: &KeyFile, path: &Path, args: &AddArgs) -> Result<PathBuf, Failure> {
-    let next = format!("the new key is lost: `strongroom key remove --repo {} {}`, then add it again", args.repository.url(), args.holder);
+    let next = format!(
+        "the new key is lost: `strongroom key remove --repo {} {}`, then add it again",
+        args.repository.url(),
+        args.holder
+    );
     reserved.keep(key, path).map_err(|failure| failure.advise(next))?;
     let file_error = |source| Cause::File { doing: "find", path: path.to_owned(), source };
     std::path::absolute(path).map_err(file_error).doing(|| "say where the key is".into())

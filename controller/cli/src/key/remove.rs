@@ -13,11 +13,12 @@ use crate::failure::{Cause, Failure};
 use crate::output::Answer;
 
 /// Take a holder's or writer's key away
-///
-/// What a removed holder has read stays read: run `strongroom key rotate` afterwards, so that it opens nothing new. Snapshots that a removed writer signed can no
-/// longer be checked and are refused. The last holder cannot be removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+What a removed holder has read stays read: run `strongroom key rotate` afterwards, so that it opens \
+nothing new. Snapshots that a removed writer signed can no longer be checked and are refused. The \
+last holder cannot be removed.
+
 Examples:
   strongroom key remove --repo /srv/backup ops --dry-run
   strongroom key remove --repo /srv/backup ops && strongroom key rotate --repo /srv/backup")]

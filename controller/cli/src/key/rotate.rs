@@ -12,10 +12,11 @@ use crate::failure::{Cause, Failure};
 use crate::output::Answer;
 
 /// Seal new data to a new key pair
-///
-/// Every present holder gets the new one; nobody has to be asked. What is stored already stays as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Every present holder gets the new one; nobody has to be asked. What is stored already stays as it \
+is.
+
 Examples:
   strongroom key rotate --repo /srv/backup")]
 pub(crate) struct RotateArgs {
@@ -30,7 +31,8 @@ pub(crate) struct RotateArgs {
 pub(crate) fn run(args: &RotateArgs, context: &Context) -> Result<Exit, Failure> {
     let opened = args.repository.open(context)?;
     let what = format!("rotate the keys of {}", opened.location);
-    let newest = opened.repository.history().epochs.keys().next_back().copied().unwrap_or(opened.repository.config().epoch);
+    let newest =
+        opened.repository.history().epochs.keys().next_back().copied().unwrap_or(opened.repository.config().epoch);
     if !opened.repository.key().can_read() {
         let why = Cause::Key("this is a writer's key".into());
         return Err(Failure::new(what, why).advise("use the key of a holder"));
@@ -51,7 +53,9 @@ impl Answer for Rotated {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         match self.dry_run {
             true => writeln!(out, "would begin epoch {}", self.epoch),
-            false => writeln!(out, "epoch {} has begun: what is stored from now on is sealed to a new key pair", self.epoch),
+            false => {
+                writeln!(out, "epoch {} has begun: what is stored from now on is sealed to a new key pair", self.epoch)
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_repository::store;
 use strongroom_repository::keys::{ReaderFile, from_sheet, to_sheet};
+use strongroom_repository::store;
 use strongroom_repository::{KeyFile, Repository, RepositoryId};
 use zeroize::Zeroizing;
 
@@ -18,10 +18,11 @@ use crate::key_file::{self, Reserved};
 use crate::output::Answer;
 
 /// Print a holder's key for safe keeping on paper, or type it back
-///
-/// The sheet has three numbered lines with a check each. Lines that begin with # are for people and need not be typed back.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+The sheet has three numbered lines with a check each. Lines that begin with # are for people and \
+need not be typed back.
+
 Examples:
   strongroom key sheet --key /root/backup-key.json | lp
   strongroom key sheet --repo /srv/backup > /media/usb/sheet.txt
@@ -77,7 +78,8 @@ fn print(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
         }
         KeyFile::Writer(_) => {
             let why = Cause::Key(format!("{} is a writer's key, which restores nothing", path.display()));
-            Err(Failure::new(what, why).advise("print the key of a holder; a lost writer's key is replaced by `strongroom key add --writer`"))
+            Err(Failure::new(what, why)
+                .advise("print the key of a holder; a lost writer's key is replaced by `strongroom key add --writer`"))
         }
     }
 }
@@ -106,10 +108,13 @@ fn read_back(args: &SheetArgs, sheet: &Path, out: &Path, context: &Context) -> R
     let what = || format!("read the key sheet {}", sheet.display());
     let reserved = Reserved::beside(out)?;
     let text = sheet_text(sheet)?;
-    let typed = Zeroizing::new(text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n"));
+    let typed =
+        Zeroizing::new(text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n"));
     let file = from_sheet(&typed, &args.holder).map_err(|bad| {
         let why = Cause::Usage(bad.to_string());
-        Failure::new(what(), why).advise("compare with the paper: 0 and O, 1 and I, 8 and B are easily mistaken; the sheet has no 0, 1, 8 and 9")
+        Failure::new(what(), why).advise(
+            "compare with the paper: 0 and O, 1 and I, 8 and B are easily mistaken; the sheet has no 0, 1, 8 and 9",
+        )
     })?;
     let answer = ReadBack { repository: file.repository, holder: args.holder.clone(), key_file: out.to_owned() };
     reserved.keep(&KeyFile::Reader(ReaderFile { ..file }), out)?;

@@ -18,11 +18,12 @@ use crate::progress::{self, Reading};
 use crate::shown::{count, size};
 
 /// Check that everything is there and undamaged
-///
-/// Nothing is changed. Without `--read-data`: the history, the index, presence and size of every pack, every snapshot. With it: also every stored byte is
-/// read, hashed, decrypted and compared with its name. Each fault is followed by the files that it costs. Ends with 4 if anything is wrong.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Nothing is changed. Without `--read-data`: the history, the index, presence and size of every pack, \
+every snapshot. With it: also every stored byte is read, hashed, decrypted and compared with its \
+name. Each fault is followed by the files that it costs. Ends with 4 if anything is wrong.
+
 Examples:
   strongroom repo check /srv/backup
   strongroom repo check --read-data /srv/backup")]
@@ -45,7 +46,8 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> 
         bytes_total: Some(shown.bytes_total.load(Relaxed)).filter(|total| *total > 0),
         ..Reading::default()
     });
-    let checked = context.wait(&format!("check the repository at {}", opened.location), check::run(&opened.repository, depth, progress));
+    let checked = context
+        .wait(&format!("check the repository at {}", opened.location), check::run(&opened.repository, depth, progress));
     bar.finish();
     let report = checked?;
     let exit = if report.is_sound() { Exit::Success } else { Exit::Damaged };
@@ -73,7 +75,12 @@ impl Answer for Checked {
             size(report.pack_bytes)
         )?;
         match self.depth {
-            Depth::ReadData => writeln!(out, "read {} and compared {} chunks with their names", size(report.bytes_read), count(report.chunks_verified))?,
+            Depth::ReadData => writeln!(
+                out,
+                "read {} and compared {} chunks with their names",
+                size(report.bytes_read),
+                count(report.chunks_verified)
+            )?,
             Depth::Structure => writeln!(out, "the content of the packs was not read; --read-data does that")?,
         }
         if self.sound {
@@ -94,6 +101,9 @@ impl Checked {
         for affected in &report.affected {
             writeln!(out, "  {}  {}", short_id(&affected.snapshot.hex()), affected.path)?;
         }
-        writeln!(out, "\nEverything else can be restored. A new backup with --full stores again what the source still has.")
+        writeln!(
+            out,
+            "\nEverything else can be restored. A new backup with --full stores again what the source still has."
+        )
     }
 }

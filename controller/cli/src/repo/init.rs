@@ -21,11 +21,12 @@ use crate::repo::probe::Probed;
 use crate::{passphrase, places, shown};
 
 /// Make a repository
-///
-/// Without further options a key file is made and kept in the configuration folder. Who loses every key loses the repository: keep a copy of the
-/// key elsewhere, for example on paper (`strongroom key sheet`).
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Without further options a key file is made and kept in the configuration folder. Who loses every key \
+loses the repository: keep a copy of the key elsewhere, for example on paper (`strongroom key \
+sheet`).
+
 Examples:
   strongroom repo init /srv/backup
   strongroom repo init file:///mnt/disk/backup --key-file /root/backup-key.json
@@ -109,13 +110,20 @@ pub(crate) fn create(url: &str, key: NewKey, holder: &str, context: &Context) ->
         NewKey::File(path) => (NewHolder::KeyFile, Some((Reserved::beside(&path)?, Some(path)))),
         NewKey::DefaultFile => (NewHolder::KeyFile, Some((Reserved::in_folder(&places::keys()?)?, None))),
     };
-    let options = InitOptions { parameters: Parameters::default(), created: Timestamp::now(), holder: holder.to_owned(), how };
+    let options =
+        InitOptions { parameters: Parameters::default(), created: Timestamp::now(), holder: holder.to_owned(), how };
     let created = context.wait(&what(), Repository::init(store, options))?;
     let key_file = match (reserved, created.key_file) {
         (Some((reserved, path)), Some(key)) => Some(keep(reserved, &key, path, &location)?),
         _ => None,
     };
-    Ok(NewRepository { repository: created.id, location: location.to_string(), holder: holder.to_owned(), key_file, probe })
+    Ok(NewRepository {
+        repository: created.id,
+        location: location.to_string(),
+        holder: holder.to_owned(),
+        key_file,
+        probe,
+    })
 }
 
 /// A repository whose key is lost is of no use to anybody, so the failure says to remove it.
@@ -124,7 +132,9 @@ fn keep(reserved: Reserved, key: &KeyFile, path: Option<PathBuf>, location: &Loc
     let kept = reserved.keep(key, &path);
     let useless = |failure: Failure| {
         let folder = shell_word(location.path());
-        failure.advise(format!("the new repository has no key and is of no use: remove {folder} and run the command again"))
+        failure.advise(format!(
+            "the new repository has no key and is of no use: remove {folder} and run the command again"
+        ))
     };
     kept.map_err(useless)?;
     Ok(std::path::absolute(&path).unwrap_or(path))
@@ -159,9 +169,14 @@ impl Answer for NewRepository {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "made repository {} at {}", self.repository, self.location)?;
         match self.probe.commits {
-            Commits::Race if self.probe.is_clean() => writeln!(out, "store: keeps all of its {} promises", self.probe.checks.len())?,
+            Commits::Race if self.probe.is_clean() => {
+                writeln!(out, "store: keeps all of its {} promises", self.probe.checks.len())?
+            }
             Commits::Race => writeln!(out, "store: some promises are not kept, see `strongroom repo probe`")?,
-            Commits::ControllerOnly => writeln!(out, "store: does not decide races between writers, so only one machine at a time may back up here")?,
+            Commits::ControllerOnly => writeln!(
+                out,
+                "store: does not decide races between writers, so only one machine at a time may back up here"
+            )?,
         }
         match &self.key_file {
             Some(path) => write_key_advice(out, path),

@@ -13,10 +13,11 @@ use crate::output::Answer;
 use crate::shown::{self, Align, Table};
 
 /// Ask a store what it really promises
-///
-/// Writes, reads and deletes a few small objects below `probe/`. Needs no key and no repository. Ends with 4 if a promise is not kept.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Writes, reads and deletes a few small objects below `probe/`. Needs no key and no repository. Ends \
+with 4 if a promise is not kept.
+
 Examples:
   strongroom repo probe /srv/backup")]
 pub(crate) struct ProbeArgs {
@@ -49,7 +50,9 @@ impl Answer for Probed {
         writeln!(out)?;
         match self.0.commits {
             Commits::Race => writeln!(out, "Any number of writers may back up into this store at once."),
-            Commits::ControllerOnly => writeln!(out, "Only one machine at a time may back up into this store: it does not decide races."),
+            Commits::ControllerOnly => {
+                writeln!(out, "Only one machine at a time may back up into this store: it does not decide races.")
+            }
         }
     }
 }

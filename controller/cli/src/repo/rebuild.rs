@@ -14,10 +14,11 @@ use crate::output::Answer;
 use crate::shown::count;
 
 /// Make the index anew from the packs
-///
-/// The index is only a cache of what the packs' footers say. Ends with 4 if a footer cannot be read; the others are in the new index then.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+The index is only a cache of what the packs' footers say. Ends with 4 if a footer cannot be read; \
+the others are in the new index then.
+
 Examples:
   strongroom repo rebuild-index /srv/backup --dry-run
   strongroom repo rebuild-index /srv/backup")]
@@ -48,8 +49,18 @@ impl Answer for Rebuilt {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let RebuildReport { packs, chunks, unreadable, commit } = &self.0;
         match commit {
-            Some(commit) => writeln!(out, "the new index names {} chunks in {} packs (commit {commit})", count(*chunks), count(*packs))?,
-            None => writeln!(out, "the new index would name {} chunks in {} packs; nothing was changed", count(*chunks), count(*packs))?,
+            Some(commit) => writeln!(
+                out,
+                "the new index names {} chunks in {} packs (commit {commit})",
+                count(*chunks),
+                count(*packs)
+            )?,
+            None => writeln!(
+                out,
+                "the new index would name {} chunks in {} packs; nothing was changed",
+                count(*chunks),
+                count(*packs)
+            )?,
         }
         for pack in unreadable {
             writeln!(out, "unreadable: {pack}")?;

@@ -65,8 +65,20 @@ impl Answer for Measured {
         writeln!(out, "made         {}", time(self.created))?;
         writeln!(out, "commits      {}", count(self.newest_commit))?;
         writeln!(out, "snapshots    {}, which would restore {}", count(snapshots.count), size(snapshots.bytes))?;
-        writeln!(out, "distinct     {} in {} chunks and pages (deduplication {})", size(chunks.bytes), count(chunks.count), ratio(snapshots.bytes, chunks.bytes))?;
-        writeln!(out, "stored       {} in {} objects (compression {})", size(stored.bytes), count(stored.count), ratio(chunks.bytes, stored.bytes))?;
+        writeln!(
+            out,
+            "distinct     {} in {} chunks and pages (deduplication {})",
+            size(chunks.bytes),
+            count(chunks.count),
+            ratio(snapshots.bytes, chunks.bytes)
+        )?;
+        writeln!(
+            out,
+            "stored       {} in {} objects (compression {})",
+            size(stored.bytes),
+            count(stored.count),
+            ratio(chunks.bytes, stored.bytes)
+        )?;
         writeln!(out)?;
         let mut table = Table::new(&[("OBJECTS", Align::Left), ("COUNT", Align::Right), ("SIZE", Align::Right)]);
         for (folder, tally) in objects {

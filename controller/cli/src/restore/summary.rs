@@ -26,14 +26,29 @@ impl Answer for Planned {
         writeln!(out, "  from   snapshot {} of {}, {}", short_id(&plan.snapshot.hex()), plan.host, time(plan.time))?;
         writeln!(out, "  into   {}", plan.target)?;
         writeln!(out, "  holds  {}", nodes([plan.files, plan.directories, plan.hard_links, plan.others], plan.bytes))?;
-        writeln!(out, "  reads  {} in {} frames of {} packs", size(plan.fetch_bytes), count(plan.frames), count(plan.packs))?;
+        writeln!(
+            out,
+            "  reads  {} in {} frames of {} packs",
+            size(plan.fetch_bytes),
+            count(plan.frames),
+            count(plan.packs)
+        )?;
         writeln!(out, "  room   needs {}, {} are free", size(plan.needed_bytes), size(plan.free_bytes))?;
         match plan.resumes {
             Resumes::Nothing => {}
             Resumes::Staging => writeln!(out, "  goes on with an interrupted run; what it left is read back first")?,
-            Resumes::Placing => writeln!(out, "  goes on with an interrupted run: everything is verified and only has to be put in place")?,
+            Resumes::Placing => writeln!(
+                out,
+                "  goes on with an interrupted run: everything is verified and only has to be put in place"
+            )?,
         }
-        writeln!(out, "  there  {} replaced, {} equal already, {} left as they are", count(plan.replaced), count(plan.unchanged), count(plan.kept))?;
+        writeln!(
+            out,
+            "  there  {} replaced, {} equal already, {} left as they are",
+            count(plan.replaced),
+            count(plan.unchanged),
+            count(plan.kept)
+        )?;
         list(out, "replace", plan.replaced_paths.iter().map(String::as_str), plan.replaced)?;
         list(out, "leave", plan.kept_paths.iter().map(String::as_str), plan.kept)?;
         plan.warnings.iter().try_for_each(|warning| write!(out, "{warning}"))?;
@@ -59,23 +74,39 @@ impl Answer for Restored {
         writeln!(out, "{} into {}", headline(report.outcome), report.target)?;
         writeln!(out, "  from   snapshot {id} of {}, {}", self.host, time(self.time))?;
         let counts = &report.counts;
-        writeln!(out, "  wrote  {}", nodes([counts.files, counts.directories, counts.hard_links, counts.others], counts.bytes))?;
+        writeln!(
+            out,
+            "  wrote  {}",
+            nodes([counts.files, counts.directories, counts.hard_links, counts.others], counts.bytes)
+        )?;
         write_proof(out, report)?;
         if counts.resumed_files > 0 {
             writeln!(out, "  kept   {} files of an interrupted run, read back and equal", count(counts.resumed_files))?;
         }
         if counts.replaced + counts.unchanged + counts.kept > 0 {
-            writeln!(out, "  there  {} replaced, {} equal already, {} left as they are", count(counts.replaced), count(counts.unchanged), count(counts.kept))?;
+            writeln!(
+                out,
+                "  there  {} replaced, {} equal already, {} left as they are",
+                count(counts.replaced),
+                count(counts.unchanged),
+                count(counts.kept)
+            )?;
         }
         if let Some(aside) = &report.set_aside {
             writeln!(out, "  what was replaced is in {aside}")?;
         }
         let problems = report.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.error));
         list(out, "NOT RESTORED", problems, report.problems_total)?;
-        let deviations = report.deviations.iter().map(|deviation| format!("{}: {}: {}", deviation.path, deviation.aspect, deviation.reason));
+        let deviations = report
+            .deviations
+            .iter()
+            .map(|deviation| format!("{}: {}: {}", deviation.path, deviation.aspect, deviation.reason));
         list(out, "DEVIATES", deviations, report.deviations_total)?;
         match &report.staging {
-            Some(staging) => writeln!(out, "nothing was put in place; what was written is in {staging}, and the same command goes on with it"),
+            Some(staging) => writeln!(
+                out,
+                "nothing was put in place; what was written is in {staging}, and the same command goes on with it"
+            ),
             None => Ok(()),
         }
     }

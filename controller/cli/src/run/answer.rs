@@ -87,14 +87,25 @@ impl Answer for RunAnswer {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let record = &self.record;
         let took = duration(length(record.started, record.finished));
-        writeln!(out, "{}: plan {} on {}, {}, took {took}", headline(record), record.plan, record.host, time(record.started))?;
+        writeln!(
+            out,
+            "{}: plan {} on {}, {}, took {took}",
+            headline(record),
+            record.plan,
+            record.host,
+            time(record.started)
+        )?;
         for step in &record.steps {
             writeln!(out)?;
             write_step(out, step)?;
         }
         writeln!(out, "\nrepository  {} ({})", record.location, record.repository)?;
         match &self.key_file {
-            Some(path) => writeln!(out, "key         {}\n            Without it nothing can be restored: keep a copy on another machine or on paper.", path.display())?,
+            Some(path) => writeln!(
+                out,
+                "key         {}\n            Without it nothing can be restored: keep a copy on another machine or on paper.",
+                path.display()
+            )?,
             None => writeln!(out, "key         a passphrase; without it nothing can be restored")?,
         }
         writeln!(out, "record      {}", self.record_file.display())?;
@@ -151,7 +162,11 @@ fn write_findings(out: &mut dyn Write, label: &str, findings: &[Problem], total:
     if more > 0 { writeln!(out, "         {label} and {} more, see the record", count(more)) } else { Ok(()) }
 }
 
-fn write_verified(out: &mut dyn Write, (reached, demanded): (ProofLevel, ProofLevel), checks: &[CheckResult]) -> io::Result<()> {
+fn write_verified(
+    out: &mut dyn Write,
+    (reached, demanded): (ProofLevel, ProofLevel),
+    checks: &[CheckResult],
+) -> io::Result<()> {
     match reached >= demanded {
         true => writeln!(out, "proof    {reached}, as the plan demands")?,
         false => writeln!(out, "proof    {reached}; the plan demands {demanded}")?,
@@ -160,7 +175,15 @@ fn write_verified(out: &mut dyn Write, (reached, demanded): (ProofLevel, ProofLe
         let took = duration(length(check.started, check.finished));
         writeln!(out, "         check {}: {} ({took})", check.command, verdict(check.verdict))?;
         if !check.agreed() {
-            check.output.lines().rev().take(LISTED_MAX).collect::<Vec<_>>().iter().rev().try_for_each(|line| writeln!(out, "           | {line}"))?;
+            check
+                .output
+                .lines()
+                .rev()
+                .take(LISTED_MAX)
+                .collect::<Vec<_>>()
+                .iter()
+                .rev()
+                .try_for_each(|line| writeln!(out, "           | {line}"))?;
         }
     }
     Ok(())

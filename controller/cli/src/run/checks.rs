@@ -32,10 +32,15 @@ const GLANCE: Duration = Duration::from_millis(200);
 pub(super) struct Interrupted(pub(super) u8);
 
 /// Runs a check in `folder`.
-pub(super) fn run(check: &CheckCommand, folder: &Path, time_out: Duration, signals: &Signals) -> Result<CheckResult, Interrupted> {
+pub(super) fn run(
+    check: &CheckCommand,
+    folder: &Path,
+    time_out: Duration,
+    signals: &Signals,
+) -> Result<CheckResult, Interrupted> {
     let started = Timestamp::now();
     let (verdict, output) = match start(check, folder) {
-        Ok((child, reader)) => Watch { child, reader, tail: Tail::default(), signals }.to_the_end(time_out)?,
+        Ok((child, reader)) => Watch { child, reader, tail: Tail::default(), signals }.finish(time_out)?,
         Err(error) => (CheckVerdict::NotStarted, error.to_string()),
     };
     Ok(CheckResult { command: check.to_string(), verdict, started, finished: Timestamp::now(), output })
@@ -59,7 +64,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn to_the_end(mut self, time_out: Duration) -> Result<(CheckVerdict, String), Interrupted> {
+    fn finish(mut self, time_out: Duration) -> Result<(CheckVerdict, String), Interrupted> {
         let ended = self.wait(Instant::now() + time_out);
         // Whatever happened, nothing of the check goes on in a directory that will be removed.
         self.kill_group();
@@ -220,9 +225,12 @@ mod tests {
         let result = check(&["sh", "-c", "sleep 1000 & echo child $!; sleep 1000"], Duration::from_millis(300));
         assert_eq!(result.verdict, CheckVerdict::TimedOut);
         assert!(begun.elapsed() < Duration::from_secs(60));
-        let child = result.output.strip_prefix("child ").unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        let child = result.output.strip_prefix("child ").and_then(|id| Pid::from_raw(id.parse().ok()?)).unwrap();
+        if let Ok(child) = pidfd_open(child, PidfdFlags::empty()) {
+            let mut watched = [PollFd::new(&child, PollFlags::IN)];
+            let ended = poll(&mut watched, Some(&Timespec { tv_sec: 60, tv_nsec: 0 })).unwrap();
+            assert_eq!(ended, 1, "a child of the check goes on");
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! The hands of a run in this process: the worker's own functions, called directly.
 
-use strongroom_controller::{
-    BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace, Verification,
-};
+use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace, Verification};
 use strongroom_plans::{CheckCommand, Source, SourcePath, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
 use strongroom_worker::backup::Input;
@@ -44,7 +42,9 @@ impl<'a> Local<'a> {
         };
         let plan = restore::plan(self.opened, snapshot, options, self.context)?;
         let restored = restore::carry_out(plan, "restoring to scratch", self.context);
-        restored.map_err(|failure| failure.advise("the scratch directory is below the state folder: --state-dir DIR puts it elsewhere"))
+        restored.map_err(|failure| {
+            failure.advise("the scratch directory is below the state folder: --state-dir DIR puts it elsewhere")
+        })
     }
 }
 

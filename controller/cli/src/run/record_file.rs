@@ -27,7 +27,14 @@ impl PlanLock {
         create_private(&folder).doing(what)?;
         let path = folder.join("lock");
         let failed = |source| Cause::File { doing: "lock", path: path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed).doing(what)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)
+            .doing(what)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { plan: plan.clone(), _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -55,7 +62,9 @@ pub(super) fn write(state: &Path, record: &RunRecord) -> Result<PathBuf, Failure
     let name = record.started.strftime("%Y-%m-%dT%H%M%S.%6fZ").to_string();
     let path = folder.join(format!("{name}.json"));
     let temporary = folder.join(format!(".{name}.new"));
-    let written = write_synced(&temporary, record).and_then(|()| fs::rename(&temporary, &path)).and_then(|()| File::open(&folder)?.sync_all());
+    let written = write_synced(&temporary, record)
+        .and_then(|()| fs::rename(&temporary, &path))
+        .and_then(|()| File::open(&folder)?.sync_all());
     let failed = |source| Cause::File { doing: "write", path: path.clone(), source };
     written.map_err(failed).doing(|| "write the record of the run".into())?;
     Ok(path)

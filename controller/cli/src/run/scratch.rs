@@ -52,7 +52,8 @@ impl Scratch {
         }
         let failed = |source| Cause::File { doing: "remove", path: self.path.clone(), source };
         result.map_err(failed).doing(|| "remove the scratch directory".into()).map_err(|failure| {
-            failure.advise(format!("remove it by hand: it holds a copy of what was backed up ({})", self.path.display()))
+            failure
+                .advise(format!("remove it by hand: it holds a copy of what was backed up ({})", self.path.display()))
         })
     }
 }

@@ -13,7 +13,8 @@ pub(crate) fn time(time: Timestamp) -> String {
 
 /// The same for the time of a file, which may be any number.
 pub(crate) fn entry_time(entry: Time) -> String {
-    let timestamp = i32::try_from(entry.nanoseconds).ok().and_then(|nanoseconds| Timestamp::new(entry.seconds, nanoseconds).ok());
+    let timestamp =
+        i32::try_from(entry.nanoseconds).ok().and_then(|nanoseconds| Timestamp::new(entry.seconds, nanoseconds).ok());
     timestamp.map_or_else(|| format!("@{}", entry.seconds), time)
 }
 

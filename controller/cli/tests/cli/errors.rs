@@ -17,7 +17,9 @@ fn prepare() -> World {
     world.write_secret("empty-passphrase", "\n");
     world.write_secret("no-key.json", "{\"secret\": \"do not print this\"}");
     world.write("open-key.json", std::fs::read(world.path("owner.json")).unwrap());
-    world.run(&["key", "add", "--key", "owner.json", "--holder", "ops", "--new-passphrase-file", "passphrase"]).expect(0);
+    world
+        .run(&["key", "add", "--key", "owner.json", "--holder", "ops", "--new-passphrase-file", "passphrase"])
+        .expect(0);
     world.write("faulty.yaml", "kind: backup\nname: x y\nsource: [/etc]\nrepository: s3://bucket\n");
     world.write("a-file", "");
     world
@@ -84,8 +86,9 @@ fn every_error_says_what_why_and_what_next() {
     let world = prepare();
     let directory = world.text("");
     let directory = directory.trim_end_matches('/');
-    let ids = world.json(&["snapshots", "--key", "owner.json"]);
-    let snapshot = ids[0]["id"].as_str().unwrap().to_owned();
+    let snapshots = world.json(&["snapshots", "--key", "owner.json"]);
+    let field = |name: &str| snapshots[0][name].as_str().unwrap().to_owned();
+    let (snapshot, time) = (field("id"), field("time"));
     let id = |repository: &str| {
         let config = std::fs::read_to_string(world.path(repository)).unwrap();
         serde_json::from_str::<serde_json::Value>(&config).unwrap()["repository"].as_str().unwrap().to_owned()
@@ -100,7 +103,14 @@ fn every_error_says_what_why_and_what_next() {
         assert!(!ran.err.contains("secret") && !ran.err.contains("do not print"), "a secret was printed: {}", ran.err);
         transcript += &format!("$ strongroom {}\n{}{}[exit {}]\n\n", case.join(" "), ran.text(), ran.err, ran.code);
     }
-    let known = [(directory, "$DIR"), (&own, "$REPO"), (&other, "$OTHER"), (&snapshot, "$SNAPSHOT"), (&snapshot[..12], "$SNAP")];
+    let known = [
+        (directory, "$DIR"),
+        (&own, "$REPO"),
+        (&other, "$OTHER"),
+        (&snapshot, "$SNAPSHOT"),
+        (&snapshot[..12], "$SNAP"),
+        (&time, "$TIME"),
+    ];
     for (text, name) in known {
         transcript = transcript.replace(text, name);
     }

@@ -6,7 +6,11 @@ use crate::support::World;
 
 fn names(world: &World, key: &[&str]) -> Vec<String> {
     let list = world.json(&[&["key", "list"], key].concat());
-    list.as_array().unwrap().iter().map(|row| format!("{} {}", row["holder"].as_str().unwrap(), row["role"].as_str().unwrap())).collect()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {}", row["holder"].as_str().unwrap(), row["role"].as_str().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -62,11 +66,15 @@ fn a_sheet_brings_a_lost_key_back() {
     let key = world.default_key();
     std::fs::rename(&key, world.path("lost.json")).unwrap();
     world.run(&["key", "list"]).expect(6);
-    world.run_with_input(&["key", "sheet", "--from-sheet", "-", "--key-file", "typed.json"], typed.as_bytes()).expect(0);
+    world
+        .run_with_input(&["key", "sheet", "--from-sheet", "-", "--key-file", "typed.json"], typed.as_bytes())
+        .expect(0);
     assert_eq!(names(&world, &["--key", "typed.json"]), ["owner holder"]);
     assert_eq!(std::fs::metadata(world.path("typed.json")).unwrap().permissions().mode() & 0o7777, 0o600);
     let slip = typed.replacen("\n2  ", "\n2  a", 1);
-    let ran = world.run_with_input(&["key", "sheet", "--from-sheet", "-", "--key-file", "slip.json"], slip.as_bytes()).expect(2);
+    let ran = world
+        .run_with_input(&["key", "sheet", "--from-sheet", "-", "--key-file", "slip.json"], slip.as_bytes())
+        .expect(2);
     assert!(ran.err.contains("line 2"), "{}", ran.err);
     assert!(!world.path("slip.json").exists());
 }

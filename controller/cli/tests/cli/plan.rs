@@ -17,7 +17,12 @@ fn plan(world: &World, prove: &str) {
 }
 
 fn steps(answer: &Value) -> Vec<&str> {
-    answer["record"]["steps"].as_array().unwrap().iter().map(|step| step["outcome"]["result"].as_str().unwrap()).collect()
+    answer["record"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["outcome"]["result"].as_str().unwrap())
+        .collect()
 }
 
 fn no_scratch(world: &World) {
@@ -64,7 +69,13 @@ fn a_check_that_does_not_agree_proves_nothing() {
     let world = World::new();
     plan(&world, "{ level: restored, checks: [[\"false\"], [\"true\"], [/does/not/exist]] }");
     let ran = world.run(&["run", "plan.yaml"]).expect(4);
-    for part in ["NOT PROVEN", "L0 (claimed); the plan demands L3", "check false: DOES NOT AGREE", "check true: agrees", "could NOT BE STARTED"] {
+    for part in [
+        "NOT PROVEN",
+        "L0 (claimed); the plan demands L3",
+        "check false: DOES NOT AGREE",
+        "check true: agrees",
+        "could NOT BE STARTED",
+    ] {
         assert!(ran.text().contains(part), "{part} is not in {}", ran.text());
     }
     no_scratch(&world);
@@ -80,7 +91,7 @@ fn what_fails_leaves_the_rest_undone_and_is_recorded() {
     let answer: Value = serde_json::from_slice(&ran.out).unwrap();
     assert_eq!(steps(&answer), ["backed-up", "failed", "not-begun", "not-begun", "not-begun"]);
     assert_eq!(answer["record"]["verdict"], "failed");
-    assert!(ran.err.contains("none of the sources exists"), "{}", ran.err);
+    assert!(ran.err.contains("none of the sources"), "{}", ran.err);
     no_scratch(&world);
 }
 
@@ -89,7 +100,12 @@ fn a_plan_without_proof_claims_nothing_more() {
     let world = World::new();
     world.write("source/file", "x");
     let source = world.text("source");
-    world.write("plan.yaml", format!("kind: backup\nname: t\nsources: [{{ files: [{source}] }}]\nrepository: ./repo\nretain: {{ last: 2 }}\n"));
+    world.write(
+        "plan.yaml",
+        format!(
+            "kind: backup\nname: t\nsources: [{{ files: [{source}] }}]\nrepository: ./repo\nretain: {{ last: 2 }}\n"
+        ),
+    );
     let ran = world.run(&["run", "plan.yaml"]).expect(0);
     assert!(ran.text().starts_with("DONE, not proven"), "{}", ran.text());
 }
@@ -100,7 +116,12 @@ fn a_repository_behind_a_link_in_a_source_is_found_out() {
     world.write("source/real/keep", "x");
     std::os::unix::fs::symlink(world.path("source/real"), world.path("plans")).unwrap();
     let source = world.text("source");
-    world.write("source/real/plan.yaml", format!("kind: backup\nname: t\nsources: [{{ files: [{source}] }}]\nrepository: ./repo\nretain: {{ last: 2 }}\n"));
+    world.write(
+        "source/real/plan.yaml",
+        format!(
+            "kind: backup\nname: t\nsources: [{{ files: [{source}] }}]\nrepository: ./repo\nretain: {{ last: 2 }}\n"
+        ),
+    );
     let ran = world.run(&["run", "plans/plan.yaml"]).expect(2);
     assert!(ran.err.contains("P-0023"), "{}", ran.err);
 }

@@ -65,7 +65,9 @@ fn a_snapshot_can_be_looked_at() {
     source(&world);
     let source = world.text("source");
     world.run(&["backup", "source"]).expect(0);
-    let names = world.run(&["ls", "latest", "source"].map(|word| if word == "source" { source.as_str() } else { word })).expect(0);
+    let names = world
+        .run(&["ls", "latest", "source"].map(|word| if word == "source" { source.as_str() } else { word }))
+        .expect(0);
     assert_eq!(names.text(), "etc/\nlarge.bin\nsparse\n\\xb9\\xab\\xce\\xc4.txt\n政务/\n");
     let long = world.run(&["ls", "--long", "latest", &format!("{source}/etc")]).expect(0);
     let line = long.text().lines().find(|line| line.ends_with("secret")).unwrap().to_owned();
@@ -120,7 +122,10 @@ fn a_difference_names_what_changed() {
     assert_eq!(ran.text().lines().collect::<Vec<_>>(), expect);
     assert!(ran.err.contains("1 added, 1 removed, 3 changed"), "{}", ran.err);
     let lines = world.json_lines(&["diff", &id(0), "latest", &format!("{source}/etc")]);
-    assert_eq!(lines.iter().map(|line| line["change"].as_str().unwrap()).collect::<Vec<_>>(), ["removed", "type", "added", "metadata"]);
+    assert_eq!(
+        lines.iter().map(|line| line["change"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["removed", "type", "added", "metadata"]
+    );
 }
 
 #[test]

@@ -68,8 +68,7 @@ impl World {
 
     pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
         let mut command = self.command(args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         Ran::from_output(args, child.wait_with_output().unwrap())
     }
@@ -84,11 +83,6 @@ impl World {
     pub(crate) fn json_lines(&self, args: &[&str]) -> Vec<Value> {
         let ran = self.run(&[args, &["--json"]].concat()).expect(0);
         ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The id of the repository.
-    pub(crate) fn repository(&self) -> String {
-        self.json(&["inspect", "config"])["config"]["repository"].as_str().unwrap().to_owned()
     }
 
     /// The key file in the default place.
@@ -141,5 +135,8 @@ pub(crate) fn golden(name: &str, found: &str) {
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
     let differs = expected.lines().zip(found.lines()).find(|(expected, found)| expected != found);
-    assert!(expected == found, "{name} is not as it was; the first line that differs: {differs:?}\n--- found:\n{found}");
+    assert!(
+        expected == found,
+        "{name} is not as it was; the first line that differs: {differs:?}\n--- found:\n{found}"
+    );
 }
