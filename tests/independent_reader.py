@@ -7,7 +7,6 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from zstandard import ZstdDecompressor, ZstdError
-
 TYPES = {"config": 1, "keys": 2, "packs": 3, "pages": 4, "index": 5, "snapshots": 6, "commits": 8}
 FILE, DIRECTORY, SYMLINK = 0, 1, 2  # the entries that this program restores; the others it only lists
 MODES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
@@ -20,8 +19,7 @@ def about(name):  # whatever turns out wrong inside, the error says what it is a
         raise Bad(f"{name}: {str(error) or type(error).__name__}") from error
 def need(condition, text):
     if not condition: raise ValueError(text)
-def u32(n): return struct.pack("<I", n)
-def u64(n): return struct.pack("<Q", n)
+u32, u64 = struct.Struct("<I").pack, struct.Struct("<Q").pack
 def derive(context, key): return blake3(key, derive_key_context="strongroom v1 " + context).digest()
 def keyed(key, data): return blake3(data, key=key).digest()
 def public(private): return private.public_key().public_bytes_raw()
@@ -35,7 +33,7 @@ def kind(name): return bytes([TYPES[name.split("/")[0]]])
 def bound(name):  # the part of an object's name that signatures and seals cover
     folder, _, last = name.partition("/")
     return bytes.fromhex(last) if folder == "keys" else u64(int(last, 16)) if folder == "commits" else b""
-def key_name(owner, epoch): return "keys/" + derive("key name", owner + u32(epoch))[:16].hex()
+def key_name(owner, epoch=0): return "keys/" + derive("key name", owner + u32(epoch))[:16].hex()
 def hpke(private, message, info, aad):  # RFC 9180 by hand: `cryptography` takes no aad in its own. No output exceeds one HMAC block
     def mac(key, *parts): return hmac.digest(key, b"".join(parts), hashlib.sha256)
     kem, suite = b"HPKE-v1KEM\x00\x20", b"HPKE-v1HPKE\x00\x20\x00\x01\x00\x02"
@@ -44,7 +42,6 @@ def hpke(private, message, info, aad):  # RFC 9180 by hand: `cryptography` takes
     context = b"\x00" + mac(b"", suite, b"psk_id_hash") + mac(b"", suite, b"info_hash", b"strongroom v1 ", info)
     key, nonce = mac(secret, b"\x00\x20", suite, b"key", context, b"\x01"), mac(secret, b"\x00\x0c", suite, b"base_nonce", context, b"\x01")
     return AESGCM(key).decrypt(nonce[:12], message[32:], aad)
-
 class Cursor:  # takes fields off the front of some bytes
     def __init__(self, data): self.data, self.at = data, 0
     def take(self, n):
@@ -81,7 +78,7 @@ FIELDS = {  # of an entry, by their bits
 class Repository:
     def __init__(self, root, key_file):
         self.root, self.admin, self.strict = root, None, False
-        self.snapshots, self.runs, self.places = {}, [], collections.defaultdict(list)
+        self.snapshots, self.runs, self.places, self.barred = {}, [], collections.defaultdict(list), set()
         with about(key_file), open(key_file, encoding="utf-8") as file:
             key = json.load(file)
             need(key["strongroom-key"] == 1 and key["role"] == "reader", f"a {key['role']}'s key cannot read, a reader's (version 1) can")
@@ -100,7 +97,7 @@ class Repository:
         signer, signature, body = data[24:56], data[56:120], data[120:]
         ed25519.Ed25519PublicKey.from_public_bytes(signer).verify(signature, b"strongroom v1 signed" + data[:24] + bound(name) + body)
         if self.admin and signer != self.admin:  # then only a writer whose key the admin signed
-            need(not name.startswith("keys/") and self.key("writer", signer), f"{signer.hex()} may not sign it")
+            need(not name.startswith("keys/") and (name.startswith("commits/") or self.key("writer", signer)), f"{signer.hex()} may not sign it")
         return signer, body
     def key(self, role, owner, epoch=0):
         name = key_name(owner, epoch)
@@ -138,13 +135,17 @@ class Repository:
                 commit = json.loads(self.inventory(name, body))
                 need((name, commit["number"], commit["previous"]) == (f"commits/{number:016x}", number, previous), "is not the next commit")
                 previous = blake3(self.object(name)).hexdigest()
-                for (what, how), in map(dict.items, commit["operations"]):
+                steps = [step for operation in commit["operations"] for step in operation.items()]
+                adds = all(what == "add-snapshot" and how["session"] not in self.barred for what, how in steps)
+                if signer != self.admin and not (adds and signer.hex() not in self.barred and key_name(signer) in self.names("keys/", 32)):
+                    steps = print(f"warning: {name} is void: its signer had no right to it", file=sys.stderr) or []
+                for what, how in steps:
                     if what == "add-snapshot": self.snapshots[how["snapshot"]], self.runs = how["session"], self.runs + how["index"]
-                    elif signer != self.admin: print(f"warning: {name}: {what} takes the admin key, so it does not count", file=sys.stderr)
-                    elif what == "replace-index": self.runs = [run for run in self.runs + how["add"] if run not in how["drop"]]
+                    elif what == "replace-index": self.runs = [run for run in self.runs if run not in how["drop"]] + how["add"]
                     elif what == "drop-snapshot": self.snapshots.pop(how["snapshot"], None)
                     elif what == "new-epoch": self.announced[how["epoch"]] = how["public-key"]
-                    else: need(what in ("condemn", "sweep", "fence"), f"unknown operation {what}")  # nothing for readers in those three
+                    elif what in ("fence", "revoke-writer"): self.barred.update(how.values())
+                    else: need(what in ("condemn", "sweep"), f"unknown operation {what}")  # nothing for readers in those two
     def open_snapshot(self, wanted):
         with about(f"snapshots/{wanted}"):
             found = [id for id in self.snapshots if id.startswith(wanted)] if wanted != "latest" else list(self.snapshots)[-1:]
@@ -239,7 +240,6 @@ class Repository:
                     hasher.update(part)
                     yield is_data, part
             need(entry.hash in (None, hasher.digest()), "its BLAKE3 is not the recorded one")
-
 def list_snapshots(repository, *_):
     for snapshot in map(repository.open_snapshot, repository.snapshots):
         print(snapshot.id, snapshot.time, snapshot.host, *(os.fsdecode(unescape(source)) for source in snapshot.sources))
