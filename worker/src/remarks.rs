@@ -89,7 +89,11 @@ impl Remark {
 
     /// A fault; one that says the node is gone is only a notice.
     pub(crate) fn fault(path: Vec<u8>, doing: Doing, source: io::Error) -> Self {
-        if is_gone(&source) { Self::notice(path, Notice::Vanished) } else { Self::Problem(Problem { path, doing, source }) }
+        if is_gone(&source) {
+            Self::notice(path, Notice::Vanished)
+        } else {
+            Self::Problem(Problem { path, doing, source })
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use strongroom_repository::Repository;
 use tokio::sync::oneshot;
@@ -15,21 +16,28 @@ use super::options::RestoreOptions;
 use super::prepare::Preparer;
 use super::staging::Staging;
 use super::threads::spawn;
-use super::verify::{Verifier, VerifyTimes};
+use super::verify::{Flusher, Verifier};
 use super::writer::Writer;
 use crate::filesystem::Root;
 use crate::progress::Progress;
 
-/// Windows that may wait to be read back, besides the one that is.
+/// Windows that may wait to be flushed, besides the one that is.
 const WINDOWS_WAITING: usize = 1;
 
 /// The running threads.
 #[derive(Debug)]
 pub(super) struct Crew {
     jobs: Option<Jobs>,
-    writers: Vec<JoinHandle<()>>,
-    verifier: Option<JoinHandle<()>>,
-    verified: Option<oneshot::Receiver<VerifyTimes>>,
+    threads: Vec<JoinHandle<()>>,
+    flushed: Option<oneshot::Receiver<Duration>>,
+    verified: Option<oneshot::Receiver<Duration>>,
+}
+
+/// How long the two parts of verifying took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct VerifyTimes {
+    pub(super) flush: Duration,
+    pub(super) read_back: Duration,
 }
 
 /// What the threads work with.
@@ -46,14 +54,18 @@ pub(super) struct Tools {
 impl Crew {
     pub(super) fn start(tools: &Tools, options: &RestoreOptions) -> Result<Self, RestoreError> {
         let (jobs, orders) = jobs::queue();
-        let (written, to_verify) = mpsc::sync_channel(WINDOWS_WAITING);
-        let (done, verified) = oneshot::channel();
-        let verifier = Verifier::new(&tools.staging, &tools.root, &tools.findings, tools.listener.clone());
-        let verifier = spawn("restore-verify", move || {
-            // Nobody waits any more when the restore was cancelled.
-            let _cancelled = done.send(verifier.run(&to_verify));
-        })?;
-        let mut crew = Self { jobs: Some(jobs), writers: Vec::new(), verifier: Some(verifier), verified: Some(verified) };
+        let (written, to_flush) = mpsc::sync_channel(WINDOWS_WAITING);
+        // A flushed window is handed over when the one before is read back.
+        let (flushed, to_verify) = mpsc::sync_channel(0);
+        let (flush_done, is_flushed) = oneshot::channel();
+        let (verify_done, is_verified) = oneshot::channel();
+        let verifier = Verifier::new(&tools.root, &tools.findings, tools.listener.clone());
+        let (staging, findings) = (Arc::clone(&tools.staging), Arc::clone(&tools.findings));
+        let flusher = Flusher { staging, findings, listener: tools.listener.clone(), flushed };
+        let mut crew = Self { jobs: Some(jobs), threads: Vec::new(), flushed: Some(is_flushed), verified: Some(is_verified) };
+        // Nobody waits for either any more when the restore was cancelled.
+        crew.threads.push(spawn("restore-verify", move || _ = verify_done.send(verifier.run(&to_verify)))?);
+        crew.threads.push(spawn("restore-flush", move || _ = flush_done.send(flusher.run(&to_flush)))?);
         let preparer = Arc::new(Preparer {
             root: Arc::clone(&tools.root),
             findings: Arc::clone(&tools.findings),
@@ -71,7 +83,7 @@ impl Crew {
                 written: written.clone(),
                 preparer: Arc::clone(&preparer),
             };
-            crew.writers.push(spawn(&format!("restore-write-{number}"), move || writer.run())?);
+            crew.threads.push(spawn(&format!("restore-write-{number}"), move || writer.run())?);
         }
         Ok(crew)
     }
@@ -84,15 +96,18 @@ impl Crew {
     /// Waits until everything that was handed out is written and read back. All other holders of the queue must be gone.
     pub(super) async fn finish(mut self) -> Result<VerifyTimes, RestoreError> {
         self.jobs = None;
-        let verified = self.verified.take().ok_or(RestoreError::Thread)?;
-        let times = verified.await.map_err(|_| RestoreError::Thread);
+        let (flushed, verified) = (self.flushed.take(), self.verified.take());
+        let (Some(flushed), Some(verified)) = (flushed, verified) else { return Err(RestoreError::Thread) };
+        let times = (flushed.await, verified.await);
         self.join()?;
-        times
+        match times {
+            (Ok(flush), Ok(read_back)) => Ok(VerifyTimes { flush, read_back }),
+            _ => Err(RestoreError::Thread),
+        }
     }
 
     fn join(&mut self) -> Result<(), RestoreError> {
-        let threads = self.writers.drain(..).chain(self.verifier.take());
-        let panicked = threads.map(JoinHandle::join).filter(Result::is_err).count();
+        let panicked = self.threads.drain(..).map(JoinHandle::join).filter(Result::is_err).count();
         if panicked == 0 { Ok(()) } else { Err(RestoreError::Thread) }
     }
 }

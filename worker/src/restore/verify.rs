@@ -3,10 +3,9 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,56 +30,69 @@ use crate::filesystem::{Root, Stat, holes};
 /// Two threads keep a fast disk busy while they hash in turn.
 const READERS: usize = 2;
 
-/// The thread that verifies.
+/// The thread that flushes. It flushes one window while the one before is read back.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct Flusher {
     pub(super) staging: Arc<Staging>,
-    pub(super) root: Arc<Root>,
     pub(super) findings: Arc<Findings>,
     pub(super) listener: Listener,
-    pub(super) readers: Vec<Reader>,
+    /// Where flushed windows go.
+    pub(super) flushed: SyncSender<Arc<Work>>,
 }
 
-/// How long the two parts of it took.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct VerifyTimes {
-    pub(super) flush: Duration,
-    pub(super) read_back: Duration,
-}
-
-impl Verifier {
-    pub(super) fn new(staging: &Arc<Staging>, root: &Arc<Root>, findings: &Arc<Findings>, listener: Listener) -> Self {
-        let (staging, root, findings) = (Arc::clone(staging), Arc::clone(root), Arc::clone(findings));
-        Self { staging, root, findings, listener, readers: (0..READERS).map(|_| Reader::new()).collect() }
-    }
-
-    /// Verifies windows as they come, until no more do.
-    pub(super) fn run(mut self, written: &Receiver<Arc<Work>>) -> VerifyTimes {
-        let mut times = VerifyTimes::default();
+impl Flusher {
+    /// Flushes windows as they come, until no more do; says how long that took.
+    pub(super) fn run(self, written: &Receiver<Arc<Work>>) -> Duration {
+        let mut took = Duration::ZERO;
         for work in written {
             if self.findings.has_failed() {
                 continue;
             }
             let start = Instant::now();
-            if let Err(fault) = self.staging.flush() {
+            if let Err(source) = self.staging.flush() {
                 // What a flush that failed has lost nobody can say: no further flush may be trusted.
                 let path = escape(self.staging.path().as_os_str().as_encoded_bytes());
-                self.findings.fail(RestoreError::Target { doing: "flush", path, source: fault });
+                self.findings.fail(RestoreError::Target { doing: "flush", path, source });
                 continue;
             }
-            times.flush += start.elapsed();
-            let (window, tree) = (work.window.number, self.tree_path());
+            took += start.elapsed();
+            let (window, tree) = (work.window.number, self.staging.path().join("tree"));
             self.listener.tell(&RestoreEvent::Flushed { window, tree });
-            let start = Instant::now();
-            self.verify(&work.window);
-            times.read_back += start.elapsed();
-            self.listener.tell(&RestoreEvent::ReadBack { window });
+            // The reader ends early only by a panic, which whoever joins it will see.
+            let _gone = self.flushed.send(work);
         }
-        times
+        took
+    }
+}
+
+/// The thread that reads flushed windows back and compares them.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    root: Arc<Root>,
+    findings: Arc<Findings>,
+    listener: Listener,
+    readers: Vec<Reader>,
+}
+
+impl Verifier {
+    pub(super) fn new(root: &Arc<Root>, findings: &Arc<Findings>, listener: Listener) -> Self {
+        let (root, findings) = (Arc::clone(root), Arc::clone(findings));
+        Self { root, findings, listener, readers: (0..READERS).map(|_| Reader::new()).collect() }
     }
 
-    fn tree_path(&self) -> PathBuf {
-        self.staging.path().join("tree")
+    /// Verifies windows as they come, until no more do; says how long that took.
+    pub(super) fn run(mut self, flushed: &Receiver<Arc<Work>>) -> Duration {
+        let mut took = Duration::ZERO;
+        for work in flushed {
+            if self.findings.has_failed() {
+                continue;
+            }
+            let start = Instant::now();
+            self.verify(&work.window);
+            took += start.elapsed();
+            self.listener.tell(&RestoreEvent::ReadBack { window: work.window.number });
+        }
+        took
     }
 
     fn verify(&mut self, window: &Window) {

@@ -25,7 +25,7 @@ const WINDOW_ENTRIES: usize = 16_384;
 
 /// A window is closed when its files have so many bytes. Each costs one flush of some 0.15 s beside the writing; larger ones leave the disk idle while
 /// the first is written, and the processor while the last is read back.
-const WINDOW_BYTES: u64 = 256 << 20;
+const WINDOW_BYTES: u64 = 128 << 20;
 
 /// The windows of one restore, one after the other.
 pub(super) struct Windows<'a> {

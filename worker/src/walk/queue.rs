@@ -280,3 +280,73 @@ fn weight(listing: &Listing) -> usize {
     };
     nodes + NODES_OF_ANY_DIRECTORY
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::walk::{Contents, Nodes};
+
+    const ENTRANCE: Entrance =
+        Entrance { scope: Scope { source_device: Some(1), node: None }, device: 1, mount: Mount::Same, old: None };
+
+    fn queue() -> Queue {
+        Queue::new(Task { id: TOP_ID, path: Arc::from(&b""[..]), depth: 0, entrance: ENTRANCE })
+    }
+
+    fn deliver(queue: &Queue, task: Task, names: &[&str]) {
+        let mut children = Children::default();
+        names.iter().for_each(|name| children.push(name.as_bytes(), ENTRANCE));
+        let listing = Listing {
+            directory: task.path.clone(),
+            depth: task.depth,
+            contents: Contents::Listed(Nodes::default()),
+            left_out: 0,
+            sources_found: 0,
+            remarks: Vec::new(),
+        };
+        queue.deliver(task, Scanned { listing, children });
+    }
+
+    fn take(queue: &Queue, path: &str) -> Task {
+        let task = queue.take().unwrap();
+        assert_eq!(String::from_utf8_lossy(&task.path), path);
+        task
+    }
+
+    #[test]
+    fn what_is_taken_next_is_first_in_the_order_however_the_threads_finish() {
+        let queue = queue();
+        deliver(&queue, take(&queue, ""), &["a", "b", "c"]);
+        let (a, b) = (take(&queue, "a"), take(&queue, "b"));
+        deliver(&queue, a, &["1", "2"]);
+        deliver(&queue, b, &["1"]);
+        let a1 = take(&queue, "a/1");
+        let a2 = take(&queue, "a/2");
+        deliver(&queue, a2, &["x"]);
+        deliver(&queue, a1, &["x", "y"]);
+        for path in ["a/1/x", "a/1/y", "a/2/x", "b/1", "c"] {
+            deliver(&queue, take(&queue, path), &[]);
+        }
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn a_full_queue_still_serves_the_directory_that_is_needed() {
+        let queue = queue();
+        let names: Vec<String> =
+            (0..NODES_AHEAD_MAX / NODES_OF_ANY_DIRECTORY).map(|number| format!("{number:06}")).collect();
+        deliver(&queue, take(&queue, ""), &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let Ok(Taken::Ready(_, children)) = queue.receive(TOP_ID) else { panic!("the top directory is done") };
+        let first = take(&queue, "000000");
+        for name in &names[1..] {
+            deliver(&queue, take(&queue, name), &[]);
+        }
+        deliver(&queue, first, &["inner"]);
+        // Nobody else may take more now, but whoever consumes gets what is ready, and then the one that all the rest waits for.
+        let Ok(Taken::Ready(listing, inner)) = queue.receive(children.start) else { panic!("the first one is done") };
+        assert_eq!(&*listing.directory, b"000000");
+        queue.lock().nodes_done = NODES_AHEAD_MAX;
+        let Ok(Taken::Work(task)) = queue.receive(inner.start) else { panic!("it must be handed out") };
+        assert_eq!(&*task.path, b"000000/inner");
+    }
+}
