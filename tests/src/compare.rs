@@ -84,7 +84,8 @@ fn difference(name: &[u8], left: Option<&Record>, right: Option<&Record>) -> Opt
 /// What rsync would change to make the right tree the left one.
 fn by_rsync(left: &Path, right: &Path, but: &[&[u8]]) -> Result<Vec<String>> {
     let mut command = Command::new("rsync");
-    command.args(["-aHAXnc", "--delete", "--itemize-changes", "--numeric-ids"]);
+    // Without that window rsync takes two times in one second for the same.
+    command.args(["-aHAXnc", "--delete", "--itemize-changes", "--numeric-ids", "--modify-window=-1"]);
     for name in but {
         let pattern: String = String::from_utf8_lossy(name).replace(['*', '?', '[', '\\'], "?");
         command.arg(format!("--exclude=/{pattern}"));

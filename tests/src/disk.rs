@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::program::tool;
 
@@ -60,6 +61,11 @@ impl Disk {
         tool(Command::new("mount").args(["-o", &format!("remount,size={bytes}")]).arg(&self.at)).map(|_| ())
     }
 
+    /// Gives a file system in memory room for so many files.
+    pub fn limit_files(&self, files: u64) -> Result<()> {
+        tool(Command::new("mount").args(["-o", &format!("remount,nr_inodes={files}")]).arg(&self.at)).map(|_| ())
+    }
+
     /// Bytes in use and bytes free.
     pub fn space(&self) -> Result<(u64, u64)> {
         let space = rustix::fs::statvfs(&self.at)?;
@@ -69,9 +75,14 @@ impl Disk {
     /// Fills it up, so that `left` bytes stay free; removing the file that is returned makes room again.
     pub fn fill(&self, left: u64) -> Result<PathBuf> {
         let filler = self.at.join("filler");
-        let length = self.space()?.1.saturating_sub(left);
-        // Allocation, not a hole; what is free afterwards depends a little on the file system's own needs.
-        tool(Command::new("fallocate").arg("-l").arg(length.to_string()).arg(&filler))?;
+        let file = File::create(&filler)?;
+        // The file system needs blocks of its own for a long file, so the last of them are found by trial.
+        let mut taken = 0;
+        let mut step: u64 = 32 << 20;
+        while step >= 4096 {
+            let fits = self.space()?.1 >= left + step && fallocate(&file, FallocateFlags::empty(), taken, step).is_ok();
+            if fits { taken += step } else { step /= 2 }
+        }
         Ok(filler)
     }
 

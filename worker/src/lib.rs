@@ -10,6 +10,7 @@ pub mod backup;
 pub mod capture;
 pub mod exclude;
 pub mod filesystem;
+pub mod mount;
 pub mod owners;
 pub mod progress;
 pub mod read;

@@ -53,7 +53,7 @@ mod settle;
 mod staging;
 mod survey;
 mod surveyor;
-mod threads;
+pub(crate) mod threads;
 mod verify;
 mod window;
 mod windows;

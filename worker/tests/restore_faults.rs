@@ -58,7 +58,7 @@ fn a_file_that_comes_back_different_fails_the_restore_and_is_named() {
     assert!(names.len() == 1 && is_staging(&names[0]), "nothing was put in place: {names:?}");
     // The next run finds the bad file, writes it again, and finishes.
     let report = place.restore(|_| {}).unwrap();
-    assert_eq!((report.outcome, report.counts.resumed_files), (Outcome::Restored, 199));
+    assert_eq!((report.outcome, report.counts.resumed_files), (Outcome::Restored, 200));
     assert_same(&place.data(), &place.target().join("data"));
     assert_eq!(listing(&place.target()), ["data"]);
 }

@@ -10,6 +10,7 @@ use strongroom_repository::{Credential, Repository, RepositoryId};
 
 use crate::context::Context;
 use crate::failure::{Cause, Doing, Failure};
+use crate::repo::NewKey;
 use crate::{key_file, passphrase, places, shown};
 
 /// Which repository, and how to open it.
@@ -68,9 +69,14 @@ impl KeyArgs {
         meant.unwrap_or(KeySource::Default)
     }
 
-    /// A key file, as if it had been named.
-    pub(crate) fn of_file(path: PathBuf) -> Self {
-        Self { key: Some(path), ..Self::default() }
+    /// How a repository that is made now will be opened, so that the same options open it afterwards.
+    pub(crate) fn for_new(&self) -> Result<NewKey, Failure> {
+        Ok(match self.source() {
+            KeySource::File(path) => NewKey::File(path),
+            KeySource::PassphraseFile(path) => NewKey::Passphrase(passphrase::from_file(&path)?),
+            KeySource::Terminal => NewKey::Passphrase(passphrase::ask_new()?),
+            KeySource::Default => NewKey::DefaultFile,
+        })
     }
 
     /// The key file that would be used, if it is one.
@@ -152,8 +158,17 @@ pub(crate) fn open(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened
 fn cache_folder(context: &Context) -> Result<PathBuf, Failure> {
     let folder = context.cache_dir()?;
     create_private(&folder).doing(|| "prepare the cache folder".into())?;
+    let tag = folder.join("CACHEDIR.TAG");
+    if !tag.exists() {
+        // Only other tools care, and a cache that cannot be tagged is still a cache.
+        let _ = std::fs::write(tag, CACHE_TAG);
+    }
     Ok(folder)
 }
+
+/// By this, backups know that they need not keep it (bford.info/cachedir).
+const CACHE_TAG: &str =
+    "Signature: 8a477f597d28d172789f06886806bc55\n# Strongroom's cache of repositories: safe to delete\n";
 
 /// Creates a folder for its owner alone; one that exists stays as it is.
 pub(crate) fn create_private(folder: &Path) -> Result<(), Cause> {

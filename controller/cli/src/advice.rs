@@ -6,6 +6,7 @@ use strongroom_repository::store::StoreError;
 use strongroom_repository::{Error, ErrorKind};
 
 use strongroom_worker::backup::BackupError;
+use strongroom_worker::mount::MountError;
 use strongroom_worker::restore::RestoreError;
 
 use crate::failure::Cause;
@@ -16,6 +17,7 @@ pub(crate) fn next(cause: &Cause) -> Option<&'static str> {
         Cause::Repository(error) => return repository(error),
         Cause::Backup(error) => return backup(error),
         Cause::Restore(error) => return restore(error),
+        Cause::Mount(error) => return mount(error),
         Cause::Location(StoreError::NotAFolder { .. }) => "give the repository's folder",
         Cause::Location(StoreError::Inspect { .. }) => "check the path and who may read it",
         Cause::Location(_) | Cause::Plan(_) | Cause::Usage(_) => return None,
@@ -89,6 +91,16 @@ fn restore(error: &RestoreError) -> Option<&'static str> {
             "remove the folder that the note is in, and run the same command again: it begins anew"
         }
         RestoreError::Thread => "this is a fault of the program: report it with the output of -vv",
+    })
+}
+
+fn mount(error: &MountError) -> Option<&'static str> {
+    Some(match error {
+        MountError::Repository(error) => return repository(error),
+        MountError::Mount { .. } => {
+            "check that /dev/fuse is there, that fusermount3 is installed, and that nothing is mounted there"
+        }
+        MountError::Unmount { .. } => "close what looks into it, then unmount it with `umount`",
     })
 }
 

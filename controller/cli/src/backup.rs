@@ -6,7 +6,7 @@ mod summary;
 pub(crate) use summary::write_totals;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use strongroom_plans::ByteSize;
 use strongroom_repository::text::escape;
 use strongroom_repository::{Repository, SnapshotKind};
-use strongroom_worker::backup::{self, BackupEvent, BackupOptions, BackupReport, EventSink, Input, Outcome};
+use strongroom_worker::backup::{self, BackupEvent, BackupOptions, BackupReport, EventSink, Input};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
 use strongroom_worker::progress::Progress;
 use strongroom_worker::remarks::Remark;
@@ -93,8 +93,9 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn run(args: &BackupArgs, context: &Context) -> Result<Exit, Failure> {
-    let request = args.request()?;
+    let mut request = args.request()?;
     let opened = args.repository.open(context)?;
+    leave_out_repository(&mut request.input, opened.location.path(), context)?;
     if args.dry_run {
         let preview = preview::look(&opened.repository, &request, context)?;
         context.output.answer(&preview)?;
@@ -102,7 +103,7 @@ pub(crate) fn run(args: &BackupArgs, context: &Context) -> Result<Exit, Failure>
     }
     let host = request.host.clone();
     let report = make(&opened.repository, request, context)?;
-    let exit = exit_of(&report);
+    let exit = Exit::from(&report);
     context.output.answer(&Made { host, report })?;
     Ok(exit)
 }
@@ -148,6 +149,28 @@ impl BackupArgs {
     }
 }
 
+/// A repository in what is backed up would hold itself, and grow with every run.
+fn leave_out_repository(input: &mut Input, repository: &Path, context: &Context) -> Result<(), Failure> {
+    let Input::Files { sources, excludes, .. } = input else { return Ok(()) };
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let repository = real(repository);
+    if let Some(inside) = sources.iter().find(|source| real(source).starts_with(&repository)) {
+        let why = Cause::Usage("it is the repository itself, or part of it".into());
+        let failure = Failure::new(format!("back up {}", inside.display()), why);
+        return Err(failure.advise("give other paths; to keep a second copy of a repository, copy its folder"));
+    }
+    if !sources.iter().any(|source| repository.starts_with(real(source))) {
+        return Ok(());
+    }
+    let Some(text) = repository.to_str() else {
+        let why = Cause::Usage("the repository lies in it, and its path is not UTF-8".into());
+        return Err(Failure::new("leave the repository out", why).advise("give paths that the repository is not in"));
+    };
+    excludes.patterns.push(globset::escape(text));
+    context.say(&format!("note: the repository {text} lies in what is backed up and is left out"));
+    Ok(())
+}
+
 /// This host's name, as the kernel has it.
 pub(crate) fn host_name() -> Result<String, Failure> {
     const PATH: &str = "/proc/sys/kernel/hostname";
@@ -191,14 +214,6 @@ pub(crate) fn make(repository: &Arc<Repository>, request: Request, context: &Con
     let made = context.wait(&what, running);
     bar.finish();
     made
-}
-
-/// The exit code that a backup's report means.
-pub(crate) fn exit_of(report: &BackupReport) -> Exit {
-    match report.outcome {
-        Outcome::Complete => Exit::Success,
-        Outcome::Partial => Exit::Partial,
-    }
 }
 
 /// So many problems are told as they come; the rest are in the snapshot.

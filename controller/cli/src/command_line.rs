@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::{backup, cat, diff, find, inspect, key, ls, repo, restore, run, snapshots};
+use crate::{backup, cat, diff, find, inspect, key, ls, mount, repo, restore, run, snapshots};
 
 /// Backups that were proven to come back.
 #[derive(Debug, Parser)]
@@ -77,6 +77,7 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     Cat(cat::CatArgs),
     Restore(restore::RestoreArgs),
+    Mount(mount::MountArgs),
     #[command(subcommand)]
     Key(key::KeyCommand),
     Inspect(inspect::InspectArgs),
@@ -94,6 +95,7 @@ impl Command {
             Self::Diff(args) => diff::run(&args, context),
             Self::Cat(args) => cat::run(&args, context),
             Self::Restore(args) => restore::run(&args, context),
+            Self::Mount(args) => mount::run(&args, context),
             Self::Key(command) => command.run(context),
             Self::Inspect(args) => inspect::run(&args, context),
         }

@@ -1,9 +1,11 @@
 //! What the program's exit code says. Every code is derived here and nowhere else.
 
+use strongroom_controller::Verdict;
 use strongroom_repository::{Error, ErrorKind};
 
-use strongroom_worker::backup::BackupError;
-use strongroom_worker::restore::RestoreError;
+use strongroom_worker::backup::{self, BackupError, BackupReport};
+use strongroom_worker::mount::MountError;
+use strongroom_worker::restore::{self, ProblemKind, RestoreError, RestoreReport};
 
 use crate::failure::Cause;
 
@@ -67,6 +69,7 @@ impl From<&Cause> for Exit {
             Cause::Repository(error) => error.into(),
             Cause::Backup(error) => error.into(),
             Cause::Restore(error) => error.into(),
+            Cause::Mount(error) => error.into(),
             Cause::Location(_) | Cause::Usage(_) | Cause::Plan(_) => Self::Usage,
             Cause::File { source, .. } => source.kind().into(),
             Cause::Output(_) | Cause::Program(_) => Self::Failed,
@@ -119,6 +122,54 @@ impl From<&RestoreError> for Exit {
     }
 }
 
+impl From<&MountError> for Exit {
+    fn from(error: &MountError) -> Self {
+        match error {
+            MountError::Repository(error) => error.into(),
+            MountError::Mount { source, .. } | MountError::Unmount { source, .. } => source.kind().into(),
+        }
+    }
+}
+
+impl From<&BackupReport> for Exit {
+    fn from(report: &BackupReport) -> Self {
+        match report.outcome {
+            backup::Outcome::Complete => Self::Success,
+            backup::Outcome::Partial => Self::Partial,
+        }
+    }
+}
+
+impl From<&RestoreReport> for Exit {
+    fn from(report: &RestoreReport) -> Self {
+        let kinds = report.problems.iter().map(|problem| problem.kind);
+        restored(report.outcome, kinds)
+    }
+}
+
+/// A restore that could not bring everything back has found damage if the repository is to blame, and is partial if the target is.
+fn restored(outcome: restore::Outcome, mut problems: impl Iterator<Item = ProblemKind>) -> Exit {
+    let is_damage = |kind| matches!(kind, ProblemKind::Repository | ProblemKind::Mismatch | ProblemKind::Malformed);
+    match outcome {
+        restore::Outcome::Restored => Exit::Success,
+        restore::Outcome::Failed => Exit::Damaged,
+        _ if problems.any(is_damage) => Exit::Damaged,
+        restore::Outcome::Deviating | restore::Outcome::Partial => Exit::Partial,
+    }
+}
+
+/// A run that nothing ended early.
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Done => Self::Success,
+            Verdict::Partial => Self::Partial,
+            Verdict::Unproven => Self::Damaged,
+            Verdict::Failed => Self::Failed,
+        }
+    }
+}
+
 impl From<std::io::ErrorKind> for Exit {
     fn from(kind: std::io::ErrorKind) -> Self {
         match kind {
@@ -127,5 +178,44 @@ impl From<std::io::ErrorKind> for Exit {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::StoreOutOfReach,
             _ => Self::Failed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn codes_follow_from_what_went_wrong() {
+        let file = |kind: io::ErrorKind| Cause::File { doing: "read", path: "f".into(), source: kind.into() };
+        let damaged = || Error::Damaged { name: "config".into(), reason: "short".into() };
+        let cases: [(Cause, u8); 12] = [
+            (Error::NoRepository.into(), 7),
+            (Error::Exists.into(), 1),
+            (damaged().into(), 4),
+            (BackupError::Repository(damaged()).into(), 4),
+            (RestoreError::Repository(Error::Key("wrong".into())).into(), 6),
+            (Error::WriterOnly("read").into(), 6),
+            (BackupError::NoSource.into(), 7),
+            (RestoreError::BadPath("..".into()).into(), 2),
+            (file(io::ErrorKind::NotFound), 7),
+            (file(io::ErrorKind::PermissionDenied), 6),
+            (file(io::ErrorKind::StorageFull), 5),
+            (Cause::Stopped(15), 143),
+        ];
+        for (cause, expect) in cases {
+            assert_eq!(Exit::from(&cause).code(), expect, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_restore_with_damage_is_not_merely_partial() {
+        use restore::Outcome::{Deviating, Failed, Partial, Restored};
+        let code = |outcome, problems: &[ProblemKind]| restored(outcome, problems.iter().copied()).code();
+        assert_eq!([code(Restored, &[]), code(Deviating, &[]), code(Failed, &[ProblemKind::Target])], [0, 3, 4]);
+        assert_eq!([code(Partial, &[ProblemKind::Target]), code(Partial, &[ProblemKind::Conflict])], [3, 3]);
+        assert_eq!(code(Partial, &[ProblemKind::Target, ProblemKind::Repository]), 4);
     }
 }

@@ -10,6 +10,7 @@ use strongroom_plans::Faults;
 use strongroom_repository::store::StoreError;
 use strongroom_repository::{Error, chain};
 use strongroom_worker::backup::BackupError;
+use strongroom_worker::mount::MountError;
 use strongroom_worker::restore::RestoreError;
 
 use crate::advice;
@@ -27,6 +28,9 @@ pub(crate) enum Cause {
     /// A restore ended early.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// A repository could not be mounted, or unmounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The repository's location cannot be understood or opened.
     #[error(transparent)]
     Location(#[from] StoreError),

@@ -9,6 +9,7 @@ use strongroom_repository::KeyFile;
 use zeroize::Zeroizing;
 
 use crate::failure::{Cause, Doing, Failure};
+use crate::shown::shell_word;
 
 /// No secret file is longer: a key file has half a kilobyte.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
@@ -108,25 +109,9 @@ fn occupied(path: &Path) -> Failure {
         .advise("give another path with --key-file: a key file is never overwritten")
 }
 
-/// A path as one word for a shell.
-pub(crate) fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_survive_a_shell() {
-        assert_eq!(shell_word(Path::new("/srv/backup-1")), "/srv/backup-1");
-        assert_eq!(shell_word(Path::new("/srv/a b's")), r"'/srv/a b'\''s'");
-    }
 
     #[test]
     fn a_reserved_place_leaves_nothing_behind() {

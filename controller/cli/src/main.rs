@@ -29,6 +29,7 @@ mod find;
 mod inspect;
 mod key;
 mod ls;
+mod mount;
 mod repo;
 mod restore;
 mod run;

@@ -6,7 +6,7 @@ mod probe;
 mod rebuild;
 mod stats;
 
-pub(crate) use init::{NewKey, NewRepository, create};
+pub(crate) use init::{NewKey, create};
 
 use clap::Subcommand;
 

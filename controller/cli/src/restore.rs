@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use strongroom_repository::Snapshot;
 use strongroom_worker::progress::Progress;
 use strongroom_worker::restore::{
-    self, Listener, Outcome, Overwrite, Owners, ProblemKind, Replaced, RestoreOptions, RestorePlan, RestoreReport,
+    self, Listener, Overwrite, Owners, Replaced, RestoreOptions, RestorePlan, RestoreReport,
 };
 
 use crate::access::{Opened, RepositoryArgs};
@@ -83,12 +83,13 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
     let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;
     let plan = plan(&opened, &snapshot, options, context)?;
     if args.dry_run {
+        let exit = if plan.summary.lacks_room() { Exit::StoreOutOfReach } else { Exit::Success };
         context.output.answer(&Planned(plan.summary))?;
-        return Ok(Exit::Success);
+        return Ok(exit);
     }
     let host = snapshot.manifest.host.clone();
     let report = carry_out(plan, "restoring", context)?;
-    let exit = exit_of(&report);
+    let exit = Exit::from(&report);
     context.output.answer(&Restored { host, time: snapshot.manifest.time, report })?;
     Ok(exit)
 }
@@ -134,15 +135,4 @@ pub(crate) fn carry_out(plan: RestorePlan, verb: &'static str, context: &Context
     let restored = context.wait(&what, restore::run(plan, progress, Listener::none()));
     bar.finish();
     restored
-}
-
-/// The exit code that a report means.
-pub(crate) fn exit_of(report: &RestoreReport) -> Exit {
-    let is_damage = |kind| matches!(kind, ProblemKind::Repository | ProblemKind::Mismatch | ProblemKind::Malformed);
-    match report.outcome {
-        Outcome::Restored => Exit::Success,
-        Outcome::Failed => Exit::Damaged,
-        _ if report.problems.iter().any(|problem| is_damage(problem.kind)) => Exit::Damaged,
-        Outcome::Deviating | Outcome::Partial => Exit::Partial,
-    }
 }

@@ -8,13 +8,14 @@ mod local;
 mod record_file;
 mod scratch;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use strongroom_controller::{Clock, RunRequest, Verdict};
-use strongroom_plans::{BackupPlan, Faults, Places, decode, parse};
+use strongroom_controller::{Clock, RunRequest};
+use strongroom_plans::{BackupPlan, Faults, Places, Source, decode, parse};
 use strongroom_repository::{Error, Repository, store};
 
 use crate::access::{self, KeyArgs, Opened};
@@ -23,9 +24,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::places;
-use crate::repo::{self, NewKey, NewRepository};
+use crate::repo;
 use crate::shown;
-use answer::{RunAnswer, Steps};
+use answer::{RunAnswer, Steps, Whereabouts};
 use local::Local;
 use record_file::PlanLock;
 
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let state = context.state_dir()?;
     let lock = PlanLock::take(&state, plan.name())?;
-    let (opened, made) = open_or_make(url, &args.key, context)?;
+    let opened = open_or_make(url, &args.key, context)?;
     let request = RunRequest {
         plan: &plan,
         plan_hash: blake3::hash(&text).to_hex().to_string(),
@@ -82,21 +83,14 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state));
     let ended = strongroom_controller::run(&request, &mut hands, &SystemClock);
     let record_file = record_file::write(&state, &ended.record)?;
-    let key_file =
-        made.and_then(|made| made.key_file).or(args.key.file_for(request.repository)?).filter(|path| path.exists());
-    let exit = exit_of(ended.record.verdict);
-    context.output.answer(&RunAnswer::new(ended.record, record_file, key_file, url))?;
+    let key_file = args.key.file_for(request.repository)?.filter(|path| path.exists());
+    let exit = Exit::from(ended.record.verdict);
+    context.output.answer(&RunAnswer::new(
+        ended.record,
+        Whereabouts { record_file, key_file, warning: same_disk(&plan, &folder) },
+        url,
+    ))?;
     ended.fault.map_or(Ok(exit), Err)
-}
-
-/// The exit code of a run that nothing ended early.
-fn exit_of(verdict: Verdict) -> Exit {
-    match verdict {
-        Verdict::Done => Exit::Success,
-        Verdict::Partial => Exit::Partial,
-        Verdict::Unproven => Exit::Damaged,
-        Verdict::Failed => Exit::Failed,
-    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -118,8 +112,20 @@ fn repository_folder(plan: &BackupPlan, file: &Path) -> Result<PathBuf, Failure>
     plan.repository_path(&Places { home: &home, plan_directory }).map_err(faulty)
 }
 
-/// Opens the repository, or makes it with a key in the default place.
-fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<(Opened, Option<NewRepository>), Failure> {
+/// Sources that lie on the repository's own file system, as a warning.
+fn same_disk(plan: &BackupPlan, repository: &Path) -> Option<String> {
+    let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
+    let own = device(repository)?;
+    let roots = plan.sources().iter().flat_map(Source::files).filter(|root| device(root.as_path()) == Some(own));
+    let roots: Vec<String> = roots.map(ToString::to_string).collect();
+    let listed = roots.join(", ");
+    (!roots.is_empty()).then(|| {
+        format!("the repository is on the same file system as {listed}: it does not survive the loss of that disk")
+    })
+}
+
+/// Opens the repository, or makes it; its key goes to the default place unless the command line names another.
+fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
     let what = || format!("open the repository at {}", shown::location(url));
     let store = store::open(url).doing(what)?;
     let exists = context.wait(&what(), async {
@@ -130,12 +136,11 @@ fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<(Opened, 
         }
     })?;
     if exists {
-        return Ok((access::open(url, key, context)?, None));
+        return access::open(url, key, context);
     }
-    let made = repo::create(url, NewKey::DefaultFile, "owner", context)?;
+    let made = repo::create(url, key.for_new()?, "owner", context)?;
     context.say(&format!("made repository {} at {url}", made.repository));
-    let new_key = made.key_file.clone().map_or_else(KeyArgs::default, KeyArgs::of_file);
-    Ok((access::open(url, &new_key, context)?, Some(made)))
+    access::open(url, key, context)
 }
 
 /// The clock of this machine, in its zone.

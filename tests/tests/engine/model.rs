@@ -173,6 +173,11 @@ fn leave_out_temporary(source: &Path, copy: &Path) -> Result<()> {
         "{}",
         "+",
     ]))?;
-    program::tool(Command::new("rsync").args(["-aHAX", "--exclude=*.tmp"]).arg(source.join("")).arg(copy.join("")))
-        .map(|_| ())
+    program::tool(
+        Command::new("rsync")
+            .args(["-aHAX", "--modify-window=-1", "--exclude=*.tmp"])
+            .arg(source.join(""))
+            .arg(copy.join("")),
+    )
+    .map(|_| ())
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::error::RestoreError;
 
 /// Runs `work` on a thread of its own and waits for it.
-pub(super) async fn on_thread<T: Send + 'static>(
+pub(crate) async fn on_thread<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, RestoreError> {

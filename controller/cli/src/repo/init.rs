@@ -15,9 +15,10 @@ use strongroom_repository::{Error, InitOptions, KeyFile, NewHolder, Parameters, 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
-use crate::key_file::{Reserved, shell_word};
+use crate::key_file::Reserved;
 use crate::output::Answer;
 use crate::repo::probe::Probed;
+use crate::shown::shell_word;
 use crate::{passphrase, places, shown};
 
 /// Make a repository

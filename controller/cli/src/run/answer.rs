@@ -11,9 +11,8 @@ use strongroom_repository::Problem;
 
 use crate::backup::write_totals;
 use crate::choice::short_id;
-use crate::key_file::shell_word;
 use crate::output::Answer;
-use crate::shown::{count, duration, size, time};
+use crate::shown::{count, duration, shell_word, size, time};
 
 /// So many lines of each kind; the record has the first thousand.
 const LISTED_MAX: usize = 10;
@@ -49,16 +48,26 @@ impl Answer for Steps {
 #[serde(rename_all = "kebab-case")]
 pub(super) struct RunAnswer {
     record: RunRecord,
-    record_file: PathBuf,
-    /// None if the repository is opened by a passphrase.
-    key_file: Option<PathBuf>,
+    #[serde(flatten)]
+    whereabouts: Whereabouts,
     next: Vec<String>,
 }
 
+/// What a run leaves on this machine, and where.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Whereabouts {
+    pub(super) record_file: PathBuf,
+    /// None if the repository is opened by a passphrase.
+    pub(super) key_file: Option<PathBuf>,
+    /// What is not good about the place.
+    pub(super) warning: Option<String>,
+}
+
 impl RunAnswer {
-    pub(super) fn new(record: RunRecord, record_file: PathBuf, key_file: Option<PathBuf>, url: &str) -> Self {
-        let next = next_commands(&record, key_file.as_deref(), url);
-        Self { record, record_file, key_file, next }
+    pub(super) fn new(record: RunRecord, whereabouts: Whereabouts, url: &str) -> Self {
+        let next = next_commands(&record, whereabouts.key_file.as_deref(), url);
+        Self { record, whereabouts, next }
     }
 }
 
@@ -100,7 +109,7 @@ impl Answer for RunAnswer {
             write_step(out, step)?;
         }
         writeln!(out, "\nrepository  {} ({})", record.location, record.repository)?;
-        match &self.key_file {
+        match &self.whereabouts.key_file {
             Some(path) => writeln!(
                 out,
                 "key         {}\n            Without it nothing can be restored: keep a copy on another machine or on paper.",
@@ -108,7 +117,10 @@ impl Answer for RunAnswer {
             )?,
             None => writeln!(out, "key         a passphrase; without it nothing can be restored")?,
         }
-        writeln!(out, "record      {}", self.record_file.display())?;
+        writeln!(out, "record      {}", self.whereabouts.record_file.display())?;
+        if let Some(warning) = &self.whereabouts.warning {
+            writeln!(out, "warning     {warning}")?;
+        }
         writeln!(out, "\nnext:")?;
         self.next.iter().try_for_each(|command| writeln!(out, "  {command}"))
     }

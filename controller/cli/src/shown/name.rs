@@ -1,5 +1,7 @@
 //! Names and modes of files.
 
+use std::path::Path;
+
 use strongroom_repository::text::escape;
 use strongroom_repository::tree::order::join;
 use strongroom_repository::{Entry, Kind};
@@ -17,6 +19,16 @@ pub(crate) fn location(url: &str) -> String {
         Some(at) => format!("{scheme}://…{}", &rest[at..]),
         None => url.to_owned(),
     }
+}
+
+/// A path as one word for a shell.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// As `ls -l` has it: `drwxr-x--T`.
@@ -61,6 +73,12 @@ mod tests {
         for (url, expect) in cases {
             assert_eq!(location(url), expect);
         }
+    }
+
+    #[test]
+    fn paths_survive_a_shell() {
+        assert_eq!(shell_word(Path::new("/srv/backup-1")), "/srv/backup-1");
+        assert_eq!(shell_word(Path::new("/srv/a b's")), r"'/srv/a b'\''s'");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod errors;
 mod help;
 mod keys;
+mod mount;
 mod plan;
 mod round_trip;
 mod signals;

@@ -49,7 +49,14 @@ fn a_plan_is_run_proven_and_recorded() {
     no_scratch(&world);
 
     let text = world.run(&["run", "plan.yaml"]).expect(0);
-    for part in ["DONE and PROVEN", "proof    L3 (restored)", "key ", "record ", "strongroom restore --repo"] {
+    for part in [
+        "the repository is on the same file system as",
+        "DONE and PROVEN",
+        "proof    L3 (restored)",
+        "key ",
+        "record ",
+        "strongroom restore --repo",
+    ] {
         assert!(text.text().contains(part), "{part} is not in {}", text.text());
     }
     let snapshots = world.json(&["snapshots", "--tag", "plan=test"]);
@@ -93,6 +100,16 @@ fn what_fails_leaves_the_rest_undone_and_is_recorded() {
     assert_eq!(answer["record"]["verdict"], "failed");
     assert!(ran.err.contains("none of the sources"), "{}", ran.err);
     no_scratch(&world);
+}
+
+#[test]
+fn the_named_key_opens_the_repository_that_a_run_makes() {
+    let world = World::new();
+    plan(&world, "{ level: restored }");
+    world.run(&["run", "plan.yaml", "--key", "plan-key.json"]).expect(0);
+    assert!(!world.path("home/.config").exists());
+    world.run(&["run", "plan.yaml", "--key", "plan-key.json"]).expect(0);
+    world.run(&["run", "plan.yaml"]).expect(6);
 }
 
 #[test]

@@ -163,6 +163,19 @@ fn rules_leave_out_what_they_say() {
 }
 
 #[test]
+fn a_repository_never_holds_itself() {
+    let world = World::with_repository();
+    world.write("file", "content");
+    let ran = world.run(&["backup", "."]).expect(0);
+    assert!(ran.err.contains("lies in what is backed up"), "{}", ran.err);
+    let listed = world.run(&["ls", "latest", &world.text("")]).expect(0);
+    assert_eq!(listed.text(), "file\nhome/\n");
+    world.run(&["backup", "repo/packs"]).expect(2);
+    symlink("repo", world.path("link")).unwrap();
+    world.run(&["backup", "link"]).expect(2);
+}
+
+#[test]
 fn a_missing_path_makes_it_partial_and_a_tag_finds_it() {
     let world = World::with_repository();
     world.write("source/file", "content");
