@@ -107,7 +107,11 @@ impl CheckReport {
 type Bad = HashSet<[u8; 16]>;
 
 /// Checks a repository; needs a reader's key.
-pub async fn run(repository: &Arc<Repository>, depth: Depth, progress: Arc<CheckProgress>) -> Result<CheckReport, Error> {
+pub async fn run(
+    repository: &Arc<Repository>,
+    depth: Depth,
+    progress: Arc<CheckProgress>,
+) -> Result<CheckReport, Error> {
     repository.key.secrets("check what is stored")?;
     let mut report = CheckReport::default();
     history::check(repository, &mut report).await?;

@@ -60,7 +60,8 @@ impl Parameters {
 
     /// Why these parameters cannot be used, if so.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        let ordered = 64 <= self.chunk_min && self.chunk_min <= self.chunk_average && self.chunk_average <= self.chunk_max;
+        let ordered =
+            64 <= self.chunk_min && self.chunk_min <= self.chunk_average && self.chunk_average <= self.chunk_max;
         if !ordered || self.chunk_max > 64 << 20 {
             return Some("chunk sizes are out of order or too large");
         }

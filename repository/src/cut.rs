@@ -30,7 +30,10 @@ impl Cutter {
     /// A cutter of one repository.
     pub(crate) fn new(keys: &SharedKeys, parameters: &Parameters) -> Self {
         let mut bytes = [0; 2048];
-        blake3::Hasher::new_derive_key("strongroom v1 gear table").update(keys.cut.expose()).finalize_xof().fill(&mut bytes);
+        blake3::Hasher::new_derive_key("strongroom v1 gear table")
+            .update(keys.cut.expose())
+            .finalize_xof()
+            .fill(&mut bytes);
         let mut gear = Box::new([0; 256]);
         for (slot, eight) in gear.iter_mut().zip(bytes.as_chunks::<8>().0) {
             *slot = u64::from_le_bytes(*eight);
@@ -63,7 +66,8 @@ impl Cutter {
         }
         let middle = self.average.clamp(self.minimum, limit);
         let mut hash = 0u64;
-        let mut found = self.scan(&buffer[self.minimum..middle], self.mask_before, &mut hash).map(|at| self.minimum + at);
+        let mut found =
+            self.scan(&buffer[self.minimum..middle], self.mask_before, &mut hash).map(|at| self.minimum + at);
         if found.is_none() {
             found = self.scan(&buffer[middle..limit], self.mask_after, &mut hash).map(|at| middle + at);
         }
@@ -123,7 +127,8 @@ mod tests {
         let bytes = noise(8 << 20);
         let parameters = Parameters::small();
         let ends = cuts(&bytes);
-        let lengths: Vec<usize> = std::iter::once(0).chain(ends.iter().copied()).zip(&ends).map(|(start, end)| end - start).collect();
+        let lengths: Vec<usize> =
+            std::iter::once(0).chain(ends.iter().copied()).zip(&ends).map(|(start, end)| end - start).collect();
         assert!(lengths.iter().all(|length| *length <= parameters.chunk_max as usize));
         assert!(lengths[..lengths.len() - 1].iter().all(|length| *length > parameters.chunk_min as usize));
         let mean = bytes.len() / lengths.len();
@@ -137,7 +142,8 @@ mod tests {
         let mut changed = bytes.clone();
         changed.splice(2_000_000..2_000_000, *b"inserted");
         let before: std::collections::HashSet<usize> = cuts(&bytes).into_iter().collect();
-        let after: Vec<usize> = cuts(&changed).into_iter().map(|end| if end > 2_000_008 { end - 8 } else { end }).collect();
+        let after: Vec<usize> =
+            cuts(&changed).into_iter().map(|end| if end > 2_000_008 { end - 8 } else { end }).collect();
         let moved = after.iter().filter(|end| !before.contains(end)).count();
         assert!(moved <= 4, "{moved} of {} cuts moved", after.len());
     }

@@ -154,7 +154,8 @@ impl History {
         match authority {
             Authority::Admin => true,
             Authority::Writer(key) => {
-                !self.revoked.contains_key(&key) && commit.operations.iter().all(|operation| self.is_open_to_writers(operation))
+                !self.revoked.contains_key(&key)
+                    && commit.operations.iter().all(|operation| self.is_open_to_writers(operation))
             }
             Authority::Nobody => false,
         }
@@ -217,7 +218,11 @@ mod tests {
     }
 
     fn add(seed: u8) -> Operation {
-        Operation::AddSnapshot { snapshot: ObjectId([seed; 32]), session: SessionId([seed; 16]), index: vec![ObjectId([seed + 100; 32])] }
+        Operation::AddSnapshot {
+            snapshot: ObjectId([seed; 32]),
+            session: SessionId([seed; 16]),
+            index: vec![ObjectId([seed + 100; 32])],
+        }
     }
 
     #[test]

@@ -67,7 +67,12 @@ pub(crate) fn seal_run(inventory_key: &Secret, repository: &RepositoryId, packs:
 }
 
 /// Opens a run's object and returns its content.
-pub(crate) fn open_run(inventory_key: &Secret, repository: &RepositoryId, id: &ObjectId, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn open_run(
+    inventory_key: &Secret,
+    repository: &RepositoryId,
+    id: &ObjectId,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Error> {
     let name = object::hashed_name(ObjectType::Index, id);
     if ObjectId::of(bytes) != *id {
         return Err(Error::damaged(name, "its bytes do not match its name"));

@@ -96,7 +96,8 @@ async fn pack(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {
     let segments = &footer.contents.segments;
     let frames = footer.frames().map(|(row, chunks)| {
         let mut described = frame(row, segments);
-        described["chunks"] = chunks.iter().map(|chunk| json!({ "id-prefix": hex(&chunk.prefix), "length": chunk.length })).collect();
+        described["chunks"] =
+            chunks.iter().map(|chunk| json!({ "id-prefix": hex(&chunk.prefix), "length": chunk.length })).collect();
         described
     });
     Ok(json!({
@@ -156,12 +157,15 @@ async fn commit(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> 
     let bytes = get(&*repository.store, &name).await?;
     let (commit, signer) = repository.open_commit(number, &bytes)?;
     let signer_name = repository.signer_name(&signer).await?;
-    Ok(json!({ "object": name, "hash": ObjectId::of(&bytes), "signer": signer, "signer-name": signer_name, "commit": commit }))
+    Ok(
+        json!({ "object": name, "hash": ObjectId::of(&bytes), "signer": signer, "signer-name": signer_name, "commit": commit }),
+    )
 }
 
 async fn key(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {
     let records = repository.key_records().await?.into_iter();
-    let found: Vec<_> = records.filter(|(name, _)| name.strip_prefix("keys/").is_some_and(|hex| hex.starts_with(id))).collect();
+    let found: Vec<_> =
+        records.filter(|(name, _)| name.strip_prefix("keys/").is_some_and(|hex| hex.starts_with(id))).collect();
     match found.as_slice() {
         [(name, record)] => Ok(json!({ "object": name, "key": record })),
         many => Err(Error::NoSnapshot(format!("'{id}' begins the names of {} key objects", many.len()))),
@@ -175,7 +179,8 @@ async fn page(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {
     Ok(match bytes.first() {
         Some(&leaf::KIND) => {
             let entries = leaf::decode(&bytes).map_err(malformed)?;
-            let entries: Vec<Value> = entries.iter().map(|(directory, entry)| describe_entry(directory, entry)).collect();
+            let entries: Vec<Value> =
+                entries.iter().map(|(directory, entry)| describe_entry(directory, entry)).collect();
             json!({ "page": id, "kind": "leaf", "bytes": bytes.len(), "entries": entries })
         }
         Some(&inner::KIND) => {

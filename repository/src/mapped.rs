@@ -12,7 +12,10 @@ impl Mapped {
     /// Maps a whole file. Only for files in our own cache and state folders: created under a temporary name, renamed when complete, never written again.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        #[expect(unsafe_code, reason = "our cache files are complete before they get their name and are never written or truncated after it")]
+        #[expect(
+            unsafe_code,
+            reason = "our cache files are complete before they get their name and are never written or truncated after it"
+        )]
         // SAFETY: see the reason above; every reader copies what it reads with bounds checks, so even a file that somebody alters gives wrong
         // numbers (which hashing finds), not undefined layouts.
         let map = unsafe { memmap2::Mmap::map(&file)? };

@@ -135,7 +135,13 @@ fn signed_message(header: &[u8], bound_name: &[u8], body: &[u8]) -> Vec<u8> {
 
 /// The bytes of a signed object. `bound_name` is what FORMAT.md says for its type.
 #[must_use]
-pub fn sign(kind: ObjectType, repository: &RepositoryId, signer: &Ed25519KeyPair, bound_name: &[u8], body: &[u8]) -> Vec<u8> {
+pub fn sign(
+    kind: ObjectType,
+    repository: &RepositoryId,
+    signer: &Ed25519KeyPair,
+    bound_name: &[u8],
+    body: &[u8],
+) -> Vec<u8> {
     let header = header(kind, repository);
     let signature = signer.sign(&signed_message(&header, bound_name, body));
     [&header, signer.public_key().as_ref(), signature.as_ref(), body].concat()

@@ -92,7 +92,8 @@ impl Repository {
         }
         let epochs: &BTreeMap<u32, Secret> = &self.key.secrets("read them")?.epochs;
         let private = epochs.get(&info.segment.epoch);
-        let private = private.ok_or_else(|| Error::Key(format!("this key does not open epoch {}", info.segment.epoch)))?;
+        let private =
+            private.ok_or_else(|| Error::Key(format!("this key does not open epoch {}", info.segment.epoch)))?;
         let key = segment_key(&self.id(), info.segment, private).map_err(|bad| {
             let name = object::hashed_name(info.pack.kind, &info.pack.id);
             Error::damaged(name, format!("the sealed data key in the index is {bad}"))

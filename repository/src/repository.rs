@@ -151,7 +151,10 @@ impl Repository {
             if stored.is_some_and(|bytes| ObjectId::of(&bytes) == known) {
                 return Ok(before.clone());
             }
-            tracing::warn!(commit = before.newest, "the repository's history is not the one remembered here: reading it anew");
+            tracing::warn!(
+                commit = before.newest,
+                "the repository's history is not the one remembered here: reading it anew"
+            );
         }
         let mut history = History::default();
         let hint = hint(&*self.store).await;

@@ -16,7 +16,8 @@ pub fn choose<'a>(snapshots: &'a [Snapshot], spec: &str, zone: &TimeZone) -> Res
     }
     if let Some(time) = parse_time(spec, zone) {
         let found = snapshots.iter().rev().find(|snapshot| snapshot.manifest.time <= time);
-        return found.ok_or_else(|| Error::NoSnapshot(format!("no snapshot is as old as '{spec}'{}", oldest(snapshots))));
+        return found
+            .ok_or_else(|| Error::NoSnapshot(format!("no snapshot is as old as '{spec}'{}", oldest(snapshots))));
     }
     by_prefix(snapshots, spec)
 }
@@ -25,7 +26,11 @@ fn latest<'a>(snapshots: &'a [Snapshot], spec: &str, rest: &str) -> Result<&'a S
     let wanted = match rest.strip_prefix('@') {
         Some(wanted) if !wanted.is_empty() => wanted,
         None if rest.is_empty() => "",
-        _ => return Err(Error::NoSnapshot(format!("'{spec}' is not understood: write latest, latest@host or latest@host:/path"))),
+        _ => {
+            return Err(Error::NoSnapshot(format!(
+                "'{spec}' is not understood: write latest, latest@host or latest@host:/path"
+            )));
+        }
     };
     let (host, path) = wanted.split_once(':').map_or((wanted, None), |(host, path)| (host, Some(path)));
     let matches = |snapshot: &&Snapshot| {
@@ -57,16 +62,21 @@ fn parse_time(spec: &str, zone: &TimeZone) -> Option<Timestamp> {
 fn by_prefix<'a>(snapshots: &'a [Snapshot], spec: &str) -> Result<&'a Snapshot, Error> {
     let is_prefix = spec.len() >= 4 && spec.bytes().all(|byte| byte.is_ascii_hexdigit());
     let wanted = spec.to_ascii_lowercase();
-    let found: Vec<&Snapshot> = snapshots.iter().filter(|snapshot| is_prefix && snapshot.id.hex().starts_with(&wanted)).collect();
+    let found: Vec<&Snapshot> =
+        snapshots.iter().filter(|snapshot| is_prefix && snapshot.id.hex().starts_with(&wanted)).collect();
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(Error::NoSnapshot(format!("no snapshot is called '{spec}'; list them with 'strongroom snapshots'"))),
-        many => Err(Error::NoSnapshot(format!("'{spec}' begins the ids of {} snapshots: give more digits", many.len()))),
+        many => {
+            Err(Error::NoSnapshot(format!("'{spec}' begins the ids of {} snapshots: give more digits", many.len())))
+        }
     }
 }
 
 fn oldest(snapshots: &[Snapshot]) -> String {
-    snapshots.first().map_or_else(|| ": there are none".into(), |first| format!(": the oldest is of {}", first.manifest.time))
+    snapshots
+        .first()
+        .map_or_else(|| ": there are none".into(), |first| format!(": the oldest is of {}", first.manifest.time))
 }
 
 fn hosts(snapshots: &[Snapshot]) -> String {

@@ -82,7 +82,8 @@ impl Repository {
             return Err(Error::ParentGone(parent));
         }
         let id = SessionId(random());
-        let record = SessionRecord { session: id, base: self.history().newest, parent: begin.parent, started: begin.started };
+        let record =
+            SessionRecord { session: id, base: self.history().newest, parent: begin.parent, started: begin.started };
         let runtime = Handle::current();
         let opened = runtime.spawn(write_record(Arc::clone(self), record));
         Ok(Arc::new(Session {
@@ -118,7 +119,10 @@ impl Session {
     /// What was added so far.
     #[must_use]
     pub fn stored_bytes(&self) -> StoredBytes {
-        StoredBytes { plain: self.new_plain_bytes.load(Ordering::Relaxed), sealed: self.new_sealed_bytes.load(Ordering::Relaxed) }
+        StoredBytes {
+            plain: self.new_plain_bytes.load(Ordering::Relaxed),
+            sealed: self.new_sealed_bytes.load(Ordering::Relaxed),
+        }
     }
 
     fn count(&self, plain: usize, sealed: usize) {

@@ -159,12 +159,17 @@ impl<'a> Sealed<'a> {
     /// The part for garbage collection.
     pub(crate) fn inventory(&self, repository: &RepositoryId, inventory_key: &Secret) -> Result<Inventory, Error> {
         let binding = Binding { repository, kind: ObjectType::Snapshot, name: b"" };
-        let json = inventory::open(inventory_key, binding, self.blob).map_err(|bad| Error::damaged(&self.name, bad.to_string()))?;
+        let json = inventory::open(inventory_key, binding, self.blob)
+            .map_err(|bad| Error::damaged(&self.name, bad.to_string()))?;
         serde_json::from_slice(&json).map_err(|bad| Error::damaged(&self.name, bad.to_string()))
     }
 
     /// The part for readers.
-    pub(crate) fn manifest(&self, repository: &RepositoryId, epochs: &BTreeMap<u32, Secret>) -> Result<Manifest, Error> {
+    pub(crate) fn manifest(
+        &self,
+        repository: &RepositoryId,
+        epochs: &BTreeMap<u32, Secret>,
+    ) -> Result<Manifest, Error> {
         let private = epochs.get(&self.epoch);
         let private = private.ok_or_else(|| Error::Key(format!("this key does not open epoch {}", self.epoch)))?;
         let compressed = hybrid::open(Purpose::Snapshot, repository, private, &self.epoch.to_le_bytes(), self.message)

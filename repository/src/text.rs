@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn every_name_survives() {
-        for name in [&b"plain"[..], "\u{653f}\u{52a1}".as_bytes(), b"\xc5\xcc\xbd\xe1", b"a\\xff", b"tab\there\n", b"\\"] {
+        for name in
+            [&b"plain"[..], "\u{653f}\u{52a1}".as_bytes(), b"\xc5\xcc\xbd\xe1", b"a\\xff", b"tab\there\n", b"\\"]
+        {
             assert_eq!(unescape(&escape(name)), name);
         }
         assert_eq!(escape(b"\xff\\"), "\\xff\\\\");

@@ -27,12 +27,14 @@ async fn requests_are_counted() {
     // A warm one: configuration, key, the newest commit known, and the question.
     recording.reset();
     drop(repository);
-    let repository = Repository::open(recording.clone(), &Credential::File(fixture.key.clone()), cache.path()).await.unwrap();
+    let repository =
+        Repository::open(recording.clone(), &Credential::File(fixture.key.clone()), cache.path()).await.unwrap();
     assert_eq!(counts(), [4, 0, 0, 0], "of a warm open");
 
     // Nothing changed: session, snapshot, commit, and the hint; no index, no page.
     recording.reset();
-    let session = repository.begin(Begin { parent: Some(first.snapshot), started: Timestamp::UNIX_EPOCH }).await.unwrap();
+    let session =
+        repository.begin(Begin { parent: Some(first.snapshot), started: Timestamp::UNIX_EPOCH }).await.unwrap();
     session.commit(UnplacedTree::taken_over(first.tree), manifest()).await.unwrap();
     assert_eq!(counts(), [0, 4, 0, 0], "of an unchanged run");
 

@@ -24,7 +24,10 @@ async fn operations_of_a_backup() -> u64 {
 async fn after_a_fault(fixture: &Fixture, succeeded: bool, context: &str) {
     let (repository, _cache) = open_fresh(fixture.store.clone(), &fixture.key).await.unwrap();
     let snapshots = read_everything(&repository).await.unwrap_or_else(|error| panic!("{context}: {error}"));
-    assert!(snapshots == 2 || (snapshots == 1 && !succeeded), "{context}: {snapshots} snapshots, succeeded: {succeeded}");
+    assert!(
+        snapshots == 2 || (snapshots == 1 && !succeeded),
+        "{context}: {snapshots} snapshots, succeeded: {succeeded}"
+    );
     back_up(&repository, 200).await;
     assert_eq!(read_everything(&repository).await.unwrap(), snapshots + 1, "{context}");
     let report = check::run(&repository, check::Depth::ReadData, Arc::default()).await.unwrap();
@@ -35,11 +38,20 @@ async fn after_a_fault(fixture: &Fixture, succeeded: bool, context: &str) {
 async fn any_operation_may_fail_once() {
     let operations = operations_of_a_backup().await;
     assert!(operations > 10, "only {operations} operations");
-    for fault in [Fault::ErrorBefore(Errno::IO), Fault::ErrorAfter(Errno::IO), Fault::NoSpace, Fault::ShortRead, Fault::FlippedBit] {
+    for fault in [
+        Fault::ErrorBefore(Errno::IO),
+        Fault::ErrorAfter(Errno::IO),
+        Fault::NoSpace,
+        Fault::ShortRead,
+        Fault::FlippedBit,
+    ] {
         for number in 1..=operations {
             let fixture = Fixture::new().await;
             back_up(&fixture.open().await, 100).await;
-            let faulty = Faulty::new(fixture.store.clone() as Arc<dyn ObjectStore>, Plan { fault, when: When::Nth(number), only: None });
+            let faulty = Faulty::new(
+                fixture.store.clone() as Arc<dyn ObjectStore>,
+                Plan { fault, when: When::Nth(number), only: None },
+            );
             let context = format!("{fault:?} at operation {number} of {operations}");
             let outcome = match open_fresh(Arc::new(faulty), &fixture.key).await {
                 Ok((repository, _cache)) => try_back_up(&repository, 200).await.map(|_| ()),

@@ -65,7 +65,8 @@ async fn every_golden_repository_is_read() {
         assert_eq!(read_everything(&repository).await.unwrap(), 3, "{}", version.display());
         let report = check::run(&repository, check::Depth::ReadData, Arc::default()).await.unwrap();
         assert!(report.is_sound() && report.chunks_verified > 400, "{}: {report:?}", version.display());
-        let signers: Vec<String> = repository.snapshots().await.unwrap().into_iter().map(|snapshot| snapshot.signer).collect();
+        let signers: Vec<String> =
+            repository.snapshots().await.unwrap().into_iter().map(|snapshot| snapshot.signer).collect();
         assert!(signers.contains(&"golden-writer".to_owned()), "{signers:?}");
     }
 }

@@ -9,7 +9,8 @@ use strongroom_repository::parsers::{ALL, samples};
 fn corpus(parser: &str) -> Vec<Vec<u8>> {
     let made = samples().into_iter().filter(|(name, _)| *name == parser).map(|(_, sample)| sample);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(parser);
-    let found = std::fs::read_dir(folder).into_iter().flatten().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    let found =
+        std::fs::read_dir(folder).into_iter().flatten().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
     made.chain(found).collect()
 }
 

@@ -169,6 +169,10 @@ fn large_files_and_images_come_back() {
     for at in [0, 300_000, 305_000, 1_500_000] {
         image.write_all_at(&noise(8, 10_000), at).unwrap();
     }
+    // Data and holes in turns within each granule, so that nothing of one granule may show in the holes of the next.
+    for at in (700_000 / 8192..1_400_000 / 8192).map(|block| block * 8192) {
+        image.write_all_at(&noise(at, 4096), at).unwrap();
+    }
     image.set_len(2_000_000).unwrap();
     for threads in [1, 3] {
         let run = place.run(common::Plan { threads, kind: SnapshotKind::Full, ..place.plan() }).unwrap();
@@ -183,7 +187,7 @@ fn large_files_and_images_come_back() {
         }
         assert!(found["sparse.qcow2"].1 == std::fs::read(place.at("sparse.qcow2")).unwrap());
         let holes = found["sparse.qcow2"].0.extents.as_ref().map(|runs| runs.iter().map(|run| run.length).sum::<u64>());
-        assert!(holes.is_some_and(|data| data < 100_000), "{holes:?}");
+        assert!(holes.is_some_and(|data| data < 500_000), "{holes:?}");
     }
 }
 

@@ -93,7 +93,9 @@ fn content_and_length_and_metadata_are_all_read_back() {
 /// Runs in a process of its own and is killed there, at the moment that the environment names.
 #[test]
 fn child_that_is_killed() {
-    let (Ok(folder), Ok(moment)) = (std::env::var("RESTORE_TEST_FOLDER"), std::env::var("RESTORE_TEST_MOMENT")) else { return };
+    let (Ok(folder), Ok(moment)) = (std::env::var("RESTORE_TEST_FOLDER"), std::env::var("RESTORE_TEST_MOMENT")) else {
+        return;
+    };
     let moment: u32 = moment.parse().unwrap();
     let seen = AtomicU32::new(0);
     let result = DiskPlace::at(Path::new(&folder)).restore(move |_| {
@@ -154,7 +156,11 @@ fn what_was_being_moved_is_moved_on() {
     let report = place.restore(|_| {}).unwrap();
     assert_eq!((report.outcome, report.verification.verified_files), (Outcome::Restored, 201));
     assert_eq!(listing(&target), ["data"]);
-    assert_eq!(restoring::rsync(&data, &target.join("data")), "", "only the directory that somebody made may differ, and it is the top");
+    assert_eq!(
+        restoring::rsync(&data, &target.join("data")),
+        "",
+        "only the directory that somebody made may differ, and it is the top"
+    );
 }
 
 #[test]
@@ -170,7 +176,9 @@ fn a_damaged_pack_costs_the_files_in_it_and_they_are_named() {
     let report = place.restore(|_| {}).unwrap();
     assert_eq!(report.outcome, Outcome::Partial);
     assert!(!report.problems.is_empty() && report.problems_total < 100, "{}", report.problems_total);
-    assert!(report.problems.iter().all(|problem| problem.kind == ProblemKind::Repository || problem.path == "data/d1/same"));
+    assert!(
+        report.problems.iter().all(|problem| problem.kind == ProblemKind::Repository || problem.path == "data/d1/same")
+    );
     assert_eq!(report.staging, None);
     for problem in &report.problems {
         assert!(!place.target().join(&problem.path).exists(), "{} is there in part", problem.path);

@@ -127,7 +127,11 @@ fn what_is_replaced_can_be_set_aside() {
     fs::create_dir(restored.at("a/two")).unwrap();
     fs::write(restored.at("a/two/inside"), "precious too").unwrap();
     let refused = restored.place.plan_restore(restored.snapshot, restored.options(Overwrite::Changed)).unwrap().summary;
-    assert!(matches!(&refused.warnings[..], [Warning::Conflicts(notes)] if notes[0].path == "data/a/two"), "{:?}", refused.warnings);
+    assert!(
+        matches!(&refused.warnings[..], [Warning::Conflicts(notes)] if notes[0].path == "data/a/two"),
+        "{:?}",
+        refused.warnings
+    );
     let report = restored.again(Overwrite::Changed);
     assert_eq!(report.outcome, Outcome::Partial);
     assert_eq!((report.problems[0].path.as_str(), report.problems[0].kind), ("data/a/two", ProblemKind::Conflict));
@@ -144,7 +148,11 @@ fn what_is_replaced_can_be_set_aside() {
 
 #[test]
 fn a_link_where_a_directory_belongs_leads_nowhere() {
-    for (overwrite, outcome) in [(Overwrite::Never, Outcome::Restored), (Overwrite::Changed, Outcome::Restored), (Overwrite::Always, Outcome::Restored)] {
+    for (overwrite, outcome) in [
+        (Overwrite::Never, Outcome::Restored),
+        (Overwrite::Changed, Outcome::Restored),
+        (Overwrite::Always, Outcome::Restored),
+    ] {
         let restored = Restored::new();
         let outside = restored.place.target("outside");
         fs::rename(restored.at("a"), &outside).unwrap();

@@ -13,7 +13,7 @@ use common::{Place, noise};
 use restoring::{assert_same, listing};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
 use strongroom_repository::Parameters;
-use strongroom_worker::restore::{Medium, Outcome, Resumes, RestoreOptions, RestoreReport};
+use strongroom_worker::restore::{Medium, Outcome, RestoreOptions, RestoreReport, Resumes};
 
 fn tool(program: &str, arguments: &[&str], path: &Path) {
     let status = Command::new(program).args(arguments).arg(path).status().unwrap();
@@ -107,7 +107,9 @@ fn everything_comes_back_the_same() {
     assert_eq!(listing(&target), ["data"]);
     assert_same(&place.data(), &target.join("data"));
     assert_eq!(report.counts.hard_links, 2);
-    assert!(report.verification.verified_bytes > 1_900_000 && report.verification.verified_bytes == report.counts.bytes);
+    assert!(
+        report.verification.verified_bytes > 1_900_000 && report.verification.verified_bytes == report.counts.bytes
+    );
 }
 
 #[test]
@@ -182,7 +184,8 @@ fn a_target_without_room_is_refused_before_anything_is_written() {
     let mut plan = place.plan_restore(snapshot, RestoreOptions::into_target(&target)).unwrap();
     assert!(plan.summary.needed_bytes < 1 << 20, "holes need no room");
     plan.summary.free_bytes = 1000;
-    let run = strongroom_worker::restore::run(plan, std::sync::Arc::default(), strongroom_worker::restore::Listener::none());
+    let run =
+        strongroom_worker::restore::run(plan, std::sync::Arc::default(), strongroom_worker::restore::Listener::none());
     let error = place.block_on(run).unwrap_err();
     assert!(error.to_string().starts_with("the restore needs "), "{error}");
     assert!(!target.exists());

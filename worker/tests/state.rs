@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use common::{Place, Plan, noise};
 use rand::rngs::StdRng;
@@ -85,6 +85,56 @@ fn a_damaged_page_makes_the_run_begin_again() {
     let left_aside = |event: &BackupEvent| matches!(event, BackupEvent::StateLeftAside(StateError::Damaged(_)));
     assert!(run.used_state() && run.events.iter().any(left_aside), "{:?}", run.events);
     assert!(place.backup().report.unchanged);
+}
+
+/// Makes the state believe that it saw a file as it is now.
+fn forge(place: &Place, before: &std::fs::Metadata, now: &std::fs::Metadata) -> usize {
+    let nanoseconds = |seconds: i64, part: i64| (seconds * 1_000_000_000 + part).to_le_bytes();
+    let record = |file: &std::fs::Metadata| {
+        let ctime = nanoseconds(file.ctime(), file.ctime_nsec());
+        [file.ino().to_le_bytes(), ctime, nanoseconds(file.mtime(), file.mtime_nsec())].concat()
+    };
+    let mut body = std::fs::read(place.state_file("body")).unwrap();
+    let at = body.windows(24).position(|bytes| bytes == record(before)).unwrap();
+    body[at..at + 24].copy_from_slice(&record(now));
+    std::fs::write(place.state_file("body"), body).unwrap();
+    at
+}
+
+/// Gives the block that holds this byte of the body the checksum of what it is now.
+fn forge_checksum(place: &Place, at: usize) {
+    let head = std::fs::read(place.state_file("head")).unwrap();
+    let head: serde_json::Value = serde_json::from_slice(&head[65..]).unwrap();
+    let tables = head["tables_offset"].as_u64().unwrap() as usize;
+    let mut body = std::fs::read(place.state_file("body")).unwrap();
+    let number = |body: &[u8], at: usize| u64::from_le_bytes(body[at..at + 8].try_into().unwrap()) as usize;
+    for row in (0..number(&body, tables)).map(|index| tables + 8 + 64 * index) {
+        let block = number(&body, row)..number(&body, row) + number(&body, row + 32) % (1 << 32);
+        if block.contains(&at) {
+            let checksum = blake3::hash(&body[block]);
+            body[row + 16..row + 32].copy_from_slice(&checksum.as_bytes()[..16]);
+        }
+    }
+    std::fs::write(place.state_file("body"), body).unwrap();
+}
+
+#[test]
+fn a_state_that_claims_to_have_seen_the_present_is_not_believed() {
+    for also_the_checksum in [false, true] {
+        let place = Place::new();
+        fill(&place);
+        place.write("00/00/0000", "first");
+        place.backup();
+        let before = std::fs::metadata(place.at("00/00/0000")).unwrap();
+        place.write("00/00/0000", "other");
+        let at = forge(&place, &before, &std::fs::metadata(place.at("00/00/0000")).unwrap());
+        if also_the_checksum {
+            forge_checksum(&place, at);
+        }
+        let run = check(&place, "a forged record");
+        assert_eq!(run.used_state(), !also_the_checksum, "the checksums have a hash of their own");
+        assert_eq!(place.read_back(run.report.snapshot)["00/00/0000"].1, b"other");
+    }
 }
 
 #[test]

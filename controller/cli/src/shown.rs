@@ -1,10 +1,12 @@
 //! How things look to people: sizes, times, names, tables.
 
+mod findings;
 mod name;
 mod size;
 mod table;
 mod time;
 
+pub(crate) use findings::{write_grouped, write_listed};
 pub(crate) use name::{location, mode, path, shell_word};
 pub(crate) use size::{count, ratio, size};
 pub(crate) use table::{Align, Table};

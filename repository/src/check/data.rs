@@ -46,7 +46,9 @@ pub(super) async fn check(
     let total = packs.iter().map(|content| content.pack.size).sum();
     progress.bytes_total.store(total, Ordering::Relaxed);
     let mut checks = futures::stream::StreamExt::buffered(
-        futures::stream::iter(packs.into_iter().map(|content| check_pack(Arc::clone(repository), Arc::clone(index), content))),
+        futures::stream::iter(
+            packs.into_iter().map(|content| check_pack(Arc::clone(repository), Arc::clone(index), content)),
+        ),
         PACKS_AT_ONCE,
     );
     while let Some(done) = futures::stream::StreamExt::next(&mut checks).await {
@@ -74,7 +76,9 @@ fn contents(index: &Index) -> Vec<PackContent> {
         }
     }
     let mut contents: Vec<PackContent> = by_pack.into_values().collect();
-    contents.iter_mut().for_each(|content| content.chunks.sort_unstable_by_key(|(_, place)| (place.frame, place.offset)));
+    contents
+        .iter_mut()
+        .for_each(|content| content.chunks.sort_unstable_by_key(|(_, place)| (place.frame, place.offset)));
     contents
 }
 
@@ -88,7 +92,10 @@ async fn check_pack(repository: Arc<Repository>, index: Arc<Index>, content: Pac
         Err(Error::Missing { .. } | Error::Damaged { .. }) => return Ok((name, size, None)),
         Err(error) => return Err(error),
     };
-    #[expect(clippy::disallowed_methods, reason = "hashing and opening 64 MiB is CPU work, and this is its one owner in a check")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "hashing and opening 64 MiB is CPU work, and this is its one owner in a check"
+    )]
     let verdict = tokio::task::spawn_blocking(move || examine(&repository, &index, &content, &bytes));
     let verdict = verdict.await.map_err(|lost| Error::Poisoned(lost.to_string()))??;
     Ok((name, size, Some(verdict)))
@@ -134,7 +141,13 @@ fn open(repository: &Repository, index: &Index, frame: FrameId, bytes: &Bytes) -
     repository.open_frame_of(index, frame, sealed)
 }
 
-fn check_chunks(repository: &Repository, kind: ObjectType, chunks: &[([u8; 16], Place)], plain: &[u8], verdict: &mut PackVerdict) {
+fn check_chunks(
+    repository: &Repository,
+    kind: ObjectType,
+    chunks: &[([u8; 16], Place)],
+    plain: &[u8],
+    verdict: &mut PackVerdict,
+) {
     let of = if kind == ObjectType::PagePack { NameOf::Page } else { NameOf::Chunk };
     for (prefix, place) in chunks {
         let start = place.offset as usize;
@@ -155,7 +168,12 @@ fn check_footer(repository: &Repository, pack: PackRow, bytes: &Bytes) -> Result
 }
 
 /// Opens the footer at the end of `tail`, which holds at least footer and trailer.
-pub(crate) fn read_footer(repository: &Repository, pack: PackRow, tail: &[u8], name: &str) -> Result<PackFooter, Error> {
+pub(crate) fn read_footer(
+    repository: &Repository,
+    pack: PackRow,
+    tail: &[u8],
+    name: &str,
+) -> Result<PackFooter, Error> {
     let split = tail.len().checked_sub(TRAILER_SIZE).ok_or_else(|| Error::damaged(name, "it is too short"))?;
     let trailer = Trailer::decode(&tail[split..]).map_err(Error::malformed(name))?;
     let start = split.checked_sub(trailer.footer_length as usize);

@@ -17,7 +17,12 @@ use crate::tree::{inner, leaf, order};
 /// What a page costs: paths below it that cannot be restored whole. Pages are shared by many snapshots, so each is read once.
 type Losses = HashMap<ChunkId, Arc<Vec<String>>>;
 
-pub(super) async fn check(repository: &Arc<Repository>, index: &Arc<Index>, bad: &Bad, report: &mut CheckReport) -> Result<(), Error> {
+pub(super) async fn check(
+    repository: &Arc<Repository>,
+    index: &Arc<Index>,
+    bad: &Bad,
+    report: &mut CheckReport,
+) -> Result<(), Error> {
     let mut survey = Survey { repository, index, bad, losses: Losses::new() };
     for added in &repository.history().snapshots {
         let name = object::hashed_name(ObjectType::Snapshot, &added.snapshot);
@@ -31,7 +36,10 @@ pub(super) async fn check(repository: &Arc<Repository>, index: &Arc<Index>, bad:
         report.affected.extend(lost.iter().map(|path| Affected { snapshot: added.snapshot, path: path.clone() }));
     }
     if report.faults.is_empty() && !report.affected.is_empty() {
-        report.fault("index", "it does not know chunks or pages that snapshots need: run 'strongroom repo rebuild-index'");
+        report.fault(
+            "index",
+            "it does not know chunks or pages that snapshots need: run 'strongroom repo rebuild-index'",
+        );
     }
     Ok(())
 }
@@ -110,7 +118,9 @@ impl Survey<'_> {
     async fn is_whole(&self, entry: &Entry) -> Result<bool, Error> {
         let pages = match &entry.content {
             Content::None => return Ok(true),
-            Content::Whole => return Ok(self.repository.whole_chunk(entry).is_some_and(|chunk| !self.is_lost(&chunk.id))),
+            Content::Whole => {
+                return Ok(self.repository.whole_chunk(entry).is_some_and(|chunk| !self.is_lost(&chunk.id)));
+            }
             Content::Chunks(chunks) => return Ok(!chunks.iter().any(|chunk| self.is_lost(&chunk.id))),
             Content::Pages(pages) => pages,
         };

@@ -225,7 +225,14 @@ mod tests {
 
     fn pack(seed: u8, chunks: u32) -> PackContents {
         let id = |n: u32| ChunkId(*blake3::hash(&[&[seed][..], &n.to_le_bytes()].concat()).as_bytes());
-        let frame = |ordinal, offset| FrameRow { segment: 0, ordinal, offset, sealed_length: 50, plain_length: 0, compression: 1 };
+        let frame = |ordinal, offset| FrameRow {
+            segment: 0,
+            ordinal,
+            offset,
+            sealed_length: 50,
+            plain_length: 0,
+            compression: 1,
+        };
         PackContents {
             id: ObjectId([seed; 32]),
             kind: ObjectType::Pack,
@@ -253,7 +260,9 @@ mod tests {
             assert_eq!((hit.offset, hit.length), (0, last.length));
             let (found, row) = run.frame(hit.frame).unwrap();
             assert_eq!((found, row.ordinal, row.segment as usize), (number, 1, number));
-            assert!(pack.chunks.iter().all(|chunk| run.find(&full(chunk)).is_some_and(|hit| hit.length == chunk.length)));
+            assert!(
+                pack.chunks.iter().all(|chunk| run.find(&full(chunk)).is_some_and(|hit| hit.length == chunk.length))
+            );
         }
         assert_eq!(run.find(&ChunkId([0; 32])), None);
         assert_eq!(run.find(&ChunkId([0xff; 32])), None);

@@ -74,7 +74,8 @@ pub(crate) fn seal(inventory: &Secret, binding: Binding<'_>, content: &[u8]) -> 
         blob.extend_from_slice(&payload[number * BLOCK..payload.len().min((number + 1) * BLOCK)]);
         let nonce = block_nonce(number as u64, number + 1 == blocks);
         // BUG if it fails: sealing fails only beyond 64 GiB a message.
-        let tag = key.seal_in_place_separate_tag(nonce, Aad::from(&aad), &mut blob[start..]).expect("a block can be sealed");
+        let tag =
+            key.seal_in_place_separate_tag(nonce, Aad::from(&aad), &mut blob[start..]).expect("a block can be sealed");
         blob.extend_from_slice(tag.as_ref());
     }
     blob
@@ -118,13 +119,19 @@ mod tests {
         let (key, repository) = (Secret::random(), RepositoryId([1; 16]));
         let binding = Binding { repository: &repository, kind: ObjectType::Commit, name: b"n" };
         for size in [0usize, 1, 5000, 3 << 20] {
-            let content: Vec<u8> = (0..size as u64 / 8 + 1).flat_map(|n| blake3::hash(&n.to_le_bytes()).as_bytes()[..8].to_vec()).collect();
+            let content: Vec<u8> = (0..size as u64 / 8 + 1)
+                .flat_map(|n| blake3::hash(&n.to_le_bytes()).as_bytes()[..8].to_vec())
+                .collect();
             let blob = seal(&key, binding, &content[..size]);
             assert_eq!(open(&key, binding, &blob).unwrap(), &content[..size]);
             let other = Binding { name: b"m", ..binding };
             assert_eq!(open(&key, other, &blob), Err(BadBlob::Altered));
             for cut in [0, 31, 32, blob.len() - 1, blob.len().saturating_sub((1 << 20) + 16)] {
-                assert!(cut >= blob.len() || open(&key, binding, &blob[..cut]).is_err(), "cut at {cut} of {}", blob.len());
+                assert!(
+                    cut >= blob.len() || open(&key, binding, &blob[..cut]).is_err(),
+                    "cut at {cut} of {}",
+                    blob.len()
+                );
             }
             let mut flipped = blob.clone();
             flipped[blob.len() / 2] ^= 1;

@@ -44,7 +44,8 @@ fn check_letters(number: usize, bytes: &[u8]) -> String {
 pub fn to_sheet(file: &ReaderFile) -> Vec<String> {
     let line = |(at, bytes): (usize, &[u8])| {
         let letters = BASE32_NOPAD.encode(bytes);
-        let groups: Vec<&str> = letters.as_bytes().chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
+        let groups: Vec<&str> =
+            letters.as_bytes().chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
         format!("{}  {}  {}", at + 1, groups.join(" "), check_letters(at + 1, bytes))
     };
     payload(file).chunks(LINE).enumerate().map(line).collect()
@@ -87,7 +88,11 @@ mod tests {
 
     #[test]
     fn a_sheet_comes_back_and_a_slip_is_found_in_its_line() {
-        let file = ReaderFile { repository: RepositoryId([9; 16]), holder: "ops".into(), private_key: Secret::new([0xa5; 32]) };
+        let file = ReaderFile {
+            repository: RepositoryId([9; 16]),
+            holder: "ops".into(),
+            private_key: Secret::new([0xa5; 32]),
+        };
         let sheet = to_sheet(&file);
         assert_eq!(sheet.len(), 3);
         let back = from_sheet(&sheet.join("\n").to_lowercase(), "ops").unwrap();

@@ -51,7 +51,10 @@ impl FrameHeader {
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes);
         let header: [u8; FRAME_HEADER_SIZE] = from.array("frame header")?;
-        if header[..4] != FRAME_MAGIC || header[28..] != blake3::hash(&header[..28]).as_bytes()[..4] || header[17] != SUITE {
+        if header[..4] != FRAME_MAGIC
+            || header[28..] != blake3::hash(&header[..28]).as_bytes()[..4]
+            || header[17] != SUITE
+        {
             return Err(Malformed { what: "frame header", at: 0 });
         }
         let mut from = Reader::new(&header[4..]);
@@ -87,7 +90,11 @@ pub(crate) fn fresh_segment(
 }
 
 /// Opens a segment's data key with the epoch's private key.
-pub(crate) fn segment_key(repository: &RepositoryId, row: &SegmentRow, private: &Secret) -> Result<SegmentKey, CannotOpen> {
+pub(crate) fn segment_key(
+    repository: &RepositoryId,
+    row: &SegmentRow,
+    private: &Secret,
+) -> Result<SegmentKey, CannotOpen> {
     let plain = hybrid::open(Purpose::Segment, repository, private, &row.nonce.0, &row.sealed_key)?;
     let plain = zeroize::Zeroizing::new(plain);
     let bytes = plain.as_slice().try_into().map_err(|_| CannotOpen)?;

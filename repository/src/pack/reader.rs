@@ -55,7 +55,8 @@ impl PackFooter {
         name: &str,
     ) -> Result<Self, Error> {
         let binding = Binding { repository, kind, name: b"" };
-        let content = inventory::open(inventory_key, binding, footer).map_err(|bad| Error::damaged(name, bad.to_string()))?;
+        let content =
+            inventory::open(inventory_key, binding, footer).map_err(|bad| Error::damaged(name, bad.to_string()))?;
         Self::decode(&content, kind, id, size).map_err(Error::malformed(name))
     }
 
@@ -79,11 +80,14 @@ fn decode_contents(content: &[u8], kind: ObjectType, id: ObjectId, size: u64) ->
     let mut from = Reader::new(content);
     let segments = take_segments(&mut from)?;
     let count = from.count32(28, "frames")?;
-    let frames: Vec<_> = (0..count).map(|_| Ok((take_frame(&mut from)?, from.u32("chunks")?))).collect::<Result<_, _>>()?;
+    let frames: Vec<_> =
+        (0..count).map(|_| Ok((take_frame(&mut from)?, from.u32("chunks")?))).collect::<Result<_, _>>()?;
     let count = from.count32(20, "chunks")?;
     let prefixes: Vec<[u8; 16]> = (0..count).map(|_| from.array("chunk id")).collect::<Result<_, _>>()?;
-    let chunks: Vec<_> =
-        prefixes.into_iter().map(|prefix| Ok(StoredChunk { prefix, length: from.u32("chunk length")? })).collect::<Result<_, _>>()?;
+    let chunks: Vec<_> = prefixes
+        .into_iter()
+        .map(|prefix| Ok(StoredChunk { prefix, length: from.u32("chunk length")? }))
+        .collect::<Result<_, _>>()?;
     from.finish("pack footer")?;
     let promised: u64 = frames.iter().map(|(_, chunks)| u64::from(*chunks)).sum();
     if promised != chunks.len() as u64 || frames.iter().any(|(frame, _)| frame.segment as usize >= segments.len()) {

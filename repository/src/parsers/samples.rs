@@ -19,7 +19,8 @@ use crate::tree::leaf::LeafBuilder;
 /// A sample for each parser.
 #[must_use]
 pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
-    let mut builder = PackBuilder::new(REPOSITORY, ObjectType::Pack, (1, &recipient())).expect("the sample key is a key");
+    let mut builder =
+        PackBuilder::new(REPOSITORY, ObjectType::Pack, (1, &recipient())).expect("the sample key is a key");
     let chunks = [1, 2, 3].map(|n| StoredChunk { prefix: [n; 16], length: 10 });
     builder.append(0, &[7; 30], &chunks);
     let footer = builder.footer_content();
@@ -27,7 +28,8 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let run = index::seal_run(&Secret::new([1; 32]), &REPOSITORY, std::slice::from_ref(&pack.contents)).content;
     let bytes: Vec<u8> = pack.parts.concat();
     let binding = Binding { repository: &REPOSITORY, kind: ObjectType::Commit, name: b"" };
-    let sealed = hybrid::seal(Purpose::Segment, &REPOSITORY, &recipient(), b"", b"data key").expect("the sample key is a key");
+    let sealed =
+        hybrid::seal(Purpose::Segment, &REPOSITORY, &recipient(), b"", b"data key").expect("the sample key is a key");
     let signer = signing_key(&Secret::new([1; 32])).expect("the sample seed is a seed");
     vec![
         ("leaf", leaf()),
@@ -67,7 +69,15 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
 fn config() -> Config {
     let key = PublicKey([2; 32]);
     let created = jiff::Timestamp::UNIX_EPOCH;
-    Config { format: 1, repository: REPOSITORY, created, admin_key: key, epoch: 1, public_key: key, parameters: Parameters::default() }
+    Config {
+        format: 1,
+        repository: REPOSITORY,
+        created,
+        admin_key: key,
+        epoch: 1,
+        public_key: key,
+        parameters: Parameters::default(),
+    }
 }
 
 fn commit() -> Commit {
@@ -82,7 +92,13 @@ fn commit() -> Commit {
 }
 
 fn child(seed: u8) -> Child {
-    Child { first_directory: b"etc".to_vec(), first_name: vec![b'a' + seed], id: ChunkId([seed; 32]), entries: 5, bytes: 1000 }
+    Child {
+        first_directory: b"etc".to_vec(),
+        first_name: vec![b'a' + seed],
+        id: ChunkId([seed; 32]),
+        entries: 5,
+        bytes: 1000,
+    }
 }
 
 fn leaf() -> Vec<u8> {
@@ -112,12 +128,12 @@ fn leaf() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::leaf;
+    use crate::tree::leaf::decode;
 
     #[test]
     fn every_field_of_an_entry_comes_back() {
-        let page = super::leaf();
-        let entries = leaf::decode(&page).unwrap();
+        let page = leaf();
+        let entries = decode(&page).unwrap();
         let mut again = LeafBuilder::default();
         entries.iter().for_each(|(directory, entry)| again.push(directory, entry));
         assert_eq!(again.finish(), page);

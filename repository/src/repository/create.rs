@@ -13,7 +13,8 @@ use crate::config::{Config, Parameters};
 use crate::error::Error;
 use crate::ids::RepositoryId;
 use crate::keys::{
-    BaseSecret, HolderRecord, Key, KeyFile, KeyRecord, ReaderFile, ReaderSecrets, Secret, public_key, public_of, random, signing_key,
+    BaseSecret, HolderRecord, Key, KeyFile, KeyRecord, ReaderFile, ReaderSecrets, Secret, public_key, public_of,
+    random, signing_key,
 };
 use crate::object::{self, CONFIG, ObjectType, VERSION};
 
@@ -63,7 +64,11 @@ impl Repository {
             parameters: options.parameters,
         };
         let record = HolderRecord::wrap(&id, &options.holder, (holder_public, kdf), &base, (1, &epoch_key))?;
-        let secrets = ReaderSecrets { base, epochs: [(1, epoch_key)].into(), holder: private.clone().unwrap_or_else(Secret::random) };
+        let secrets = ReaderSecrets {
+            base,
+            epochs: [(1, epoch_key)].into(),
+            holder: private.clone().unwrap_or_else(Secret::random),
+        };
         let key = Key::reader(id, &options.holder, secrets)?;
         put_record(&*store, &key, &KeyRecord::Holder(record)).await?;
         // BUG if it fails: a configuration serialises.
@@ -72,7 +77,8 @@ impl Repository {
         if put_new(&*store, CONFIG, bytes).await? == objects::Written::Existed {
             return Err(Error::Exists);
         }
-        let file = |private_key| KeyFile::Reader(ReaderFile { repository: id, holder: options.holder.clone(), private_key });
+        let file =
+            |private_key| KeyFile::Reader(ReaderFile { repository: id, holder: options.holder.clone(), private_key });
         Ok(Created { id, key_file: private.map(file) })
     }
 

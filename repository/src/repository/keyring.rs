@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::history::Operation;
 use crate::ids::PublicKey;
 use crate::keys::{
-    Credential, HolderRecord, Kdf, Key, KeyFile, KeyRecord, ReaderFile, ReaderSecrets, Secret, WriterFile, WriterRecord, key_name,
-    public_key, public_of, signing_key,
+    Credential, HolderRecord, Kdf, Key, KeyFile, KeyRecord, ReaderFile, ReaderSecrets, Secret, WriterFile,
+    WriterRecord, key_name, public_key, public_of, signing_key,
 };
 use crate::object::{self, CONFIG, ObjectType};
 
@@ -67,7 +67,8 @@ pub(super) async fn unlock(store: &dyn ObjectStore, config: &Config, credential:
         Credential::File(KeyFile::Reader(file)) => {
             let public = public_key(&file.private_key).map_err(|bad| Error::Key(bad.to_string()))?;
             let record = holder_record(store, config, &public, config.epoch).await?;
-            let record = record.ok_or_else(|| Error::Key(format!("the key of '{}' was removed from this repository", file.holder)))?;
+            let record = record
+                .ok_or_else(|| Error::Key(format!("the key of '{}' was removed from this repository", file.holder)))?;
             open_holder(config, &record, file.private_key.clone())
         }
         Credential::Passphrase(passphrase) => unlock_by_passphrase(store, config, passphrase).await,
@@ -101,7 +102,11 @@ fn open_holder(config: &Config, record: &HolderRecord, private: Secret) -> Resul
     let (base, epoch_key) = record.unwrap_with(&config.repository, &private)?;
     let secrets = ReaderSecrets { base, epochs: BTreeMap::from([(record.epoch, epoch_key)]), holder: private };
     let key = Key::reader(config.repository, &record.holder, secrets)?;
-    if key.admin == config.admin_key { Ok(key) } else { Err(Error::damaged(CONFIG, "it is not signed by this repository's admin")) }
+    if key.admin == config.admin_key {
+        Ok(key)
+    } else {
+        Err(Error::damaged(CONFIG, "it is not signed by this repository's admin"))
+    }
 }
 
 /// Adds the private keys of later epochs to a reader's key.
@@ -122,7 +127,12 @@ pub(super) async fn unlock_epochs(
     Ok(())
 }
 
-async fn record_named(store: &dyn ObjectStore, config: &Config, name: &str, raw: &[u8; 16]) -> Result<Option<KeyRecord>, Error> {
+async fn record_named(
+    store: &dyn ObjectStore,
+    config: &Config,
+    name: &str,
+    raw: &[u8; 16],
+) -> Result<Option<KeyRecord>, Error> {
     let Some(bytes) = objects::get_optional(store, name).await? else { return Ok(None) };
     open_record(config, name, raw, &bytes).map(Some)
 }
@@ -136,13 +146,22 @@ pub(crate) fn open_record(config: &Config, name: &str, raw: &[u8; 16], bytes: &[
     serde_json::from_slice(signed.body).map_err(|bad| Error::damaged(name, bad.to_string()))
 }
 
-async fn holder_record(store: &dyn ObjectStore, config: &Config, public: &PublicKey, epoch: u32) -> Result<Option<HolderRecord>, Error> {
+async fn holder_record(
+    store: &dyn ObjectStore,
+    config: &Config,
+    public: &PublicKey,
+    epoch: u32,
+) -> Result<Option<HolderRecord>, Error> {
     let (name, raw) = key_name(public, epoch);
     Ok(record_named(store, config, &name, &raw).await?.and_then(holder_of))
 }
 
 /// The name under which the admin registered a writer's key.
-pub(super) async fn registered_writer(store: &dyn ObjectStore, config: &Config, signer: &PublicKey) -> Result<String, Error> {
+pub(super) async fn registered_writer(
+    store: &dyn ObjectStore,
+    config: &Config,
+    signer: &PublicKey,
+) -> Result<String, Error> {
     let (name, raw) = key_name(signer, 0);
     match record_named(store, config, &name, &raw).await? {
         Some(KeyRecord::Writer(record)) if record.public_key == *signer => Ok(record.holder),
@@ -192,7 +211,8 @@ impl Repository {
             let record = HolderRecord::wrap(&self.id(), holder, (public, kdf), &secrets.base, (*epoch, epoch_key))?;
             put_record(&*self.store, &self.key, &KeyRecord::Holder(record)).await?;
         }
-        let file = |private_key| KeyFile::Reader(ReaderFile { repository: self.id(), holder: holder.into(), private_key });
+        let file =
+            |private_key| KeyFile::Reader(ReaderFile { repository: self.id(), holder: holder.into(), private_key });
         Ok(private.map(file))
     }
 
@@ -218,9 +238,12 @@ impl Repository {
         self.key.secrets("remove keys")?;
         let records = self.key_records().await?;
         let is_named = |record: &KeyRecord| record.holder() == holder;
-        let readers_left = records.iter().any(|(_, record)| matches!(record, KeyRecord::Holder(_)) && !is_named(record));
+        let readers_left =
+            records.iter().any(|(_, record)| matches!(record, KeyRecord::Holder(_)) && !is_named(record));
         if !readers_left {
-            return Err(Error::Key(format!("'{holder}' is the last holder: without it nobody could read this repository")));
+            return Err(Error::Key(format!(
+                "'{holder}' is the last holder: without it nobody could read this repository"
+            )));
         }
         let mut removed = 0;
         let mut revocations = Vec::new();
@@ -231,7 +254,9 @@ impl Repository {
                     removed += 1;
                 }
                 KeyRecord::Writer(writer) if self.history().revoked.contains_key(&writer.public_key) => {}
-                KeyRecord::Writer(writer) => revocations.push(Operation::RevokeWriter { public_key: writer.public_key }),
+                KeyRecord::Writer(writer) => {
+                    revocations.push(Operation::RevokeWriter { public_key: writer.public_key })
+                }
             }
         }
         removed += revocations.len();

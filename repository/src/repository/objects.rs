@@ -30,12 +30,18 @@ pub(crate) async fn get_optional(store: &dyn ObjectStore, name: &str) -> Result<
 }
 
 /// Reads a part of an object.
-pub(crate) async fn get_range(store: &dyn ObjectStore, name: &str, range: std::ops::Range<u64>) -> Result<Bytes, Error> {
+pub(crate) async fn get_range(
+    store: &dyn ObjectStore,
+    name: &str,
+    range: std::ops::Range<u64>,
+) -> Result<Bytes, Error> {
     let wanted = range.end - range.start;
     match store.get_range(&Path::from(name), range).await {
         Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
         Ok(_) => Err(Error::damaged(name, "it is shorter than it was")),
-        Err(error) if store::kind(&error) == store::ErrorKind::NotFound => Err(Error::Missing { name: name.to_owned() }),
+        Err(error) if store::kind(&error) == store::ErrorKind::NotFound => {
+            Err(Error::Missing { name: name.to_owned() })
+        }
         Err(error) => Err(range_error(store, name, error).await),
     }
 }
@@ -43,7 +49,9 @@ pub(crate) async fn get_range(store: &dyn ObjectStore, name: &str, range: std::o
 /// A range beyond the end is reported in many ways; the object's size tells whether that was it.
 async fn range_error(store: &dyn ObjectStore, name: &str, error: object_store::Error) -> Error {
     match store.head(&Path::from(name)).await {
-        Ok(_) if store::kind(&error) == store::ErrorKind::Other => Error::damaged(name, format!("it cannot be read as recorded: {error}")),
+        Ok(_) if store::kind(&error) == store::ErrorKind::Other => {
+            Error::damaged(name, format!("it cannot be read as recorded: {error}"))
+        }
         _ => store_error("read", name)(error),
     }
 }
@@ -58,7 +66,11 @@ pub(crate) enum Written {
 }
 
 /// Creates an object; durable when this returns.
-pub(crate) async fn put_new(store: &dyn ObjectStore, name: &str, payload: impl Into<PutPayload>) -> Result<Written, Error> {
+pub(crate) async fn put_new(
+    store: &dyn ObjectStore,
+    name: &str,
+    payload: impl Into<PutPayload>,
+) -> Result<Written, Error> {
     let options = PutOptions::from(PutMode::Create);
     match store.put_opts(&Path::from(name), payload.into(), options).await {
         Ok(_) => Ok(Written::Created),

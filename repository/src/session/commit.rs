@@ -38,7 +38,8 @@ impl Session {
         let mut run_ids = Vec::new();
         if !packs.is_empty() {
             let sealed = index::seal_run(&self.repository.key.shared.inventory, &self.repository.id(), &packs);
-            put_new(&*self.repository.store, &object::hashed_name(ObjectType::Index, &sealed.id), sealed.object).await?;
+            put_new(&*self.repository.store, &object::hashed_name(ObjectType::Index, &sealed.id), sealed.object)
+                .await?;
             run_ids.push(sealed.id);
             let path = index::cache_path(&self.repository.cache, &sealed.id);
             if let Err(error) = crate::cache::write(&path, &sealed.content) {
@@ -146,7 +147,10 @@ impl Repository {
                 Err(error) => return self.settle(number, object, error).await,
             }
             if self.history().newest < number {
-                return Err(Error::damaged(object::commit_name(number), "the store says it exists but does not show it"));
+                return Err(Error::damaged(
+                    object::commit_name(number),
+                    "the store says it exists but does not show it",
+                ));
             }
             if self.history().newest_object == Some(object) {
                 return Ok(number);

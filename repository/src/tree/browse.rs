@@ -71,7 +71,9 @@ impl Tree {
                 let mut chunks = Vec::new();
                 for page in pages {
                     let bytes = self.repository.read_page(&page.id).await?;
-                    chunks.extend(inner::decode_chunk_list(&bytes).map_err(Error::malformed(format!("page {}", page.id)))?);
+                    chunks.extend(
+                        inner::decode_chunk_list(&bytes).map_err(Error::malformed(format!("page {}", page.id)))?,
+                    );
                 }
                 Ok(chunks)
             }
@@ -80,7 +82,8 @@ impl Tree {
 
     /// A cursor at the first entry that is not before (directory, name).
     async fn seek(&self, directory: &[u8], name: &[u8]) -> Result<Cursor, Error> {
-        let mut cursor = Cursor { repository: Arc::clone(&self.repository), above: Vec::new(), entries: Vec::new().into_iter() };
+        let mut cursor =
+            Cursor { repository: Arc::clone(&self.repository), above: Vec::new(), entries: Vec::new().into_iter() };
         let Some(root) = self.root else { return Ok(cursor) };
         cursor.descend(root, Some((directory, name))).await?;
         let (wanted_directory, wanted_name) = (directory, name);

@@ -126,7 +126,11 @@ impl std::fmt::Debug for TreeWriter<'_> {
 
 impl<'a> TreeWriter<'a> {
     /// A writer of one tree. `known_pages` are pages that the parent snapshot holds, so they need not be written again; `on_leaf` gets each new leaf.
-    pub fn new(session: Arc<Session>, known_pages: HashSet<ChunkId>, on_leaf: impl FnMut(&LeafRef, &[u8]) + 'a) -> Self {
+    pub fn new(
+        session: Arc<Session>,
+        known_pages: HashSet<ChunkId>,
+        on_leaf: impl FnMut(&LeafRef, &[u8]) + 'a,
+    ) -> Self {
         Self {
             session,
             known_pages,
@@ -156,7 +160,8 @@ impl<'a> TreeWriter<'a> {
         self.open.push(directory, entry);
         self.last = Some((directory.to_vec(), entry.name.clone()));
         let full = self.open.entries() >= LEAF_MAX || self.open.encoded_bytes() >= LEAF_BYTES_MAX;
-        let cut = self.open.entries() >= LEAF_MIN && self.name_hash(directory, &entry.name).is_multiple_of(LEAF_MODULUS);
+        let cut =
+            self.open.entries() >= LEAF_MIN && self.name_hash(directory, &entry.name).is_multiple_of(LEAF_MODULUS);
         if full || cut { self.close_leaf() } else { Ok(()) }
     }
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use object_store::ObjectStore;
 use strongroom_repository::store::InMemory;
 use strongroom_repository::{
-    Begin, Committed, Consistency, Content, Credential, Entry, Error, InitOptions, KeyFile, Kind, Manifest, NewHolder, Origin, Parameters,
-    Repository, Session, SnapshotKind, Time, Totals, TreeWriter, UnplacedTree,
+    Begin, Committed, Consistency, Content, Credential, Entry, Error, InitOptions, KeyFile, Kind, Manifest, NewHolder,
+    Origin, Parameters, Repository, Session, SnapshotKind, Time, Totals, TreeWriter, UnplacedTree,
 };
 
 pub struct Fixture {
@@ -71,6 +71,7 @@ pub async fn back_up(repository: &Arc<Repository>, count: usize) -> Committed {
 pub async fn try_back_up(repository: &Arc<Repository>, count: usize) -> Result<Committed, Error> {
     let session = repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH }).await?;
     let writing = Arc::clone(&session);
+    #[expect(clippy::disallowed_methods, reason = "lanes block, and a test has no other thread for them")]
     let tree = tokio::task::spawn_blocking(move || write_tree(&writing, count)).await.unwrap()?;
     session.commit(tree, manifest()).await
 }
@@ -99,7 +100,10 @@ fn write_tree(session: &Arc<Session>, count: usize) -> Result<UnplacedTree, Erro
 }
 
 /// Opens the repository that lies in `store` with the fixture's key and an empty cache.
-pub async fn open_fresh(store: Arc<dyn ObjectStore>, key: &KeyFile) -> Result<(Arc<Repository>, tempfile::TempDir), Error> {
+pub async fn open_fresh(
+    store: Arc<dyn ObjectStore>,
+    key: &KeyFile,
+) -> Result<(Arc<Repository>, tempfile::TempDir), Error> {
     let cache = tempfile::tempdir().unwrap();
     let repository = Repository::open(store, &Credential::File(key.clone()), cache.path()).await?;
     Ok((repository, cache))
@@ -112,7 +116,8 @@ pub async fn read_everything(repository: &Arc<Repository>) -> Result<usize, Erro
         let tree = repository.tree(snapshot);
         let mut walk = tree.walk(b"");
         while let Some((_, entry)) = walk.next().await? {
-            let number = entry.name.strip_prefix(b"f").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            let number =
+                entry.name.strip_prefix(b"f").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
             let mut content = Vec::new();
             for chunk in tree.chunks(&entry).await? {
                 content.extend_from_slice(&repository.read_chunk(&chunk).await?);

@@ -6,6 +6,7 @@
 mod bit_flips;
 mod costs;
 mod damage;
+mod damaged_memory;
 mod full_disk;
 mod hostile_tree;
 mod independent_reader;

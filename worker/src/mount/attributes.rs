@@ -89,6 +89,7 @@ mod tests {
         assert_eq!(UNIX_EPOCH.duration_since(time).unwrap(), Duration::new(9, 1));
         let time = system_time(Time { seconds: 10, nanoseconds: 1 });
         assert_eq!(time.duration_since(UNIX_EPOCH).unwrap(), Duration::new(10, 1));
-        assert_eq!(system_time(Time { seconds: i64::MAX, nanoseconds: 0 }), UNIX_EPOCH);
+        assert_eq!(system_time(Time { seconds: i64::MIN, nanoseconds: 0 }), UNIX_EPOCH - Duration::from_secs(1 << 63));
+        assert_eq!(system_time(Time { seconds: i64::MAX, nanoseconds: u32::MAX }), UNIX_EPOCH);
     }
 }

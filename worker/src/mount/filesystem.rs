@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
-    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyXattr, Request,
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyXattr, Request,
 };
 use jiff::Timestamp;
 use strongroom_repository::tree::order;
@@ -103,7 +104,8 @@ impl SnapshotFileSystem {
             Node::Snapshot(shown) => (shown, Arc::from(&b""[..])),
             Node::Entry(shown, path, _) => (shown, Arc::clone(path)),
         };
-        let found = self.runtime.block_on(self.directories.find(shown, &directory, name)).map_err(|error| told(&error))?;
+        let found =
+            self.runtime.block_on(self.directories.find(shown, &directory, name)).map_err(|error| told(&error))?;
         let entry = found.ok_or(Errno::ENOENT)?;
         Ok(Node::Entry(Arc::clone(shown), order::join(&directory, name).into(), entry))
     }
@@ -128,7 +130,10 @@ impl SnapshotFileSystem {
         if let Err(error) = self.runtime.block_on(self.shelf.refresh(&self.repository)) {
             tracing::warn!(error = chain(&error), "the list of snapshots may be old");
         }
-        let snapshot = |shown: Arc<super::shelf::Shown>| Child { name: shown.name.clone().into_bytes(), node: Node::Snapshot(shown) };
+        let snapshot = |shown: Arc<super::shelf::Shown>| Child {
+            name: shown.name.clone().into_bytes(),
+            node: Node::Snapshot(shown),
+        };
         let latest = self.shelf.latest().map(|_| Child { name: b"latest".to_vec(), node: Node::Latest });
         self.shelf.all().into_iter().map(snapshot).chain(latest).collect()
     }
@@ -195,7 +200,8 @@ fn reply_attribute(reply: ReplyXattr, size: u32, bytes: &[u8]) {
 
 impl Filesystem for SnapshotFileSystem {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        let wanted = InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO | InitFlags::FUSE_PARALLEL_DIROPS;
+        let wanted =
+            InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO | InitFlags::FUSE_PARALLEL_DIROPS;
         if let Err(missing) = config.add_capabilities(wanted) {
             tracing::debug!(?missing, "the kernel does without");
         }
@@ -280,7 +286,14 @@ impl Filesystem for SnapshotFileSystem {
         }
     }
 
-    fn readdir(&self, _request: &Request, _number: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+    fn readdir(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
         let children = match self.open_directories.get(handle) {
             Ok(children) => children,
             Err(errno) => return reply.error(errno),
@@ -293,7 +306,14 @@ impl Filesystem for SnapshotFileSystem {
         reply.ok();
     }
 
-    fn readdirplus(&self, _request: &Request, _number: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+    fn readdirplus(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
         let children = match self.open_directories.get(handle) {
             Ok(children) => children,
             Err(errno) => return reply.error(errno),
@@ -310,7 +330,14 @@ impl Filesystem for SnapshotFileSystem {
         reply.ok();
     }
 
-    fn releasedir(&self, _request: &Request, _number: INodeNo, handle: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+    fn releasedir(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
         self.open_directories.release(handle);
         reply.ok();
     }

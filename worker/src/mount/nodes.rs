@@ -29,7 +29,9 @@ impl Node {
             Self::Latest => hash(&[b"latest"]),
             Self::Snapshot(shown) => hash(&[&shown.snapshot.id.0]),
             Self::Entry(shown, path, entry) => match entry.hardlink.filter(|_| entry.kind != Kind::Directory) {
-                Some((device, inode)) => hash(&[&shown.snapshot.id.0, b"\0", &device.to_le_bytes(), &inode.to_le_bytes()]),
+                Some((device, inode)) => {
+                    hash(&[&shown.snapshot.id.0, b"\0", &device.to_le_bytes(), &inode.to_le_bytes()])
+                }
                 None => hash(&[&shown.snapshot.id.0, path]),
             },
         };

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn ranges_of_the_file_become_ranges_of_the_content() {
         let check = |runs: &[(u64, u64)], range: Range<u64>, expect: &[(Range<u64>, u64)]| {
-            let extents: Vec<Extent> = runs.iter().map(|(offset, length)| Extent { offset: *offset, length: *length }).collect();
+            let extents: Vec<Extent> =
+                runs.iter().map(|(offset, length)| Extent { offset: *offset, length: *length }).collect();
             assert_eq!(overlaps(&extents, range).collect::<Vec<_>>(), expect);
         };
         let runs = [(10, 5), (100, 3), (200, 10)];

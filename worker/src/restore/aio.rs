@@ -88,7 +88,8 @@ impl Ring {
     pub(super) fn start(&mut self) {
         let Some(queue) = &self.queue else { return };
         let base = self.buffer.as_mut_ptr();
-        let controls: Vec<Control> = self.requests.iter().enumerate().map(|(at, request)| request.control(at, base)).collect();
+        let controls: Vec<Control> =
+            self.requests.iter().enumerate().map(|(at, request)| request.control(at, base)).collect();
         let accepted = queue.submit(&controls);
         self.in_flight = accepted;
         for request in &mut self.requests[accepted..] {
@@ -218,10 +219,13 @@ impl Queue {
     /// Waits for at least one request.
     fn wait<'a>(&self, events: &'a mut [Event]) -> &'a [Event] {
         loop {
-            let (least, most, no_limit) = (1 as libc::c_long, events.len() as libc::c_long, std::ptr::null_mut::<libc::timespec>());
+            let (least, most, no_limit) =
+                (1 as libc::c_long, events.len() as libc::c_long, std::ptr::null_mut::<libc::timespec>());
             #[expect(unsafe_code, reason = "neither rustix nor libc wraps io_getevents")]
             // SAFETY: the kernel writes at most `most` events to the slice, which has room for that many.
-            let result = unsafe { libc::syscall(libc::SYS_io_getevents, self.context, least, most, events.as_mut_ptr(), no_limit) };
+            let result = unsafe {
+                libc::syscall(libc::SYS_io_getevents, self.context, least, most, events.as_mut_ptr(), no_limit)
+            };
             if let Ok(count) = usize::try_from(result) {
                 return &events[..count];
             }
@@ -248,7 +252,8 @@ mod tests {
     use std::io::Write;
 
     fn check(ring: &mut Ring, from: &Arc<OwnedFd>, content: &[u8]) {
-        let mut offsets: Vec<u64> = (0..content.len().div_ceil(ALIGNMENT) as u64).map(|block| block * ALIGNMENT as u64).collect();
+        let mut offsets: Vec<u64> =
+            (0..content.len().div_ceil(ALIGNMENT) as u64).map(|block| block * ALIGNMENT as u64).collect();
         offsets.reverse();
         for offset in &offsets {
             ring.push(*offset as usize / ALIGNMENT, from, *offset, ALIGNMENT);

@@ -137,6 +137,15 @@ mod tests {
         other.insert(Aspect::Mode);
         assert_eq!(set.without(other).iter().collect::<Vec<_>>(), [Aspect::HardLinks]);
         assert_eq!(Aspects::from_bits(set.bits()), set);
-        assert_eq!(ALL.into_iter().fold(Aspects::NONE, |mut all, one| { all.insert(one); all }).iter().count(), ALL.len());
+        assert_eq!(
+            ALL.into_iter()
+                .fold(Aspects::NONE, |mut all, one| {
+                    all.insert(one);
+                    all
+                })
+                .iter()
+                .count(),
+            ALL.len()
+        );
     }
 }

@@ -62,7 +62,8 @@ impl Crew {
         let verifier = Verifier::new(&tools.root, &tools.findings, tools.listener.clone());
         let (staging, findings) = (Arc::clone(&tools.staging), Arc::clone(&tools.findings));
         let flusher = Flusher { staging, findings, listener: tools.listener.clone(), flushed };
-        let mut crew = Self { jobs: Some(jobs), threads: Vec::new(), flushed: Some(is_flushed), verified: Some(is_verified) };
+        let mut crew =
+            Self { jobs: Some(jobs), threads: Vec::new(), flushed: Some(is_flushed), verified: Some(is_verified) };
         // Nobody waits for either any more when the restore was cancelled.
         crew.threads.push(spawn("restore-verify", move || _ = verify_done.send(verifier.run(&to_verify)))?);
         crew.threads.push(spawn("restore-flush", move || _ = flush_done.send(flusher.run(&to_flush)))?);

@@ -191,7 +191,8 @@ impl Draft {
 
     /// Number of packs, number of frames, bytes to fetch.
     pub(super) fn transfer(&self) -> (u64, u64, u64) {
-        let packs: HashSet<String> = self.frames.iter().filter_map(|frame| self.repository.frame_pack(*frame)).collect();
+        let packs: HashSet<String> =
+            self.frames.iter().filter_map(|frame| self.repository.frame_pack(*frame)).collect();
         let bytes = self.frames.iter().map(|frame| u64::from(self.repository.frame_sealed_length(*frame))).sum();
         (packs.len() as u64, self.frames.len() as u64, bytes)
     }

@@ -67,7 +67,11 @@ impl Fetcher {
     }
 
     /// Waits for memory only when nothing is under way: what is under way may hold the memory that would be waited for.
-    async fn set_aside(&self, frames: &[FrameWork], may_wait: bool) -> Result<Option<OwnedSemaphorePermit>, RestoreError> {
+    async fn set_aside(
+        &self,
+        frames: &[FrameWork],
+        may_wait: bool,
+    ) -> Result<Option<OwnedSemaphorePermit>, RestoreError> {
         let kib = frames.iter().map(|frame| frame.sealed_length.div_ceil(1024)).sum::<u32>().min(WAITING_KIB);
         let memory = Arc::clone(&self.memory);
         if may_wait {
@@ -85,7 +89,12 @@ impl Fetcher {
         });
     }
 
-    async fn hand_over(&self, work: &Arc<Work>, batch: Batch, result: Result<Vec<Bytes>, Error>) -> Result<(), RestoreError> {
+    async fn hand_over(
+        &self,
+        work: &Arc<Work>,
+        batch: Batch,
+        result: Result<Vec<Bytes>, Error>,
+    ) -> Result<(), RestoreError> {
         let Batch { frames, memory } = batch;
         match result {
             Ok(sealed) => {

@@ -150,7 +150,8 @@ impl Findings {
 
 /// Faults that are not about one file: no room, a broken or read-only device, no more open files or memory.
 fn is_general(fault: &io::Error) -> bool {
-    let general = [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::IO, Errno::NODEV, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    let general =
+        [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::IO, Errno::NODEV, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
     Errno::from_io_error(fault).is_some_and(|errno| general.contains(&errno))
 }
 

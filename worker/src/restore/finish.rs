@@ -53,7 +53,11 @@ fn make_link(item: &Item, first: &[u8], root: &Root, places: &mut Places, findin
         Ok(()) => item.set_state(State::Written),
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
             item.fail();
-            findings.problem(&item.path(), ProblemKind::Target, "the file that it is another name of could not be restored");
+            findings.problem(
+                &item.path(),
+                ProblemKind::Target,
+                "the file that it is another name of could not be restored",
+            );
         }
         Err(fault) => {
             item.fail();
@@ -66,7 +70,9 @@ fn make_link(item: &Item, first: &[u8], root: &Root, places: &mut Places, findin
 fn remove_failed(item: &Item, places: &mut Places, findings: &Findings) {
     let removed = places.at(&item.directory).and_then(|place| make::remove(place, &item.name));
     match removed {
-        Err(fault) if fault.kind() != io::ErrorKind::NotFound => findings.target_fault("remove the unfinished", &item.path(), fault),
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
+            findings.target_fault("remove the unfinished", &item.path(), fault)
+        }
         _ => {}
     }
 }

@@ -13,7 +13,15 @@ const FORBIDDING: u32 = IFlags::IMMUTABLE.bits() | IFlags::APPEND.bits();
 const BEFORE_CONTENT: u32 = IFlags::NOCOW.bits();
 
 /// Flags that a restore may set and clear; all others the file system keeps for itself. The same set as a backup keeps.
-const SETTABLE: u32 = 0x0000_04ff | 0x0000_4000 | 0x0000_8000 | 0x0001_0000 | 0x0002_0000 | 0x0080_0000 | 0x0200_0000 | 0x2000_0000 | 0x4000_0000;
+const SETTABLE: u32 = 0x0000_04ff
+    | 0x0000_4000
+    | 0x0000_8000
+    | 0x0001_0000
+    | 0x0002_0000
+    | 0x0080_0000
+    | 0x0200_0000
+    | 0x2000_0000
+    | 0x4000_0000;
 
 /// The part of `flags` that forbids changes.
 pub(super) fn forbidding(flags: Option<u32>) -> u32 {

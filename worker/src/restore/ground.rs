@@ -84,7 +84,10 @@ mod tests {
         std::fs::create_dir_all(top.path().join(&own).join("tree")).unwrap();
         std::fs::create_dir(top.path().join(format!("{}other", staging::PREFIX))).unwrap();
         let resumed = ground(top.path());
-        assert_eq!((resumed.resumes, resumed.unfinished), (Resumes::Staging, vec![format!("{}other", staging::PREFIX)]));
+        assert_eq!(
+            (resumed.resumes, resumed.unfinished),
+            (Resumes::Staging, vec![format!("{}other", staging::PREFIX)])
+        );
         std::fs::write(top.path().join(&own).join("note"), "").unwrap();
         assert_eq!(ground(top.path()).resumes, Resumes::Placing);
     }

@@ -49,10 +49,10 @@ pub(super) fn link(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &CStr)) -
     in_place_of(to.0, to.1, || linkat(from.0, from.1, to.0, to.1, AtFlags::empty()))
 }
 
-/// Removes the name of something that could not be finished. What is not there is fine.
+/// Removes the name of something that could not be finished. If it is not there, or is a directory and so something else, that is fine.
 pub(super) fn remove(place: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     match unlinkat(place, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }

@@ -9,8 +9,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmodat, chownat, fchmod, fchown, fremovexattr, fsetxattr,
-    futimens, lremovexattr, lsetxattr, readlinkat, utimensat,
+    AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
+    fremovexattr, fsetxattr, futimens, lremovexattr, lsetxattr, readlinkat, utimensat,
 };
 use strongroom_repository::{Entry, Kind, Time};
 
@@ -199,7 +199,8 @@ fn same_attributes(wanted: &[(Vec<u8>, Vec<u8>)], found: &[(Vec<u8>, Vec<u8>)]) 
 
 /// Attributes that security modules give to every new node.
 fn is_the_system_s(name: &[u8]) -> bool {
-    [&b"security.selinux"[..], b"security.SMACK64", b"security.ima", b"security.evm", b"security.apparmor"].contains(&name)
+    [&b"security.selinux"[..], b"security.SMACK64", b"security.ima", b"security.evm", b"security.apparmor"]
+        .contains(&name)
 }
 
 #[cfg(test)]
@@ -216,7 +217,8 @@ mod tests {
 
     fn entry(kind: Kind) -> Entry {
         let mut entry = Entry::new(b"node".to_vec(), kind);
-        (entry.mode, entry.uid, entry.gid) = (0o4750, rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        (entry.mode, entry.uid, entry.gid) =
+            (0o4750, rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         entry.mtime = Time { seconds: -77, nanoseconds: 123_456_789 };
         entry.xattrs = vec![(b"user.note".to_vec(), vec![0, 255])];
         entry

@@ -19,10 +19,9 @@ impl OwnerMap {
     pub(super) fn new(owners: Owners) -> Self {
         match owners {
             Owners::ByNumber => Self::default(),
-            Owners::ByName => Self {
-                users: read_table(Path::new("/etc/passwd")),
-                groups: read_table(Path::new("/etc/group")),
-            },
+            Owners::ByName => {
+                Self { users: read_table(Path::new("/etc/passwd")), groups: read_table(Path::new("/etc/group")) }
+            }
         }
     }
 

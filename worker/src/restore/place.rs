@@ -195,7 +195,9 @@ fn try_rename_to_nothing(pair: &Pair<'_>, name: &CStr) -> rustix::io::Result<()>
 
 fn explained(fault: io::Error) -> io::Error {
     match Errno::from_io_error(&fault) {
-        Some(Errno::XDEV) => io::Error::other("its place is on another file system than the target: restore it with a target there"),
+        Some(Errno::XDEV) => {
+            io::Error::other("its place is on another file system than the target: restore it with a target there")
+        }
         _ => fault,
     }
 }

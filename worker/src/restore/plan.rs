@@ -145,15 +145,24 @@ impl fmt::Display for PlanSummary {
         writeln!(out, "restore  {what}")?;
         writeln!(out, "into     {}", self.target)?;
         let Self { files, directories, hard_links, others, .. } = self;
-        writeln!(out, "content  {files} files, {} bytes; {directories} directories, {hard_links} hard links, {others} others", self.bytes)?;
+        writeln!(
+            out,
+            "content  {files} files, {} bytes; {directories} directories, {hard_links} hard links, {others} others",
+            self.bytes
+        )?;
         writeln!(out, "fetch    {} bytes in {} frames of {} packs", self.fetch_bytes, self.frames, self.packs)?;
         writeln!(out, "room     {} bytes needed, {} free", self.needed_bytes, self.free_bytes)?;
         match self.resumes {
             Resumes::Nothing => {}
-            Resumes::Staging => writeln!(out, "resumes  an interrupted run: what it left is read back and kept where it is good")?,
-            Resumes::Placing => writeln!(out, "resumes  an interrupted run: everything is verified and only has to be put in place")?,
+            Resumes::Staging => {
+                writeln!(out, "resumes  an interrupted run: what it left is read back and kept where it is good")?
+            }
+            Resumes::Placing => {
+                writeln!(out, "resumes  an interrupted run: everything is verified and only has to be put in place")?
+            }
         }
-        let existing = format!("{} replaced, {} equal already, {} kept as they are", self.replaced, self.unchanged, self.kept);
+        let existing =
+            format!("{} replaced, {} equal already, {} kept as they are", self.replaced, self.unchanged, self.kept);
         writeln!(out, "existing {existing}")?;
         list(out, "  replace", &self.replaced_paths, self.replaced)?;
         list(out, "  keep   ", &self.kept_paths, self.kept)?;
@@ -172,12 +181,18 @@ impl fmt::Display for Warning {
         match self {
             Self::NoRoom => writeln!(out, "warning  the target has too little room"),
             Self::NotRoot => writeln!(out, "warning  not root: owners, devices and some attributes cannot be set"),
-            Self::Torn(paths) => paths.iter().try_for_each(|path| writeln!(out, "warning  {path} changed while it was backed up")),
-            Self::Lost(paths) => paths.iter().try_for_each(|path| writeln!(out, "warning  {path} is lost: the repository has not all of it")),
-            Self::Conflicts(notes) => notes.iter().try_for_each(|note| writeln!(out, "warning  {}: {}", note.path, note.note)),
-            Self::Unfinished(names) => {
-                names.iter().try_for_each(|name| writeln!(out, "warning  {name} is of another restore that was not finished"))
+            Self::Torn(paths) => {
+                paths.iter().try_for_each(|path| writeln!(out, "warning  {path} changed while it was backed up"))
             }
+            Self::Lost(paths) => paths
+                .iter()
+                .try_for_each(|path| writeln!(out, "warning  {path} is lost: the repository has not all of it")),
+            Self::Conflicts(notes) => {
+                notes.iter().try_for_each(|note| writeln!(out, "warning  {}: {}", note.path, note.note))
+            }
+            Self::Unfinished(names) => names
+                .iter()
+                .try_for_each(|name| writeln!(out, "warning  {name} is of another restore that was not finished")),
         }
     }
 }

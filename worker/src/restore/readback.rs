@@ -64,7 +64,11 @@ impl Reader {
     }
 
     /// Reads all files that `next` gives and tells `done` the hash of each, in order. Neither blocks the other's reads.
-    pub(super) fn run(&mut self, next: impl FnMut() -> Option<Opened>, mut done: impl FnMut(usize, io::Result<FileHash>)) {
+    pub(super) fn run(
+        &mut self,
+        next: impl FnMut() -> Option<Opened>,
+        mut done: impl FnMut(usize, io::Result<FileHash>),
+    ) {
         let mut files = Files::new(next);
         let [front, back] = &mut self.rings;
         let (mut filling, mut reading) = (front, back);
@@ -137,7 +141,8 @@ impl<N: FnMut() -> Option<Opened>> Files<N> {
 
     /// Lets go of the files that are read to their end.
     fn settle(&mut self, done: &mut impl FnMut(usize, io::Result<FileHash>)) {
-        while let Some(reading) = self.open.pop_front_if(|reading| reading.outstanding == 0 && reading.ahead.is_empty()) {
+        while let Some(reading) = self.open.pop_front_if(|reading| reading.outstanding == 0 && reading.ahead.is_empty())
+        {
             self.first += 1;
             done(reading.number, reading.finish());
         }
@@ -269,7 +274,12 @@ mod tests {
         let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         std::fs::write(directory.path().join("file"), [3; 9000]).unwrap();
         let place = std::fs::File::open(directory.path()).unwrap();
-        let mut opened = Some(Opened { number: 7, file: open_past_cache(place.as_fd(), c"file").unwrap(), size: 9000, extents: None });
+        let mut opened = Some(Opened {
+            number: 7,
+            file: open_past_cache(place.as_fd(), c"file").unwrap(),
+            size: 9000,
+            extents: None,
+        });
         let mut seen = None;
         Reader::new().run(|| opened.take(), |number, hash| seen = Some((number, hash.unwrap())));
         assert_eq!(seen, Some((7, *blake3::hash(&[3; 9000]).as_bytes())));

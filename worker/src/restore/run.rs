@@ -25,7 +25,11 @@ use crate::progress::Progress;
 
 /// Runs a plan: stages, flushes, reads back, compares, and puts in place what is equal. What an interrupted run of the same request has done is not done
 /// again.
-pub async fn run(plan: RestorePlan, progress: Arc<Progress>, listener: Listener) -> Result<RestoreReport, RestoreError> {
+pub async fn run(
+    plan: RestorePlan,
+    progress: Arc<Progress>,
+    listener: Listener,
+) -> Result<RestoreReport, RestoreError> {
     let summary = &plan.summary;
     if summary.resumes == Resumes::Nothing && summary.lacks_room() {
         let (target, needed, free) = (plan.options.target.clone(), summary.needed_bytes, summary.free_bytes);
@@ -61,7 +65,9 @@ async fn stage(
     if staging.found() == Found::Unfinished {
         // What is read back from an earlier run must be on the disk first.
         let earlier = Arc::clone(staging);
-        on_thread("restore-flush", move || earlier.flush()).await?.map_err(RestoreError::target("flush", shown.clone()))?;
+        on_thread("restore-flush", move || earlier.flush())
+            .await?
+            .map_err(RestoreError::target("flush", shown.clone()))?;
     }
     let tools = Tools {
         repository: Arc::clone(&plan.repository),
@@ -167,7 +173,8 @@ impl Mover {
         let fault = |doing| RestoreError::target(doing, shown.clone());
         staging.leave_note(&self.note).map_err(fault("leave the note in"))?;
         self.listener.tell(&RestoreEvent::Placing);
-        let (tree, target) = (staging.tree().map_err(fault("open"))?, staging.target().map_err(fault("open the target of"))?);
+        let (tree, target) =
+            (staging.tree().map_err(fault("open"))?, staging.target().map_err(fault("open the target of"))?);
         let findings = Findings::default();
         let aside = staging::aside_name(&self.plan.summary.snapshot);
         let nothing_left = self.place(&tree, &target, &aside, &findings).map_err(fault("put in place"))?;

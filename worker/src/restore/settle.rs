@@ -4,9 +4,9 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use strongroom_repository::Entry;
 use strongroom_repository::text::unescape;
 use strongroom_repository::tree::order;
-use strongroom_repository::Entry;
 
 use super::aspect::Aspect;
 use super::findings::Findings;

@@ -13,7 +13,9 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstatfs, fsync, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, flock, fstatfs, fsync, mkdirat, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use strongroom_repository::text::escape;
@@ -150,12 +152,14 @@ impl Staging {
     /// The note, if this restore was being put in place.
     pub(super) fn note(&self) -> Result<Option<Note>, RestoreError> {
         let path = || self.path.join("note");
-        let fault = |source: io::Error| RestoreError::target("read", escape(path().as_os_str().as_encoded_bytes()))(source);
-        let file = match openat(&self.directory, "note", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(fault(errno.into())),
-        };
+        let fault =
+            |source: io::Error| RestoreError::target("read", escape(path().as_os_str().as_encoded_bytes()))(source);
+        let file =
+            match openat(&self.directory, "note", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(file) => File::from(file),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(fault(errno.into())),
+            };
         let text = io::read_to_string(file).map_err(fault)?;
         serde_json::from_str(&text).map(Some).map_err(|source| RestoreError::Note { path: path(), source })
     }

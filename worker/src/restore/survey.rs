@@ -126,7 +126,9 @@ impl Survey {
         let verdict = match (entry.kind == Kind::Directory, stat.is_directory()) {
             (true, true) => Verdict::Merge,
             _ if overwrite == Overwrite::Never => Verdict::Keep,
-            (true, false) if role == Role::OnTheWay => Verdict::Conflict("something that is no directory stands on the way to it"),
+            (true, false) if role == Role::OnTheWay => {
+                Verdict::Conflict("something that is no directory stands on the way to it")
+            }
             (true, false) => Verdict::Replace,
             (false, true) if replaced == Replaced::SetAside => Verdict::Replace,
             (false, true) => replace_directory(place, &name)?,

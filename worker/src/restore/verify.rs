@@ -168,7 +168,8 @@ impl Checker<'_> {
             }
             Task::File | Task::Node if item.entry.kind == Kind::File => self.check_file(at, item, places),
             Task::File | Task::Node => {
-                let differ = places.at(&item.directory).and_then(|place| Node::Named(place, &item.name).compare(item.wanted()));
+                let differ =
+                    places.at(&item.directory).and_then(|place| Node::Named(place, &item.name).compare(item.wanted()));
                 self.told(&item.path(), differ, item.refused.get());
                 self.findings.others.add(1);
                 None
@@ -272,7 +273,9 @@ impl Checker<'_> {
                     self.findings.deviation(path, aspect, "it came out otherwise than it was set");
                 }
             }
-            Err(fault) => self.findings.problem(path, ProblemKind::Mismatch, format!("it cannot be read back: {fault}")),
+            Err(fault) => {
+                self.findings.problem(path, ProblemKind::Mismatch, format!("it cannot be read back: {fault}"))
+            }
         }
     }
 }

@@ -191,9 +191,12 @@ mod tests {
         let check = |size, extents: Option<&[(u64, u64)]>, chunks: &[u32], expect: Option<&str>| {
             let mut entry = Entry::new(b"f".to_vec(), Kind::File);
             entry.size = size;
-            let make = |runs: &[(u64, u64)]| runs.iter().map(|(offset, length)| Extent { offset: *offset, length: *length }).collect();
+            let make = |runs: &[(u64, u64)]| {
+                runs.iter().map(|(offset, length)| Extent { offset: *offset, length: *length }).collect()
+            };
             entry.extents = extents.map(make);
-            let chunks: Vec<_> = chunks.iter().map(|length| ChunkRef { id: ChunkId([0; 32]), length: *length }).collect();
+            let chunks: Vec<_> =
+                chunks.iter().map(|length| ChunkRef { id: ChunkId([0; 32]), length: *length }).collect();
             assert_eq!(content_fault(&entry, &chunks), expect, "{size} {extents:?}");
         };
         check(0, None, &[], None);
@@ -209,7 +212,8 @@ mod tests {
 
     #[test]
     fn only_the_first_failure_speaks() {
-        let item = Item::new(Arc::from(&b"d"[..]), c"f".into(), Entry::new(b"f".to_vec(), Kind::File), (0, 0), Task::File);
+        let item =
+            Item::new(Arc::from(&b"d"[..]), c"f".into(), Entry::new(b"f".to_vec(), Kind::File), (0, 0), Task::File);
         assert_eq!(item.path(), b"d/f");
         item.set_state(State::Written);
         assert!(item.fail() && !item.fail());

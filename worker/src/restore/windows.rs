@@ -179,7 +179,8 @@ impl<'a> Windows<'a> {
         }
         if item.task == Task::Directory {
             let entry = item.entry.clone();
-            let directory = Directory { entry, owner: item.owner, refused: AtomicAspects::default(), path: path.clone() };
+            let directory =
+                Directory { entry, owner: item.owner, refused: AtomicAspects::default(), path: path.clone() };
             self.open.insert(names::sort_key(&path), directory);
         }
     }

@@ -53,13 +53,19 @@ pub(super) struct FrameWork {
 
 impl Work {
     /// Finds the places of all chunks of the files that are not there yet.
-    pub(super) fn new(window: Arc<Window>, repository: &Repository, findings: &Findings) -> (Self, oneshot::Receiver<()>) {
+    pub(super) fn new(
+        window: Arc<Window>,
+        repository: &Repository,
+        findings: &Findings,
+    ) -> (Self, oneshot::Receiver<()>) {
         let mut pieces = Vec::new();
         let mut nodes = Vec::new();
         for (at, item) in window.items.iter().enumerate() {
             match item.task {
                 Task::Node => nodes.push(at as u32),
-                Task::File if item.state() == State::Waiting => find_pieces(&window, at, repository, findings, &mut pieces),
+                Task::File if item.state() == State::Waiting => {
+                    find_pieces(&window, at, repository, findings, &mut pieces)
+                }
                 _ => {}
             }
         }
@@ -96,7 +102,13 @@ fn find_pieces(window: &Window, at: usize, repository: &Repository, findings: &F
     for chunk in item.chunks() {
         match repository.locate(&chunk.id) {
             Ok(place) => {
-                pieces.push(Piece { frame: place.frame, offset: place.offset, chunk: *chunk, item: at as u32, position });
+                pieces.push(Piece {
+                    frame: place.frame,
+                    offset: place.offset,
+                    chunk: *chunk,
+                    item: at as u32,
+                    position,
+                });
                 position += u64::from(chunk.length);
             }
             Err(error) => {

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_repository::{
-    Credential, InitOptions, KeyFile, NewHolder, Parameters, Repository, SnapshotKind, store,
-};
+use strongroom_repository::{Credential, InitOptions, KeyFile, NewHolder, Parameters, Repository, SnapshotKind, store};
 use strongroom_worker::backup::{self, BackupOptions, Input};
 use strongroom_worker::exclude::Excludes;
 use strongroom_worker::progress::Progress;
@@ -59,7 +57,8 @@ impl DiskPlace {
             now: Timestamp::UNIX_EPOCH,
             program: "test".into(),
         };
-        let run = async { backup::run(self.open().await, options, Arc::new(Progress::default()), Box::new(|_| {})).await };
+        let run =
+            async { backup::run(self.open().await, options, Arc::new(Progress::default()), Box::new(|_| {})).await };
         self.runtime.block_on(run).unwrap();
     }
 
@@ -78,7 +77,10 @@ impl DiskPlace {
     }
 
     /// Restores the one snapshot into the target.
-    pub fn restore(&self, listen: impl Fn(&RestoreEvent) + Send + Sync + 'static) -> Result<RestoreReport, RestoreError> {
+    pub fn restore(
+        &self,
+        listen: impl Fn(&RestoreEvent) + Send + Sync + 'static,
+    ) -> Result<RestoreReport, RestoreError> {
         self.restore_with(RestoreOptions::into_target(self.target()), listen)
     }
 

@@ -68,13 +68,16 @@ pub fn rsync(left: &Path, right: &Path) -> String {
 
 /// What `lsattr` says, without what the file system sets by itself.
 fn flags(top: &Path) -> Vec<String> {
-    let output = Command::new("lsattr").args(["-R", "-a", "-p", "."]).current_dir(top).output().expect("lsattr is installed");
+    let output =
+        Command::new("lsattr").args(["-R", "-a", "-p", "."]).current_dir(top).output().expect("lsattr is installed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let own = |line: &str| match line.trim().split_once(' ').map(|(project, rest)| (project, rest.trim().split_once(' '))) {
-        Some((project, Some((flags, path)))) => format!("{project} {} {path}", flags.replace(['e', 'I'], "-")),
-        _ => line.to_owned(),
-    };
-    let mut lines: Vec<String> = text.lines().map(own).filter(|line| !line.ends_with(" ./.") && !line.ends_with("/..")).collect();
+    let own =
+        |line: &str| match line.trim().split_once(' ').map(|(project, rest)| (project, rest.trim().split_once(' '))) {
+            Some((project, Some((flags, path)))) => format!("{project} {} {path}", flags.replace(['e', 'I'], "-")),
+            _ => line.to_owned(),
+        };
+    let mut lines: Vec<String> =
+        text.lines().map(own).filter(|line| !line.ends_with(" ./.") && !line.ends_with("/..")).collect();
     lines.sort();
     lines
 }
@@ -123,7 +126,8 @@ fn times(top: &Path) -> BTreeMap<PathBuf, (i64, i64)> {
 /// Names in a directory, sorted.
 pub fn listing(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

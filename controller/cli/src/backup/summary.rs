@@ -9,11 +9,8 @@ use strongroom_worker::backup::BackupReport;
 
 use crate::choice::short_id;
 use crate::output::Answer;
-use crate::shown::{count, duration, ratio, size};
+use crate::shown::{count, duration, ratio, size, write_listed};
 use crate::snapshots::kind;
-
-/// So many problems are listed; the snapshot keeps the first thousand.
-const PROBLEMS_LISTED_MAX: usize = 20;
 
 /// A backup that was made.
 #[derive(Debug, Serialize)]
@@ -84,11 +81,6 @@ fn write_problems(out: &mut dyn Write, problems: &[Problem], total: u64) -> io::
         return Ok(());
     }
     writeln!(out, "PARTIAL: {} could not be read and are not in the snapshot:", count(total))?;
-    for problem in problems.iter().take(PROBLEMS_LISTED_MAX) {
-        writeln!(out, "  {}: {}", problem.path, problem.error)?;
-    }
-    if total > PROBLEMS_LISTED_MAX as u64 {
-        writeln!(out, "  and {} more", count(total - PROBLEMS_LISTED_MAX as u64))?;
-    }
-    Ok(())
+    let said = problems.iter().map(|problem| (problem.path.as_str(), problem.error.clone()));
+    write_listed(out, " ", said, total)
 }

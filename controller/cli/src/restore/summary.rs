@@ -8,7 +8,7 @@ use strongroom_worker::restore::{Medium, Outcome, PlanSummary, RestoreReport, Re
 
 use crate::choice::short_id;
 use crate::output::Answer;
-use crate::shown::{count, size, time};
+use crate::shown::{count, size, time, write_grouped, write_listed};
 
 /// So many paths of each kind are listed; --json has more.
 const LISTED_MAX: usize = 20;
@@ -49,8 +49,8 @@ impl Answer for Planned {
             count(plan.unchanged),
             count(plan.kept)
         )?;
-        list(out, "replace", plan.replaced_paths.iter().map(String::as_str), plan.replaced)?;
-        list(out, "leave", plan.kept_paths.iter().map(String::as_str), plan.kept)?;
+        write_paths(out, "replace", plan.replaced_paths.iter().map(String::as_str), plan.replaced)?;
+        write_paths(out, "leave", plan.kept_paths.iter().map(String::as_str), plan.kept)?;
         plan.warnings.iter().try_for_each(|warning| write!(out, "{warning}"))?;
         writeln!(out, "nothing was written")
     }
@@ -95,13 +95,11 @@ impl Answer for Restored {
         if let Some(aside) = &report.set_aside {
             writeln!(out, "  what was replaced is in {aside}")?;
         }
-        let problems = report.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.error));
-        list(out, "NOT RESTORED", problems, report.problems_total)?;
-        let deviations = report
-            .deviations
-            .iter()
-            .map(|deviation| format!("{}: {}: {}", deviation.path, deviation.aspect, deviation.reason));
-        list(out, "DEVIATES", deviations, report.deviations_total)?;
+        let problems = report.problems.iter().map(|problem| (problem.path.as_str(), problem.error.clone()));
+        write_listed(out, "NOT RESTORED", problems, report.problems_total)?;
+        let deviations = report.deviations.iter();
+        let deviations = deviations.map(|found| (found.path.as_str(), format!("{}: {}", found.aspect, found.reason)));
+        write_grouped(out, "DEVIATES", deviations, report.deviations_total)?;
         match &report.staging {
             Some(staging) => writeln!(
                 out,
@@ -148,7 +146,12 @@ fn nodes([files, directories, hard_links, others]: [u64; 4], bytes: u64) -> Stri
     )
 }
 
-fn list(out: &mut dyn Write, label: &str, lines: impl Iterator<Item = impl AsRef<str>>, total: u64) -> io::Result<()> {
+fn write_paths(
+    out: &mut dyn Write,
+    label: &str,
+    lines: impl Iterator<Item = impl AsRef<str>>,
+    total: u64,
+) -> io::Result<()> {
     let mut listed = 0;
     for line in lines.take(LISTED_MAX) {
         writeln!(out, "{label}  {}", line.as_ref())?;

@@ -12,9 +12,9 @@ use strongroom_repository::Problem;
 use crate::backup::write_totals;
 use crate::choice::short_id;
 use crate::output::Answer;
-use crate::shown::{count, duration, shell_word, size, time};
+use crate::shown::{count, duration, shell_word, size, time, write_grouped, write_listed};
 
-/// So many lines of each kind; the record has the first thousand.
+/// So many lines of a check's output, and so many snapshots; the record has all of them.
 const LISTED_MAX: usize = 10;
 
 /// The steps of a plan, for `--dry-run`.
@@ -143,7 +143,7 @@ fn write_step(out: &mut dyn Write, step: &StepRecord) -> io::Result<()> {
         Outcome::BackedUp(done) => {
             writeln!(out, "backup   snapshot {} in {took}", short_id(&done.snapshot.hex()))?;
             write_totals(out, &done.totals, "         ")?;
-            write_findings(out, "NOT READ", &done.problems, done.totals.problems)
+            write_listed(out, "         NOT READ", said(&done.problems), done.totals.problems)
         }
         Outcome::Restored(done) => write_restored(out, done, &took),
         Outcome::Verified { reached, demanded, checks } => write_verified(out, (*reached, *demanded), checks),
@@ -162,16 +162,12 @@ fn write_restored(out: &mut dyn Write, done: &RestoreDone, took: &str) -> io::Re
         size(proven.bytes_equal),
         count(proven.metadata_compared)
     )?;
-    write_findings(out, "NOT RESTORED", &done.differences, done.differences_total)?;
-    write_findings(out, "DEVIATES", &done.deviations, done.deviations_total)
+    write_listed(out, "         NOT RESTORED", said(&done.differences), done.differences_total)?;
+    write_grouped(out, "         DEVIATES", said(&done.deviations), done.deviations_total)
 }
 
-fn write_findings(out: &mut dyn Write, label: &str, findings: &[Problem], total: u64) -> io::Result<()> {
-    for problem in findings.iter().take(LISTED_MAX) {
-        writeln!(out, "         {label} {}: {}", problem.path, problem.error)?;
-    }
-    let more = total.saturating_sub(LISTED_MAX as u64);
-    if more > 0 { writeln!(out, "         {label} and {} more, see the record", count(more)) } else { Ok(()) }
+fn said(findings: &[Problem]) -> impl Iterator<Item = (&str, String)> {
+    findings.iter().map(|problem| (problem.path.as_str(), problem.error.clone()))
 }
 
 fn write_verified(

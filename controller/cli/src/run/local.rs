@@ -113,13 +113,14 @@ fn add(done: &mut RestoreDone, report: RestoreReport) {
     *files_equal += report.verification.verified_files;
     *bytes_equal += report.verification.verified_bytes;
     *metadata_compared += report.verification.compared_nodes;
-    let differences = report.problems.into_iter().map(|problem| Problem { path: problem.path, error: problem.error });
+    let differences =
+        report.problems.into_iter().map(|problem| Problem { path: format!("/{}", problem.path), error: problem.error });
     done.differences.extend(differences);
     done.differences.truncate(FINDINGS_MAX);
     done.differences_total += report.problems_total;
     let deviations = report.deviations.into_iter();
     done.deviations.extend(deviations.map(|deviation| Problem {
-        path: deviation.path,
+        path: format!("/{}", deviation.path),
         error: format!("{}: {}", deviation.aspect, deviation.reason),
     }));
     done.deviations.truncate(FINDINGS_MAX);
