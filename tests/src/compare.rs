@@ -33,6 +33,16 @@ pub fn same_by_record(left: &Path, right: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Fails unless everything of one tree is in another one as well, with the same content; what else is there does not matter.
+pub fn holds_at_least(expected: &Path, found: &Path) -> Result<()> {
+    let lost = lost(expected, found)?;
+    let (expected, found) = (record(expected)?, record(found)?);
+    let described: Vec<String> =
+        lost.iter().filter_map(|name| difference(name, expected.get(name), found.get(name))).collect();
+    ensure!(lost.is_empty(), "not all there:\n{}", listed(&described));
+    Ok(())
+}
+
 /// The files (and links) whose content, kind or existence differs between a tree and what was restored of it: those that were lost.
 pub fn lost(source: &Path, restored: &Path) -> Result<BTreeSet<Vec<u8>>> {
     let source = record(source)?;

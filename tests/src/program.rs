@@ -5,11 +5,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rand::RngExt;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
+
+use crate::random::seeded;
 
 /// A run that takes longer hangs; the longest here, a 3 GiB sparse file in an unoptimised build, takes seconds.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -155,6 +158,41 @@ impl Running {
             Err(rustix::io::Errno::SRCH) => Ok(()),
             other => Ok(other?),
         }
+    }
+}
+
+/// Kills runs at seeded random moments of their duration. How long they take is learned on the way: a machine is busier at one time than at another.
+#[derive(Debug)]
+pub struct RandomKills {
+    takes: Duration,
+    rounds: usize,
+    killed: usize,
+}
+
+impl RandomKills {
+    /// `takes` is how long a run took that nobody killed.
+    #[must_use]
+    pub fn new(takes: Duration) -> Self {
+        Self { takes, rounds: 0, killed: 0 }
+    }
+
+    /// Runs a command and kills it at the moment that belongs to the seed, unless it was faster.
+    pub fn strike(&mut self, command: &mut Command, seed: u64) -> Result<Outcome> {
+        let moment = self.takes.mul_f64(seeded(seed).random_range(0.0..1.0));
+        let began = Instant::now();
+        let outcome = Running::start(command)?.kill_after(moment)?;
+        self.rounds += 1;
+        match outcome.signal {
+            Some(_) => self.killed += 1,
+            None => self.takes = self.takes.min(began.elapsed()),
+        }
+        Ok(outcome)
+    }
+
+    /// Fails if hardly any run was killed, which would show nothing.
+    pub fn were_enough(&self) -> Result<()> {
+        ensure!(self.killed * 3 > self.rounds, "only {} of {} runs were killed", self.killed, self.rounds);
+        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
 //! A repository as a directory to look around in: read-only, through `/dev/fuse`, without libfuse.
 //!
-//!     DIR/2026-11-22T02-28-58Z-dd4e2ecc/etc/hosts      one directory per snapshot, by its time and the beginning of its id
-//!     DIR/latest -> 2026-11-22T02-28-58Z-dd4e2ecc      a link to the newest
+//! ```text
+//! DIR/2026-11-22T02-28-58Z-dd4e2ecc/etc/hosts      one directory per snapshot, by its time and the beginning of its id
+//! DIR/latest -> 2026-11-22T02-28-58Z-dd4e2ecc      a link to the newest
+//! ```
 //!
 //! Nothing is fetched before it is looked at: a directory costs the pages that list it, a read the frames that hold it, and every byte is
 //! compared with its name before it is shown. Snapshots that are added while it is mounted appear when the top is listed again.

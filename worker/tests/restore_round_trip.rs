@@ -115,12 +115,38 @@ fn everything_comes_back_the_same() {
 #[test]
 fn files_larger_than_a_frame_and_a_window_come_back() {
     let place = Place::with(Parameters::default());
-    for (name, size) in [("a", 70 << 20), ("b", (1 << 20) - 1), ("c", (200 << 20) + 4097), ("d", 1 << 20)] {
+    for (name, size) in [("a", 70 << 20), ("b", (1 << 20) - 1), ("c", (300 << 20) + 4097), ("d", 1 << 20)] {
         place.write(name, noise(size as u64, size));
     }
+    let sparse = File::create(place.at("e")).unwrap();
+    for (number, offset) in [1u64 << 20, 500 << 20, 700 << 20].into_iter().enumerate() {
+        sparse.write_all_at(&noise(number as u64, 60 << 20), offset).unwrap();
+    }
+    sparse.set_len(1 << 30).unwrap();
     let snapshot = place.backup().report.snapshot;
     let target = place.target("restored");
     assert_restored(&place.restore(snapshot, RestoreOptions::into_target(&target)));
+    assert_same(&place.data(), &target.join("data"));
+}
+
+#[test]
+fn of_a_large_file_only_the_bad_part_is_fetched_again() {
+    let place = Place::with(Parameters::default());
+    place.write("large", noise(1, 300 << 20));
+    let snapshot = place.backup().report.snapshot;
+    let target = place.target("restored");
+    let options = || RestoreOptions::into_target(&target);
+    let spoil = |event: &RestoreEvent| {
+        if let RestoreEvent::Flushed { window: 2, tree } = event {
+            let file = fs::OpenOptions::new().write(true).open(tree.join("data/large")).unwrap();
+            file.write_all_at(b"spoilt", 299 << 20).unwrap();
+        }
+    };
+    let report = place.try_restore(snapshot, options(), spoil).unwrap();
+    assert_eq!((report.outcome, report.problems_total), (Outcome::Failed, 1));
+    let report = place.restore(snapshot, options());
+    assert_restored(&report);
+    assert!(report.fetched_bytes < 10 << 20, "{}", report.fetched_bytes);
     assert_same(&place.data(), &target.join("data"));
 }
 

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rand::RngExt;
-use rustix::process::Signal;
 use strongroom_tests::client::restored;
-use strongroom_tests::program::{self, Running};
+use strongroom_tests::program::{self, RandomKills, Running};
 use strongroom_tests::random::{first_seed, noise, seeded};
 use strongroom_tests::{Client, Outcome, Sandbox, compare, sandbox, skip, stored, tree};
 
@@ -96,25 +94,15 @@ struct Trial {
     outcome: Outcome,
 }
 
-fn was_killed(outcome: &Outcome) -> bool {
-    outcome.signal == Some(Signal::KILL.as_raw())
-}
-
 #[test]
 fn at_random_moments_of_a_backup() -> Result<()> {
     let scene = Scene::set("kill", 1)?;
-    let rounds = skip::rounds(12, 150);
-    let mut killed = 0;
-    for seed in first_seed()..first_seed() + rounds as u64 {
-        let moment = scene.takes.mul_f64(seeded(seed).random_range(0.0..1.05));
-        let trial = scene.trial(&seed.to_string(), |command| Running::start(command)?.kill_after(moment))?;
-        killed += usize::from(was_killed(&trial.outcome));
-        scene
-            .judge(&trial)
-            .with_context(|| format!("STRONGROOM_TESTS_SEED={seed}: killed after {moment:?} of {:?}", scene.takes))?;
+    let mut kills = RandomKills::new(scene.takes);
+    for seed in first_seed()..first_seed() + skip::rounds(12, 150) as u64 {
+        let trial = scene.trial(&seed.to_string(), |command| kills.strike(command, seed))?;
+        scene.judge(&trial).with_context(|| format!("STRONGROOM_TESTS_SEED={seed}, {kills:?}"))?;
     }
-    ensure!(killed * 2 > rounds, "only {killed} of {rounds} runs were killed: the moments lie wrong");
-    Ok(())
+    kills.were_enough()
 }
 
 /// The moment at which an object has just got its name: before its folder is flushed, before the next one is begun.

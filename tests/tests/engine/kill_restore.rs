@@ -6,9 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rand::RngExt;
 use strongroom_tests::client::restored;
-use strongroom_tests::program::{self, Running};
+use strongroom_tests::program::{self, RandomKills};
 use strongroom_tests::random::{first_seed, noise, seeded};
 use strongroom_tests::{Client, Outcome, Sandbox, compare, sandbox, skip, tree};
 
@@ -63,19 +62,13 @@ impl Scene {
 #[test]
 fn at_random_moments_of_a_restore() -> Result<()> {
     let scene = Scene::set("kill-restore")?;
-    let rounds = skip::rounds(10, 50);
-    let mut killed = 0;
-    for seed in first_seed()..first_seed() + rounds as u64 {
-        let moment = scene.takes.mul_f64(seeded(seed).random_range(0.0..1.05));
+    let mut kills = RandomKills::new(scene.takes);
+    for seed in first_seed()..first_seed() + skip::rounds(10, 50) as u64 {
         let target = scene.sandbox.path(&format!("target {seed}"));
-        let outcome = scene.restore(&target, &[], |command| Running::start(command)?.kill_after(moment))?;
-        killed += usize::from(outcome.signal.is_some());
-        scene
-            .judge(&target)
-            .with_context(|| format!("STRONGROOM_TESTS_SEED={seed}: killed after {moment:?} of {:?}", scene.takes))?;
+        scene.restore(&target, &[], |command| kills.strike(command, seed))?;
+        scene.judge(&target).with_context(|| format!("STRONGROOM_TESTS_SEED={seed}, {kills:?}"))?;
     }
-    ensure!(killed * 2 > rounds, "only {killed} of {rounds} runs were killed: the moments lie wrong");
-    Ok(())
+    kills.were_enough()
 }
 
 /// What puts things in place: the critical moments are between these.

@@ -85,7 +85,7 @@ impl World {
         arguments.push(&source);
         let snapshot = snapshot_of(&self.client.run("backup", arguments)?.expect(0)?)?;
         let copy = self.sandbox.path(&format!("copy {}", self.snapshots.len()));
-        sandbox::copy(&self.source, &copy)?;
+        copy_exactly(&self.source, &copy)?;
         if leaves_out {
             leave_out_temporary(&self.source, &copy)?;
         }
@@ -122,19 +122,9 @@ impl World {
         // A folder that became a file and still holds something is a conflict: told, and not resolved by deleting.
         let outcome = self.client.run("restore", arguments)?.expect_one_of(&[0, 3])?;
         if outcome.code == Some(0) {
-            self.holds_at_least(&copy, &restored(&target, &self.source))?;
+            compare::holds_at_least(&copy, &restored(&target, &self.source))?;
         }
         sandbox::remove(&target)
-    }
-
-    fn holds_at_least(&self, copy: &Path, restored: &Path) -> Result<()> {
-        let missing = compare::lost(copy, restored)?;
-        anyhow::ensure!(
-            missing.is_empty(),
-            "not replaced: {:?}",
-            missing.iter().map(|name| name.escape_ascii().to_string()).collect::<Vec<_>>()
-        );
-        Ok(())
     }
 
     fn forget(&mut self) -> Result<()> {
@@ -157,6 +147,11 @@ impl World {
         self.did("check");
         self.client.check()?.expect(0).map(|_| ())
     }
+}
+
+/// No block of the model's data is all zeros, so a copy with every hole that is possible has those of the source; left to itself, `cp` fills short ones.
+fn copy_exactly(source: &Path, copy: &Path) -> Result<()> {
+    program::tool(Command::new("cp").args(["-a", "--sparse=always"]).arg(source).arg(copy)).map(|_| ())
 }
 
 /// Takes `*.tmp` out of a plain copy, and gives the folders their times back.

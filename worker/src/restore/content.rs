@@ -71,6 +71,30 @@ pub(super) fn write(file: BorrowedFd<'_>, extents: Option<&[Extent]>, position: 
     Ok(())
 }
 
+/// Reads the bytes at `position` of the content.
+pub(super) fn read(file: BorrowedFd<'_>, extents: Option<&[Extent]>, position: u64, bytes: &mut [u8]) -> io::Result<()> {
+    let Some(extents) = extents else { return read_at(file, position, bytes) };
+    for (offset, part) in places(extents, position, bytes.len()) {
+        read_at(file, offset, &mut bytes[part])?;
+    }
+    Ok(())
+}
+
+fn read_at(file: BorrowedFd<'_>, mut offset: u64, mut bytes: &mut [u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pread(file, &mut *bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                offset += count as u64;
+                bytes = &mut bytes[count..];
+            }
+            Err(Errno::INTR) => {}
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Ok(())
+}
+
 /// Where the `length` bytes at `position` of the content lie in the file.
 fn places(extents: &[Extent], position: u64, length: usize) -> impl Iterator<Item = (u64, Range<usize>)> + '_ {
     let end = position + length as u64;
@@ -153,5 +177,8 @@ mod tests {
         assert_eq!(read[30 << 20..32 << 20], content[3 << 20..]);
         let file = std::fs::File::open(top.path().join("f")).unwrap();
         assert_eq!(crate::filesystem::holes::data_extents(file.as_fd(), entry.size).unwrap(), entry.extents);
+        let mut back = vec![0; 4_000_000];
+        super::read(file.as_fd(), entry.extents.as_deref(), 1_000_000, &mut back).unwrap();
+        assert_eq!(back, content[1_000_000..5_000_000]);
     }
 }

@@ -14,7 +14,9 @@ use super::findings::Findings;
 use super::jobs::{self, Jobs};
 use super::options::RestoreOptions;
 use super::prepare::Preparer;
-use super::staging::Staging;
+use super::readback::Reader;
+use super::staging::{Found, Staging};
+use super::takeover::Takeover;
 use super::threads::spawn;
 use super::verify::{Flusher, Verifier};
 use super::writer::Writer;
@@ -51,6 +53,18 @@ pub(super) struct Tools {
     pub(super) listener: Listener,
 }
 
+impl Tools {
+    fn takeover(&self) -> Takeover {
+        Takeover {
+            repository: Arc::clone(&self.repository),
+            root: Arc::clone(&self.root),
+            findings: Arc::clone(&self.findings),
+            progress: Arc::clone(&self.progress),
+            reader: Mutex::new(Reader::new()),
+        }
+    }
+}
+
 impl Crew {
     pub(super) fn start(tools: &Tools, options: &RestoreOptions) -> Result<Self, RestoreError> {
         let (jobs, orders) = jobs::queue();
@@ -70,9 +84,7 @@ impl Crew {
         let preparer = Arc::new(Preparer {
             root: Arc::clone(&tools.root),
             findings: Arc::clone(&tools.findings),
-            progress: Arc::clone(&tools.progress),
-            found: tools.staging.found(),
-            reader: Mutex::new(None),
+            takeover: (tools.staging.found() == Found::Unfinished).then(|| tools.takeover()),
         });
         for number in 0..options.writers.get() {
             let writer = Writer {

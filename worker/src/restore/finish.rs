@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use strongroom_repository::tree::order;
 
+use super::content;
 use super::findings::Findings;
 use super::make;
 use super::node::Node;
@@ -14,13 +15,18 @@ use super::report::ProblemKind;
 use super::window::{Item, State, Task};
 use super::work::Work;
 use crate::filesystem::Root;
+use crate::progress::Progress;
 
 /// Finishes a window whose jobs are all done. The windows before it are finished already.
-pub(super) fn finish(work: &Work, root: &Arc<Root>, findings: &Findings) {
+pub(super) fn finish(work: &Work, root: &Arc<Root>, findings: &Findings, progress: &Progress) {
     let mut places = Places::new(Arc::clone(root));
     for item in &work.window.items {
         match (&item.task, item.state()) {
             (Task::Link(first), State::Waiting) => make_link(item, first, root, &mut places, findings),
+            (Task::File, State::Written) if item.part.is_some() && item.is_last_part() => {
+                complete_large(item, &mut places, findings);
+                progress.advance(1, 0);
+            }
             (Task::File | Task::Node, State::Failed) => remove_failed(item, &mut places, findings),
             // A piece was skipped because the file could not be created, or a thread ended early: never call that restored.
             (Task::File | Task::Node, State::Waiting) => {
@@ -40,6 +46,16 @@ pub(super) fn finish(work: &Work, root: &Arc<Root>, findings: &Findings) {
             }
             Err(fault) => findings.target_fault("set the metadata of", &directory.path, fault),
         }
+    }
+}
+
+/// All parts of a large file are written: its metadata.
+fn complete_large(item: &Item, places: &mut Places, findings: &Findings) {
+    let opened = places.at(&item.directory).and_then(|place| content::reopen(place, &item.name));
+    match opened {
+        Ok(file) => item.refused.set(findings.refusals(&item.path(), &Node::Open(file.as_fd()).apply(item.wanted()))),
+        Err(fault) if item.fail() => findings.target_fault("set the metadata of", &item.path(), fault),
+        Err(_) => {}
     }
 }
 

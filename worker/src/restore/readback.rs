@@ -17,6 +17,7 @@
 use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -37,6 +38,36 @@ pub(super) struct Opened {
     pub(super) size: u64,
     /// Its runs of data, if it has holes, which are known to read as zeros and are not read.
     pub(super) extents: Option<Vec<Extent>>,
+    /// What was hashed of it before.
+    pub(super) before: Hashed,
+    /// Where reading ends: its length, or sooner if the rest is not there yet.
+    pub(super) end: u64,
+}
+
+/// The beginning of a file, hashed.
+#[derive(Debug, Default)]
+pub(super) struct Hashed {
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Opened {
+    /// A file to be read from its beginning to its end.
+    pub(super) fn whole(number: usize, file: OwnedFd, size: u64, extents: Option<Vec<Extent>>) -> Self {
+        Self { number, file, size, extents, before: Hashed::default(), end: size }
+    }
+}
+
+impl Hashed {
+    /// The hash of what was read.
+    pub(super) fn hash(&self) -> FileHash {
+        *self.hasher.finalize().as_bytes()
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
 }
 
 /// Opens a file so that reading it asks the disk. Its pages are dropped from the cache too: where the file system takes `O_DIRECT` for a mere hint,
@@ -67,7 +98,7 @@ impl Reader {
     pub(super) fn run(
         &mut self,
         next: impl FnMut() -> Option<Opened>,
-        mut done: impl FnMut(usize, io::Result<FileHash>),
+        mut done: impl FnMut(usize, io::Result<Hashed>),
     ) {
         let mut files = Files::new(next);
         let [front, back] = &mut self.rings;
@@ -104,9 +135,8 @@ struct Reading {
     /// The data still to be asked for.
     ahead: VecDeque<Extent>,
     outstanding: usize,
-    hasher: blake3::Hasher,
-    /// How many bytes of the file are hashed.
-    hashed: u64,
+    end: u64,
+    hashed: Hashed,
     fault: Option<io::Error>,
 }
 
@@ -140,7 +170,7 @@ impl<N: FnMut() -> Option<Opened>> Files<N> {
     }
 
     /// Lets go of the files that are read to their end.
-    fn settle(&mut self, done: &mut impl FnMut(usize, io::Result<FileHash>)) {
+    fn settle(&mut self, done: &mut impl FnMut(usize, io::Result<Hashed>)) {
         while let Some(reading) = self.open.pop_front_if(|reading| reading.outstanding == 0 && reading.ahead.is_empty())
         {
             self.first += 1;
@@ -151,19 +181,10 @@ impl<N: FnMut() -> Option<Opened>> Files<N> {
 
 impl Reading {
     fn new(opened: Opened) -> Self {
-        let all = || vec![Extent { offset: 0, length: opened.size }];
-        let mut ahead = VecDeque::from(opened.extents.unwrap_or_else(all));
-        ahead.retain(|extent| extent.length > 0);
-        Self {
-            number: opened.number,
-            file: Arc::new(opened.file),
-            size: opened.size,
-            ahead,
-            outstanding: 0,
-            hasher: blake3::Hasher::new(),
-            hashed: 0,
-            fault: None,
-        }
+        let Opened { number, file, size, extents, before, end } = opened;
+        let all = || vec![Extent { offset: 0, length: size }];
+        let ahead = extents.unwrap_or_else(all).into_iter().filter_map(|extent| clip(extent, before.bytes..end)).collect();
+        Self { number, file: Arc::new(file), size, ahead, outstanding: 0, end, hashed: before, fault: None }
     }
 
     fn ask(&mut self, file: usize, ring: &mut Ring) {
@@ -188,28 +209,35 @@ impl Reading {
             self.fault = self.fault.take().or_else(|| Some(io::ErrorKind::UnexpectedEof.into()));
             return;
         }
-        let fresh = (self.hashed - offset).min(expected) as usize..expected as usize;
-        self.hashed += fresh.len() as u64;
-        self.hasher.update(&bytes[fresh]);
+        // What comes before was hashed already, what comes after is read another time.
+        let stop = expected.min(self.end - offset.min(self.end));
+        let fresh = (self.hashed.bytes - offset).min(stop) as usize..stop as usize;
+        self.hashed.add(&bytes[fresh]);
     }
 
     /// Hashes the hole that ends at `offset`, if there is one.
     fn hash_zeros(&mut self, offset: u64) {
         static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-        while self.hashed < offset {
-            let length = (offset - self.hashed).min(ZEROS.len() as u64);
-            self.hasher.update(&ZEROS[..length as usize]);
-            self.hashed += length;
+        while self.hashed.bytes < offset {
+            let length = (offset - self.hashed.bytes).min(ZEROS.len() as u64);
+            self.hashed.add(&ZEROS[..length as usize]);
         }
     }
 
-    fn finish(mut self) -> io::Result<FileHash> {
+    fn finish(mut self) -> io::Result<Hashed> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        self.hash_zeros(self.size);
-        Ok(*self.hasher.finalize().as_bytes())
+        self.hash_zeros(self.end);
+        Ok(self.hashed)
     }
+}
+
+/// The part of an extent that lies in a range.
+fn clip(extent: Extent, range: Range<u64>) -> Option<Extent> {
+    let start = extent.offset.max(range.start);
+    let end = extent.offset.saturating_add(extent.length).min(range.end);
+    (start < end).then(|| Extent { offset: start, length: end - start })
 }
 
 #[cfg(test)]
@@ -222,7 +250,7 @@ mod tests {
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
         let file = OwnedFd::from(std::fs::File::open(path).unwrap());
         let extents = crate::filesystem::holes::data_extents(file.as_fd(), size).unwrap();
-        Opened { number, file, size, extents }
+        Opened::whole(number, file, size, extents)
     }
 
     /// Files of these sizes, the odd ones with a hole in the middle, and their expected hashes.
@@ -247,7 +275,7 @@ mod tests {
         let mut ahead = files.iter().zip(sizes).enumerate();
         let mut hashes = Vec::new();
         let next = || ahead.next().map(|(number, ((file, _), size))| opened_at(number, file, *size));
-        Reader::new().run(next, |number, hash| hashes.push((number, hash.unwrap())));
+        Reader::new().run(next, |number, hash| hashes.push((number, hash.unwrap().hash())));
         let expect: Vec<(usize, FileHash)> = files.iter().map(|(_, hash)| *hash).enumerate().collect();
         assert_eq!(hashes, expect, "{sizes:?}");
     }
@@ -258,6 +286,21 @@ mod tests {
         check(&[0, 0, 1, 4095, 4096, 4097]);
         check(&[20 << 20, 3, 9_000_001, 0, 0, 17 << 20]);
         check(&[5000; 700]);
+    }
+
+    #[test]
+    fn a_file_can_be_read_in_parts() {
+        let size = 9_000_001;
+        for (file, expect) in make(&[size, size]) {
+            let mut before = Hashed::default();
+            for end in [0, 1, 4096, 2_250_000, 3_000_000, 5_000_000, size] {
+                let mut part = Some(Opened { before, end, ..opened_at(0, &file, size) });
+                let mut after = None;
+                Reader::new().run(|| part.take(), |_, hashed| after = Some(hashed.unwrap()));
+                before = after.unwrap();
+            }
+            assert_eq!(before.hash(), expect);
+        }
     }
 
     #[test]
@@ -274,14 +317,10 @@ mod tests {
         let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         std::fs::write(directory.path().join("file"), [3; 9000]).unwrap();
         let place = std::fs::File::open(directory.path()).unwrap();
-        let mut opened = Some(Opened {
-            number: 7,
-            file: open_past_cache(place.as_fd(), c"file").unwrap(),
-            size: 9000,
-            extents: None,
-        });
+        let file = open_past_cache(place.as_fd(), c"file").unwrap();
+        let mut opened = Some(Opened::whole(7, file, 9000, None));
         let mut seen = None;
-        Reader::new().run(|| opened.take(), |number, hash| seen = Some((number, hash.unwrap())));
+        Reader::new().run(|| opened.take(), |number, hash| seen = Some((number, hash.unwrap().hash())));
         assert_eq!(seen, Some((7, *blake3::hash(&[3; 9000]).as_bytes())));
     }
 }

@@ -1,9 +1,11 @@
 //! The place where a restore is built before anything of it is seen: a directory in the target, on the same file system, that only its owner enters.
 //!
-//!     TARGET/.strongroom-restore-<snapshot>-<request>/
-//!         lock     held while a run works here
-//!         tree/    what is restored, by its path in the snapshot
-//!         note     written when all of tree/ is flushed, read back and equal: from then on it is being put in place
+//! ```text
+//! TARGET/.strongroom-restore-<snapshot>-<request>/
+//!     lock     held while a run works here
+//!     tree/    what is restored, by its path in the snapshot
+//!     note     written when all of tree/ is flushed, read back and equal: from then on it is being put in place
+//! ```
 //!
 //! A target with such a directory in it is unfinished. The next run of the same request continues: without the note by building, with it by putting
 //! in place. The request is part of the name because what is staged depends on it.

@@ -162,7 +162,7 @@ impl Survey {
         let root = &self.root;
         self.reader.get_or_insert_with(Reader::new).run(
             || ahead.find_map(|(number, candidate)| open(root, candidate, number)),
-            |number, hash| hashes[number] = hash.ok(),
+            |number, hashed| hashes[number] = hashed.ok().map(|hashed| hashed.hash()),
         );
         for (candidate, hash) in candidates.iter().zip(hashes) {
             if hash.is_none() || hash != expected(candidate.entry) {
@@ -182,7 +182,7 @@ fn open(root: &Root, candidate: &Candidate<'_>, number: usize) -> Option<Opened>
     let name = CString::new(candidate.entry.name.as_slice()).ok()?;
     let place = root.place(candidate.directory).ok()?;
     let file = crate::filesystem::open::file_at(place.as_fd(), &name).ok()?;
-    Some(Opened { number, file, size: candidate.entry.size, extents: candidate.entry.extents.clone() })
+    Some(Opened::whole(number, file, candidate.entry.size, candidate.entry.extents.clone()))
 }
 
 /// Whether there is something but the traces of restores.

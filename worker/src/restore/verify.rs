@@ -20,7 +20,7 @@ use super::events::{Listener, RestoreEvent};
 use super::findings::Findings;
 use super::node::Node;
 use super::places::Places;
-use super::readback::{Opened, Reader, open_past_cache};
+use super::readback::{Hashed, Opened, Reader, open_past_cache};
 use super::report::ProblemKind;
 use super::staging::Staging;
 use super::window::{Directory, Item, State, Task, Window};
@@ -151,12 +151,13 @@ impl Checker<'_> {
                 return Some(opened);
             }
         };
-        reader.run(next_file, |at, hash| self.check_content(&window.items[at], hash));
+        reader.run(next_file, |at, hashed| self.check_content(&window.items[at], hashed));
     }
 
     /// Compares everything but the content; a file whose content is to be read comes back open.
     fn check(&self, at: usize, item: &Item, places: &mut Places) -> Option<Opened> {
-        if !matches!(item.state(), State::Written | State::Resumed) {
+        let has_failed = item.part.as_ref().is_some_and(|part| part.file.has_failed());
+        if has_failed || !matches!(item.state(), State::Written | State::Resumed) {
             return None;
         }
         match &item.task {
@@ -227,7 +228,9 @@ impl Checker<'_> {
             self.mismatch(item, "its length is not the one at the source");
             return None;
         }
-        self.told(&item.path(), Ok(differ), item.refused.get());
+        if item.is_last_part() {
+            self.told(&item.path(), Ok(differ), item.refused.get());
+        }
         if item.state() == State::Resumed {
             self.verified(item);
             return None;
@@ -236,10 +239,21 @@ impl Checker<'_> {
         // The holes that are there, not those that should be: only a real hole need not be read.
         let sparse = item.entry.extents.is_some() || differ.contains(Aspect::Holes);
         let extents = if sparse { holes::data_extents(file.as_fd(), size).ok().flatten() } else { None };
-        Some(Opened { number: at, file, size, extents })
+        let whole = Opened::whole(at, file, size, extents);
+        Some(match &item.part {
+            Some(part) => Opened { before: part.file.take_hashed(), end: part.file_end, ..whole },
+            None => whole,
+        })
     }
 
-    fn check_content(&self, item: &Item, hash: io::Result<FileHash>) {
+    fn check_content(&self, item: &Item, hashed: io::Result<Hashed>) {
+        match (&item.part, hashed) {
+            (Some(part), Ok(hashed)) if !part.is_last => part.file.leave_hashed(hashed),
+            (_, hashed) => self.check_hash(item, hashed.map(|hashed| hashed.hash())),
+        }
+    }
+
+    fn check_hash(&self, item: &Item, hash: io::Result<FileHash>) {
         match (hash, item.entry.hash) {
             (Ok(found), Some(wanted)) if found == wanted => self.verified(item),
             (Ok(_), Some(_)) => self.mismatch(item, "its content, read back, is not the one at the source"),

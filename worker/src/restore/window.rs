@@ -10,6 +10,7 @@ use strongroom_repository::{ChunkRef, Content, Entry, Kind};
 
 use super::aspect::Aspects;
 use super::node::Wanted;
+use super::part::{PART_BYTES, Part};
 
 /// Entries in progress.
 #[derive(Debug)]
@@ -73,11 +74,14 @@ pub(super) struct Item {
     pub(super) task: Task,
     /// The file's chunks if its entry does not list them.
     elsewhere: Vec<ChunkRef>,
+    /// Which part of a large file this is.
+    pub(super) part: Option<Part>,
+    /// Which chunks of the part an interrupted run has left.
+    pub(super) found: OnceLock<Vec<bool>>,
     state: AtomicU8,
     /// Pieces that are not written yet.
     pub(super) pieces_left: AtomicU32,
-    /// Whether the file was created, for files in several pieces.
-    pub(super) created: OnceLock<bool>,
+    created: OnceLock<bool>,
     /// What could not be set, so that the comparison does not say it again.
     pub(super) refused: AtomicAspects,
 }
@@ -105,6 +109,8 @@ impl Item {
             owner,
             task,
             elsewhere: Vec::new(),
+            part: None,
+            found: OnceLock::new(),
             state: AtomicU8::new(State::Waiting as u8),
             pieces_left: AtomicU32::new(0),
             created: OnceLock::new(),
@@ -118,6 +124,38 @@ impl Item {
         self
     }
 
+    /// This item, or a part of it for each window if it is too large for one.
+    pub(super) fn in_parts(self) -> Vec<Self> {
+        if self.task != Task::File || self.entry.data_bytes() <= PART_BYTES {
+            return vec![self];
+        }
+        let parts = Part::cut(self.chunks().to_vec(), self.entry.extents.as_deref(), self.entry.size);
+        let entry = Entry { content: Content::None, ..self.entry };
+        let item = |part| {
+            let (directory, name, entry) = (Arc::clone(&self.directory), self.name.clone(), entry.clone());
+            Self { part: Some(part), ..Self::new(directory, name, entry, self.owner, Task::File) }
+        };
+        parts.into_iter().map(item).collect()
+    }
+
+    /// Bytes of content in it.
+    pub(super) fn data_bytes(&self) -> u64 {
+        match &self.part {
+            Some(part) => part.chunks().iter().map(|chunk| u64::from(chunk.length)).sum(),
+            None => self.entry.data_bytes(),
+        }
+    }
+
+    /// Whether it is, or ends, a node.
+    pub(super) fn is_last_part(&self) -> bool {
+        self.part.as_ref().is_none_or(|part| part.is_last)
+    }
+
+    /// Whether the file was created. Files in several pieces, and in several parts, are created once.
+    pub(super) fn created(&self) -> &OnceLock<bool> {
+        self.part.as_ref().map_or(&self.created, |part| &part.file.created)
+    }
+
     pub(super) fn path(&self) -> Vec<u8> {
         order::join(&self.directory, self.name.as_bytes())
     }
@@ -127,6 +165,9 @@ impl Item {
     }
 
     pub(super) fn chunks(&self) -> &[ChunkRef] {
+        if let Some(part) = &self.part {
+            return part.chunks();
+        }
         match &self.entry.content {
             Content::Chunks(chunks) => chunks,
             Content::Whole | Content::Pages(_) => &self.elsewhere,
@@ -139,9 +180,14 @@ impl Item {
         self.entry.kind == Kind::File && !matches!(self.task, Task::Link(_))
     }
 
+    /// Whether a chunk of this part was found, good, in the staging directory.
+    pub(super) fn has_chunk(&self, number: usize) -> bool {
+        self.found.get().is_some_and(|found| found.get(number) == Some(&true))
+    }
+
     /// Whether the whole file is one chunk, without holes.
     pub(super) fn is_one_piece(&self) -> bool {
-        self.chunks().len() == 1 && self.entry.extents.is_none()
+        self.chunks().len() == 1 && self.entry.extents.is_none() && self.part.is_none()
     }
 
     pub(super) fn state(&self) -> State {
@@ -157,9 +203,13 @@ impl Item {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Gives the item up. True for the first to do so, who says why.
+    /// Gives the item up, and the file that it is a part of. True for the first to do so, who says why.
     pub(super) fn fail(&self) -> bool {
-        self.state.swap(State::Failed as u8, Ordering::AcqRel) != State::Failed as u8
+        let first = self.state.swap(State::Failed as u8, Ordering::AcqRel) != State::Failed as u8;
+        match &self.part {
+            Some(part) => part.file.fail(),
+            None => first,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Cutting the walk into windows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::CString;
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub(super) struct Windows<'a> {
     /// The first name of each file with several.
     first_names: HashMap<(u64, u64), Arc<[u8]>>,
     pub(super) flagged: Vec<Flagged>,
+    /// Parts of a large file that still come, one for each window.
+    parts: VecDeque<Item>,
     number: u64,
     damage_told: usize,
     current: Arc<[u8]>,
@@ -56,6 +58,7 @@ impl<'a> Windows<'a> {
             open: BTreeMap::new(),
             first_names: HashMap::new(),
             flagged: Vec::new(),
+            parts: VecDeque::new(),
             number: 0,
             damage_told: 0,
             current: Arc::from(&b""[..]),
@@ -67,6 +70,14 @@ impl<'a> Windows<'a> {
         let mut window = Window { number: self.number, items: Vec::new(), completed: Vec::new() };
         let mut bytes = 0;
         while window.items.len() < WINDOW_ENTRIES && bytes < WINDOW_BYTES {
+            if let Some(part) = self.parts.pop_front() {
+                bytes += part.data_bytes();
+                window.items.push(part);
+                if self.parts.is_empty() {
+                    continue;
+                }
+                break;
+            }
             let step = self.walk.next().await?;
             self.tell_damage();
             let Some((directory, entry, _)) = step else {
@@ -75,8 +86,7 @@ impl<'a> Windows<'a> {
             };
             self.enter(&directory, &mut window.completed);
             if let Some(item) = self.item((directory, entry)).await? {
-                bytes += item.entry.data_bytes();
-                window.items.push(item);
+                self.parts.extend(item.in_parts());
             }
         }
         self.number += 1;

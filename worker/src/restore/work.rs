@@ -1,7 +1,7 @@
 //! The work of a window: which piece of which frame goes where, so that each frame is opened once.
 
 use std::ops::Range;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom_repository::{ChunkRef, FrameId, Repository, chain};
@@ -98,18 +98,21 @@ impl Work {
 /// A file with one lost chunk is lost: none of its pieces is fetched.
 fn find_pieces(window: &Window, at: usize, repository: &Repository, findings: &Findings, pieces: &mut Vec<Piece>) {
     let item = &window.items[at];
-    let (before, mut position) = (pieces.len(), 0);
-    for chunk in item.chunks() {
+    if item.part.as_ref().is_some_and(|part| part.file.has_failed()) {
+        item.fail();
+        return;
+    }
+    let (before, mut end) = (pieces.len(), item.part.as_ref().map_or(0, |part| part.position));
+    for (number, chunk) in item.chunks().iter().enumerate() {
+        let position = end;
+        end += u64::from(chunk.length);
+        if item.has_chunk(number) {
+            continue;
+        }
         match repository.locate(&chunk.id) {
             Ok(place) => {
-                pieces.push(Piece {
-                    frame: place.frame,
-                    offset: place.offset,
-                    chunk: *chunk,
-                    item: at as u32,
-                    position,
-                });
-                position += u64::from(chunk.length);
+                let (frame, offset) = (place.frame, place.offset);
+                pieces.push(Piece { frame, offset, chunk: *chunk, item: at as u32, position });
             }
             Err(error) => {
                 pieces.truncate(before);
@@ -120,5 +123,10 @@ fn find_pieces(window: &Window, at: usize, repository: &Repository, findings: &F
             }
         }
     }
-    item.pieces_left.store((pieces.len() - before) as u32, std::sync::atomic::Ordering::Release);
+    let count = (pieces.len() - before) as u32;
+    item.pieces_left.store(count, Ordering::Release);
+    if count == 0 {
+        // All of this part was found in the staging directory.
+        item.set_state(State::Written);
+    }
 }

@@ -74,7 +74,7 @@ impl Writer {
             return;
         }
         if !self.findings.has_failed() {
-            finish::finish(&work, &self.root, &self.findings);
+            finish::finish(&work, &self.root, &self.findings, &self.progress);
         }
         let written = work.written.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The reader ends early only by a panic, which whoever joins it will see.
@@ -137,7 +137,7 @@ impl Writer {
 
     fn write_part(&self, item: &Item, position: u64, bytes: &[u8], place: BorrowedFd<'_>) -> std::io::Result<()> {
         let mut fault = None;
-        let created = item.created.get_or_init(|| {
+        let created = item.created().get_or_init(|| {
             fault = content::create_for_pieces(place, &item.name, &item.entry).err();
             fault.is_none()
         });
@@ -150,7 +150,11 @@ impl Writer {
         let file = content::reopen(place, &item.name)?;
         content::write(file.as_fd(), item.entry.extents.as_deref(), position, bytes)?;
         if item.pieces_left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.complete(item, Node::Open(file.as_fd()));
+            match item.part {
+                // The part before may still be written to: the metadata comes when the window is finished.
+                Some(_) => item.set_state(State::Written),
+                None => self.complete(item, Node::Open(file.as_fd())),
+            }
         }
         Ok(())
     }

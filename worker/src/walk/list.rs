@@ -1,5 +1,6 @@
 //! One directory: its names, the metadata behind them, and what of it belongs to the backup.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,6 +31,8 @@ pub(super) struct Scanned {
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {
     territory: Territory<'a>,
+    /// What of the directory belongs to the backup.
+    scope: Scope,
     names: Names,
     nodes: Nodes,
     entrances: Vec<Entered>,
@@ -57,6 +60,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn new(territory: Territory<'a>) -> Self {
         Self {
             territory,
+            scope: Scope { source_device: None, node: None },
             names: Names::new(),
             nodes: Nodes::default(),
             entrances: Vec::new(),
@@ -73,8 +77,7 @@ impl<'a> Scanner<'a> {
         self.nodes.names.clear();
         self.entrances.clear();
         match self.gather(task) {
-            Ok(Some(directory)) => self.inspect_all(task, directory.as_fd()),
-            Ok(None) => {}
+            Ok(directory) => self.inspect_all(task, directory.as_fd()),
             Err(fault) => self.remarks.push(Remark::fault(task.path.to_vec(), Doing::List, fault)),
         }
         let sameness = self.compare(task);
@@ -96,22 +99,21 @@ impl<'a> Scanner<'a> {
         Scanned { listing, children }
     }
 
-    /// Opens the directory and finds the names to look at; none if there is nothing to look at.
-    fn gather(&mut self, task: &Task) -> io::Result<Option<OwnedFd>> {
+    /// Opens the directory and finds the names to look at.
+    fn gather(&mut self, task: &Task) -> io::Result<OwnedFd> {
+        self.scope = task.entrance.scope;
         let Territory { root, sources, .. } = self.territory;
-        let explicit = task.entrance.scope.node.map(|node| &sources.node(node).children);
-        if task.entrance.scope.source_device.is_none() {
-            for name in explicit.into_iter().flat_map(|children| children.keys()) {
-                self.names.push(&CString::new(name.as_slice())?)?;
-            }
-            return root.place(&task.path).map(Some);
+        let explicit = self.scope.node.map(|node| &sources.node(node).children);
+        if self.scope.source_device.is_none() {
+            return self.gather_explicit(task, explicit);
         }
         let directory = root.listing(&task.path)?;
         if task.entrance.mount == Mount::Other
             && let Some(name) = pseudo::name_of(directory.as_fd())?
         {
             self.remarks.push(Remark::notice(task.path.to_vec(), Notice::Pseudo(name)));
-            return Ok(None);
+            self.scope.source_device = None;
+            return self.gather_explicit(task, explicit);
         }
         if let Err(fault) = self.names.read(directory.as_fd()) {
             self.remarks.push(Remark::fault(task.path.to_vec(), Doing::List, fault));
@@ -126,7 +128,15 @@ impl<'a> Scanner<'a> {
             self.names.retain(|name| name == CACHE_TAG || is_explicit(name));
             self.remarks.push(Remark::notice(task.path.to_vec(), Notice::Cache));
         }
-        Ok(Some(directory))
+        Ok(directory)
+    }
+
+    /// The names that lead to sources, and no others.
+    fn gather_explicit(&mut self, task: &Task, explicit: Option<&BTreeMap<Vec<u8>, NodeIndex>>) -> io::Result<OwnedFd> {
+        for name in explicit.into_iter().flat_map(BTreeMap::keys) {
+            self.names.push(&CString::new(name.as_slice())?)?;
+        }
+        self.territory.root.place(&task.path)
     }
 
     fn is_cache(&self, directory: BorrowedFd<'_>) -> bool {
@@ -156,7 +166,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn inspect(&mut self, task: &Task, directory: BorrowedFd<'_>, name: &CStr) {
-        let explicit = task.entrance.scope.node.and_then(|node| self.territory.sources.child(node, name.to_bytes()));
+        let explicit = self.scope.node.and_then(|node| self.territory.sources.child(node, name.to_bytes()));
         let stat = match Stat::at(directory, name) {
             Ok(stat) => stat,
             Err(fault) => return self.uninspected(task, name.to_bytes(), explicit, fault),
@@ -198,7 +208,7 @@ impl<'a> Scanner<'a> {
         let is_source = explicit.is_some_and(|node| self.territory.sources.node(node).whole);
         // What only leads to a source must be a directory; anything else under its name is not asked for.
         let explicit = explicit.filter(|_| is_source || stat.is_directory());
-        let surrounding = task.entrance.scope.source_device.filter(|_| {
+        let surrounding = self.scope.source_device.filter(|_| {
             !(filter.leaves_out(&task.path, name, stat.is_directory())
                 || stat.is_file() && filter.is_too_large(stat.size))
         });
