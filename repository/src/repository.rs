@@ -13,7 +13,7 @@ use object_store::ObjectStore;
 
 pub use create::{Created, InitOptions};
 pub use keyring::{NewHolder, WriterIdentity};
-pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, put_new};
+pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, parse_hint, put_new};
 
 use crate::config::{Config, Parameters};
 use crate::cut::Cutter;

@@ -13,7 +13,7 @@ use common::{Place, noise};
 use restoring::{assert_same, listing};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
 use strongroom_repository::Parameters;
-use strongroom_worker::restore::{Medium, Outcome, RestoreOptions, RestoreReport, Resumes};
+use strongroom_worker::restore::{Medium, Outcome, RestoreEvent, RestoreOptions, RestoreReport, Resumes};
 
 fn tool(program: &str, arguments: &[&str], path: &Path) {
     let status = Command::new(program).args(arguments).arg(path).status().unwrap();

@@ -17,9 +17,25 @@ pub(super) async fn check(repository: &Arc<Repository>, report: &mut CheckReport
     let keys = repository.key_records().await.map(|_| ());
     report.note("keys", keys)?;
     check_sessions(repository, report).await?;
-    let hint = crate::repository::hint(&*repository.store).await;
-    if hint != newest {
-        report.fault(HINT, format!("it says {hint}, the newest commit is {newest}; nothing depends on it, and the next backup writes it anew"));
+    check_hint(repository, newest, report).await
+}
+
+/// A hint that is behind, or absent, is what an interrupted writer leaves, and costs a few requests; one that is ahead or no number was damaged, or the commits that it
+/// counted are gone.
+async fn check_hint(repository: &Arc<Repository>, newest: u64, report: &mut CheckReport) -> Result<(), Error> {
+    let read = get(&*repository.store, HINT).await;
+    let bytes = match read {
+        Err(Error::Missing { .. }) => return Ok(()),
+        other => other?,
+    };
+    match crate::repository::parse_hint(&bytes) {
+        Some(hint) if hint > newest => {
+            let missing = format!("it is missing, if the hint is right that commit {hint} was the newest: what was added since is not seen");
+            report.fault(object::commit_name(newest + 1), missing);
+            report.fault(HINT, format!("it says {hint}, the newest commit is {newest}"));
+        }
+        Some(_) => {}
+        None => report.fault(HINT, "it is not the number of a commit; nothing depends on it, and the next backup writes it anew"),
     }
     Ok(())
 }

@@ -82,7 +82,12 @@ pub(crate) async fn put_new(
 /// The newest commit number according to the hint; 0 if there is none.
 pub(crate) async fn hint(store: &dyn ObjectStore) -> u64 {
     let bytes = get_optional(store, HINT).await.ok().flatten();
-    bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok()).unwrap_or(0)
+    bytes.and_then(|bytes| parse_hint(&bytes)).unwrap_or(0)
+}
+
+/// The commit number that a hint holds; commits count from 1.
+pub(crate) fn parse_hint(bytes: &[u8]) -> Option<u64> {
+    std::str::from_utf8(bytes).ok()?.parse().ok().filter(|number| *number > 0)
 }
 
 /// Leaves a hint for whoever opens the repository next; nothing depends on it.
