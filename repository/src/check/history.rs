@@ -30,12 +30,15 @@ async fn check_hint(repository: &Arc<Repository>, newest: u64, report: &mut Chec
     };
     match crate::repository::parse_hint(&bytes) {
         Some(hint) if hint > newest => {
-            let missing = format!("it is missing, if the hint is right that commit {hint} was the newest: what was added since is not seen");
+            let missing = format!(
+                "it is missing, if the hint is right that commit {hint} was the newest: what was added since is not seen"
+            );
             report.fault(object::commit_name(newest + 1), missing);
             report.fault(HINT, format!("it says {hint}, the newest commit is {newest}"));
         }
         Some(_) => {}
-        None => report.fault(HINT, "it is not the number of a commit; nothing depends on it, and the next backup writes it anew"),
+        None => report
+            .fault(HINT, "it is not the number of a commit; nothing depends on it, and the next backup writes it anew"),
     }
     Ok(())
 }

@@ -72,7 +72,12 @@ pub(super) fn write(file: BorrowedFd<'_>, extents: Option<&[Extent]>, position: 
 }
 
 /// Reads the bytes at `position` of the content.
-pub(super) fn read(file: BorrowedFd<'_>, extents: Option<&[Extent]>, position: u64, bytes: &mut [u8]) -> io::Result<()> {
+pub(super) fn read(
+    file: BorrowedFd<'_>,
+    extents: Option<&[Extent]>,
+    position: u64,
+    bytes: &mut [u8],
+) -> io::Result<()> {
     let Some(extents) = extents else { return read_at(file, position, bytes) };
     for (offset, part) in places(extents, position, bytes.len()) {
         read_at(file, offset, &mut bytes[part])?;

@@ -122,7 +122,9 @@ mod tests {
 
     fn check(lengths: &[u32], extents: Option<&[(u64, u64)]>, size: u64, expect: &[(usize, u64, u64)]) {
         let chunks = lengths.iter().map(|length| ChunkRef { id: ChunkId([0; 32]), length: *length }).collect();
-        let make = |runs: &[(u64, u64)]| runs.iter().map(|(offset, length)| Extent { offset: *offset, length: *length }).collect();
+        let make = |runs: &[(u64, u64)]| {
+            runs.iter().map(|(offset, length)| Extent { offset: *offset, length: *length }).collect()
+        };
         let extents: Option<Vec<Extent>> = extents.map(make);
         let parts = Part::cut(chunks, extents.as_deref(), size);
         let found: Vec<_> = parts.iter().map(|part| (part.chunks().len(), part.position, part.file_end)).collect();

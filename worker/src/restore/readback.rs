@@ -183,7 +183,8 @@ impl Reading {
     fn new(opened: Opened) -> Self {
         let Opened { number, file, size, extents, before, end } = opened;
         let all = || vec![Extent { offset: 0, length: size }];
-        let ahead = extents.unwrap_or_else(all).into_iter().filter_map(|extent| clip(extent, before.bytes..end)).collect();
+        let ahead =
+            extents.unwrap_or_else(all).into_iter().filter_map(|extent| clip(extent, before.bytes..end)).collect();
         Self { number, file: Arc::new(file), size, ahead, outstanding: 0, end, hashed: before, fault: None }
     }
 

@@ -100,7 +100,13 @@ impl Takeover {
             read.is_ok() && self.repository.verify_chunk(chunk, &buffer).is_ok()
         };
         let found: Vec<bool> = part.chunks().iter().map(&mut is_there).collect();
-        let bytes = part.chunks().iter().zip(&found).filter(|(_, found)| **found).map(|(chunk, _)| u64::from(chunk.length)).sum();
+        let bytes = part
+            .chunks()
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| **found)
+            .map(|(chunk, _)| u64::from(chunk.length))
+            .sum();
         self.progress.advance(0, bytes);
         _ = item.found.set(found);
     }
