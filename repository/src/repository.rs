@@ -161,10 +161,17 @@ impl Repository {
         let names: Vec<String> = (1..=hint).map(object::commit_name).collect();
         for names in names.chunks(FETCHES_AT_ONCE) {
             let fetches = names.iter().map(|name| objects::get_optional(&*self.store, name));
-            for bytes in futures::future::try_join_all(fetches).await? {
-                // A hint that promises too much is only a hint.
-                let Some(bytes) = bytes else { return Ok(history) };
+            let fetched = futures::future::try_join_all(fetches).await?;
+            // A hint that promises too much is only a hint; but a gap with a commit behind it is a loss, and a writer must not fill it.
+            let present = fetched.iter().take_while(|bytes| bytes.is_some()).count();
+            if fetched[present..].iter().any(Option::is_some) {
+                return Err(Error::Missing { name: names[present].clone() });
+            }
+            for bytes in fetched.into_iter().flatten() {
                 self.fold(&mut history, &bytes).await?;
+            }
+            if present < names.len() {
+                return Ok(history);
             }
         }
         Ok(history)
