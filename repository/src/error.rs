@@ -79,8 +79,42 @@ pub enum Error {
     #[error("{0}")]
     NoSnapshot(String),
     /// An earlier failure closed this session.
-    #[error("the session failed earlier and takes no more data: {0}")]
-    Poisoned(String),
+    #[error("the session takes no more data: {0}")]
+    Poisoned(Failure),
+}
+
+/// Why a session was closed, for everybody who comes later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    kind: ErrorKind,
+    why: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.why)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Poisoned(failure) => failure.clone(),
+            error => Self { kind: error.kind(), why: chain(error) },
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self { kind: ErrorKind::Other, why }
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
 }
 
 /// What a caller can do about an error.
@@ -120,7 +154,8 @@ impl Error {
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::Key(_) | Self::WriterOnly(_) => ErrorKind::Key,
             Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Fenced(_) => ErrorKind::Refused,
-            Self::Cache { .. } | Self::Poisoned(_) => ErrorKind::Other,
+            Self::Cache { .. } => ErrorKind::Other,
+            Self::Poisoned(failure) => failure.kind,
         }
     }
 

@@ -35,7 +35,7 @@ pub mod tree;
 
 pub use config::{Config, Parameters};
 pub use cut::{Cutter, EndOfFile};
-pub use error::{Error, ErrorKind, chain};
+pub use error::{Error, ErrorKind, Failure, chain};
 pub use history::{Added, Authority, BadCommit, Commit, Effect, History, Operation};
 pub use ids::{ChunkId, FileHash, ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
 pub use index::{FrameId, Index, PackRow, Place};

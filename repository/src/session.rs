@@ -85,7 +85,7 @@ impl Repository {
         let record =
             SessionRecord { session: id, base: self.history().newest, parent: begin.parent, started: begin.started };
         let runtime = Handle::current();
-        let opened = runtime.spawn(write_record(Arc::clone(self), record));
+        let opened = write_record(Arc::clone(self), record);
         Ok(Arc::new(Session {
             repository: Arc::clone(self),
             id,

@@ -97,7 +97,7 @@ async fn check_pack(repository: Arc<Repository>, index: Arc<Index>, content: Pac
         reason = "hashing and opening 64 MiB is CPU work, and this is its one owner in a check"
     )]
     let verdict = tokio::task::spawn_blocking(move || examine(&repository, &index, &content, &bytes));
-    let verdict = verdict.await.map_err(|lost| Error::Poisoned(lost.to_string()))??;
+    let verdict = verdict.await.map_err(|lost| Error::Poisoned(lost.to_string().into()))??;
     Ok((name, size, Some(verdict)))
 }
 

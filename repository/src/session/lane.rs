@@ -59,7 +59,7 @@ pub(crate) fn compressor() -> Result<zstd::bulk::Compressor<'static>, Error> {
         compressor.set_parameter(CParameter::ChainLog(TABLE_LOG))?;
         Ok(compressor)
     };
-    make().map_err(|error: std::io::Error| Error::Poisoned(format!("no compressor: {error}")))
+    make().map_err(|error: std::io::Error| Error::Poisoned(format!("no compressor: {error}").into()))
 }
 
 impl Lane {

@@ -2,15 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use object_store::PutPayload;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::keys::CannotOpen;
 use crate::object::{self, ObjectType};
 use crate::pack::{FinishedPack, PackBuilder, PackContents, StoredChunk};
@@ -25,12 +24,15 @@ pub(crate) struct Packer {
     data: Mutex<PackBuilder>,
     pages: Mutex<PackBuilder>,
     /// Done when the session's record is durable: no pack leaves before.
-    opened: Shared<BoxFuture<'static, Result<(), String>>>,
+    opened: Opened,
     permits: Arc<Semaphore>,
-    uploads: Mutex<Vec<JoinHandle<Result<(), Error>>>>,
+    /// What is on its way; a session that ends early takes it back.
+    uploads: Mutex<JoinSet<Result<(), Error>>>,
     finished: Mutex<Vec<PackContents>>,
-    poison: OnceLock<String>,
+    poison: OnceLock<Failure>,
 }
+
+type Opened = Shared<BoxFuture<'static, Result<(), Failure>>>;
 
 impl std::fmt::Debug for Packer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,21 +54,18 @@ impl Packer {
     pub(crate) fn new(
         repository: Arc<Repository>,
         runtime: Handle,
-        opened: JoinHandle<Result<(), Error>>,
+        opened: impl Future<Output = Result<(), Error>> + Send + 'static,
     ) -> Result<Self, Error> {
-        let opened = async move {
-            match opened.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(crate::error::chain(&error)),
-                Err(lost) => Err(lost.to_string()),
-            }
-        };
+        let opened = opened.map(|done| done.map_err(|error| Failure::from(&error))).boxed().shared();
+        let mut uploads = JoinSet::new();
+        // Its record begins its way at once; packs wait for it.
+        uploads.spawn_on(opened.clone().map(|done| done.map_err(Error::Poisoned)), &runtime);
         Ok(Self {
             data: Mutex::new(new_builder(&repository, ObjectType::Pack)?),
             pages: Mutex::new(new_builder(&repository, ObjectType::PagePack)?),
-            opened: opened.boxed().shared(),
+            opened,
             permits: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
-            uploads: Mutex::default(),
+            uploads: Mutex::new(uploads),
             finished: Mutex::default(),
             poison: OnceLock::new(),
             repository,
@@ -79,13 +78,13 @@ impl Packer {
     }
 
     /// Refuses everything from now on.
-    pub(crate) fn poison(&self, why: &str) {
+    pub(crate) fn poison(&self, failure: impl Into<Failure>) {
         // The first reason is the one that counts.
-        let _ = self.poison.set(why.to_owned());
+        let _ = self.poison.set(failure.into());
     }
 
     pub(crate) fn healthy(&self) -> Result<(), Error> {
-        self.poison.get().map_or(Ok(()), |why| Err(Error::Poisoned(why.clone())))
+        self.poison.get().map_or(Ok(()), |failure| Err(Error::Poisoned(failure.clone())))
     }
 
     /// Seals a compressed frame into the pack of its kind; with `check` it is opened again and compared. A full pack is sent away, for which this may wait.
@@ -119,60 +118,56 @@ impl Packer {
         let permit = self.runtime.block_on(Arc::clone(&self.permits).acquire_owned());
         let permit = permit.map_err(|_| Error::Poisoned("uploads were stopped".into()))?;
         self.healthy()?;
-        let FinishedPack { contents, parts } = full.finish(&self.repository.key.shared.inventory);
-        let (repository, opened) = (Arc::clone(&self.repository), self.opened.clone());
-        let name = object::hashed_name(contents.kind, &contents.id);
-        lock(&self.finished).push(contents);
-        let upload = self.runtime.spawn(async move {
-            let done = upload(&repository, opened, &name, parts).await;
-            drop(permit);
-            done
-        });
+        let upload = self.upload(full);
         let mut uploads = lock(&self.uploads);
-        uploads.push(upload);
-        let failed = uploads.iter_mut().filter(|upload| upload.is_finished()).find_map(|upload| upload.now_or_never());
-        uploads.retain(|upload| !upload.is_finished());
-        match failed {
-            Some(Ok(Err(error))) => {
-                self.poison(&crate::error::chain(&error));
-                Err(error)
-            }
-            _ => Ok(()),
+        uploads.spawn_on(
+            async move {
+                let done = upload.await;
+                drop(permit);
+                done
+            },
+            &self.runtime,
+        );
+        // Each one's end is looked at: a failed pack that nobody asks about would be missing from the snapshot.
+        while let Some(ended) = uploads.try_join_next() {
+            self.ended(ended)?;
         }
+        Ok(())
+    }
+
+    fn ended(&self, ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
+        let done = ended.unwrap_or_else(|lost| Err(Error::Poisoned(lost.to_string().into())));
+        done.inspect_err(|error| self.poison(error))
     }
 
     /// Sends what is left and waits until every pack is durable.
     pub(crate) async fn finish(&self) -> Result<Vec<PackContents>, Error> {
         self.healthy()?;
-        let mut last = Vec::new();
+        let mut uploads = std::mem::take(&mut *lock(&self.uploads));
         for kind in [ObjectType::Pack, ObjectType::PagePack] {
             let full = std::mem::replace(&mut *lock(self.builder(kind)), new_builder(&self.repository, kind)?);
             if !full.is_empty() {
-                last.push(full.finish(&self.repository.key.shared.inventory));
+                uploads.spawn_on(self.upload(full), &self.runtime);
             }
         }
-        let earlier = std::mem::take(&mut *lock(&self.uploads));
-        let last = last.into_iter().map(|FinishedPack { contents, parts }| {
-            let name = object::hashed_name(contents.kind, &contents.id);
-            lock(&self.finished).push(contents);
-            let opened = self.opened.clone();
-            async move { upload(&self.repository, opened, &name, parts).await }
-        });
-        futures::future::try_join_all(last).await?;
-        for upload in earlier {
-            upload.await.map_err(|lost| Error::Poisoned(lost.to_string()))??;
+        while let Some(ended) = uploads.join_next().await {
+            if let Err(error) = self.ended(ended) {
+                uploads.shutdown().await;
+                return Err(error);
+            }
         }
-        self.opened.clone().await.map_err(Error::Poisoned)?;
         Ok(std::mem::take(&mut *lock(&self.finished)))
     }
-}
 
-async fn upload(
-    repository: &Repository,
-    opened: Shared<BoxFuture<'static, Result<(), String>>>,
-    name: &str,
-    parts: Vec<Bytes>,
-) -> Result<(), Error> {
-    opened.await.map_err(Error::Poisoned)?;
-    put_new(&*repository.store, name, PutPayload::from_iter(parts)).await.map(|_| ())
+    /// Seals a pack; what is returned brings it to the store, as soon as the session's record is durable.
+    fn upload(&self, full: PackBuilder) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let FinishedPack { contents, parts } = full.finish(&self.repository.key.shared.inventory);
+        let (repository, opened) = (Arc::clone(&self.repository), self.opened.clone());
+        let name = object::hashed_name(contents.kind, &contents.id);
+        lock(&self.finished).push(contents);
+        async move {
+            opened.await.map_err(Error::Poisoned)?;
+            put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await.map(|_| ())
+        }
+    }
 }

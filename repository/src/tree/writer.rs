@@ -169,11 +169,11 @@ impl<'a> TreeWriter<'a> {
         let Some((last_directory, last_name)) = &self.last else { return Ok(()) };
         match order::keys((last_directory, last_name), (directory, name)) {
             Ordering::Less => Ok(()),
-            _ => Err(Error::Poisoned(format!(
-                "entries came out of order: {} after {}",
-                crate::text::escape(&order::join(directory, name)),
-                crate::text::escape(&order::join(last_directory, last_name))
-            ))),
+            _ => {
+                let (now, last) = (order::join(directory, name), order::join(last_directory, last_name));
+                let [now, last] = [now, last].map(|path| crate::text::escape(&path));
+                Err(Error::Poisoned(format!("entries came out of order: {now} after {last}").into()))
+            }
         }
     }
 
