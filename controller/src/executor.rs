@@ -38,7 +38,7 @@ pub trait Executor {
     /// Removes the scratch directory with everything in it.
     fn discard_scratch(&mut self) -> Result<(), Self::Fault>;
 
-    /// All snapshots of the repository.
+    /// All snapshots of the repository that can be read.
     fn snapshots(&mut self) -> Result<Vec<Snapshot>, Self::Fault>;
 }
 

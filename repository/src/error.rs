@@ -78,6 +78,14 @@ pub enum Error {
     /// No snapshot answers the description.
     #[error("{0}")]
     NoSnapshot(String),
+    /// The snapshot that answers the description may be one that cannot be read.
+    #[error("'{spec}' may mean a snapshot that cannot be read")]
+    Doubtful {
+        /// The description.
+        spec: String,
+        /// Why it cannot.
+        source: Box<Error>,
+    },
     /// An earlier failure closed this session.
     #[error("the session takes no more data: {0}")]
     Poisoned(Failure),
@@ -150,7 +158,9 @@ impl Error {
                 store::ErrorKind::Transient => ErrorKind::Transient,
                 store::ErrorKind::AlreadyExists | store::ErrorKind::Other => ErrorKind::Other,
             },
-            Self::Missing { .. } | Self::Damaged { .. } | Self::Unindexed { .. } => ErrorKind::Corrupt,
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Unindexed { .. } | Self::Doubtful { .. } => {
+                ErrorKind::Corrupt
+            }
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::Key(_) | Self::WriterOnly(_) => ErrorKind::Key,
             Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Fenced(_) => ErrorKind::Refused,
@@ -171,15 +181,19 @@ impl Error {
     }
 }
 
-/// An error and its causes in one line.
+/// An error and its causes in one line. What a cause says that was said already, as wrappers do, is not repeated.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
         next = cause.source();
+        let said = cause.to_string();
+        let is_wrapper = matches!(cause.downcast_ref(), Some(object_store::Error::Generic { .. }));
+        if !is_wrapper && !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
     }
     text
 }

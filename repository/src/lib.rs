@@ -6,7 +6,7 @@
 //! A byte out meets, in this order, [`cut`], [`session`] (hash, known?, compress), [`pack`], [`store`], [`index`], [`snapshot`], [`history`]; a byte back meets
 //! [`history`], [`snapshot`], [`tree`], [`index`], [`read`].
 
-pub mod cache;
+mod cache;
 pub mod check;
 pub mod codec;
 mod config;
@@ -18,7 +18,7 @@ mod index;
 pub mod inspect;
 pub mod keys;
 mod live;
-pub mod mapped;
+mod mapped;
 pub mod object;
 pub mod pack;
 pub mod parsers;
@@ -41,7 +41,7 @@ pub use ids::{ChunkId, FileHash, ObjectId, PublicKey, RepositoryId, SegmentNonce
 pub use index::{FrameId, Index, PackRow, Place};
 pub use keys::{Credential, Key, KeyFile};
 pub use live::Live;
-pub use repository::{Created, InitOptions, NewHolder, Repository, WriterIdentity};
+pub use repository::{Created, InitOptions, NewHolder, Repository, Snapshots, Unreadable, WriterIdentity};
 pub use session::{Begin, Committed, Lane, Session, SessionRecord, StoredBytes};
 pub use snapshot::{Inventory, Manifest, Problem, Snapshot, SnapshotKind, Totals};
 pub use tree::entry::{ChunkPageRef, ChunkRef, Consistency, Content, Entry, Extent, Kind, Stillness, Time};

@@ -1,17 +1,19 @@
 //! Files as memory that the kernel may take back: the one place that maps.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use crate::cache;
+
 /// A read-only mapping of a cache file.
 #[derive(Debug)]
-pub struct Mapped(memmap2::Mmap);
+pub(crate) struct Mapped(memmap2::Mmap);
 
 impl Mapped {
-    /// Maps a whole file. Only for files in our own cache and state folders: created under a temporary name, renamed when complete, never written again.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+    /// Maps a file of our own cache, whose content is what was written. It is read once for that, at some gigabytes a second: a wrong place in an index would
+    /// not only make a restore fail but also mislead what a backup records as live.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = cache::open(path)?;
         #[expect(
             unsafe_code,
             reason = "our cache files are complete before they get their name and are never written or truncated after it"
@@ -25,6 +27,7 @@ impl Mapped {
 
 impl AsRef<[u8]> for Mapped {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        // It was found longer than its hash when it was opened.
+        self.0.get(cache::HASH..).unwrap_or_default()
     }
 }

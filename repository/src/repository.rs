@@ -4,6 +4,7 @@ mod create;
 mod history_file;
 mod keyring;
 mod objects;
+mod snapshots;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use object_store::ObjectStore;
 pub use create::{Created, InitOptions};
 pub use keyring::{NewHolder, WriterIdentity};
 pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, parse_hint, put_new};
+pub use snapshots::{Snapshots, Unreadable};
 
 use crate::config::{Config, Parameters};
 use crate::cut::Cutter;
@@ -27,7 +29,6 @@ use crate::object::{self, ObjectType};
 use crate::pack::SegmentKey;
 use crate::read::FrameCache;
 use crate::session::SessionRecord;
-use crate::snapshot::{Inventory, Sealed, Snapshot};
 
 /// How many small objects are fetched at once: enough to hide a round trip, few enough for any server.
 const FETCHES_AT_ONCE: usize = 16;
@@ -274,49 +275,6 @@ impl Repository {
     /// The index as last opened; empty before [`Self::open_index`].
     pub(crate) fn current_index(&self) -> Arc<Index> {
         Arc::clone(&self.current_index.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Opens one snapshot in force.
-    pub async fn snapshot(&self, id: ObjectId) -> Result<Snapshot, Error> {
-        let secrets = self.key.secrets("read snapshots")?;
-        let bytes = self.snapshot_bytes(&id).await?;
-        let sealed = Sealed::check(&bytes, id, &self.id())?;
-        let signer = self.signer_name(&sealed.signer).await?;
-        let manifest = sealed.manifest(&self.id(), &secrets.epochs)?;
-        Ok(Snapshot { id: sealed.id, manifest, signer })
-    }
-
-    /// What garbage collection knows of a snapshot; needs no private key.
-    pub async fn snapshot_inventory(&self, id: ObjectId) -> Result<Inventory, Error> {
-        let bytes = self.snapshot_bytes(&id).await?;
-        Sealed::check(&bytes, id, &self.id())?.inventory(&self.id(), &self.key.shared.inventory)
-    }
-
-    async fn snapshot_bytes(&self, id: &ObjectId) -> Result<bytes::Bytes, Error> {
-        // The cache holds the object as it is stored, still sealed: a writer's disk gives nothing away, and the hash checks it.
-        let path = self.cache.join("snapshots").join(id.hex());
-        if let Ok(bytes) = std::fs::read(&path)
-            && ObjectId::of(&bytes) == *id
-        {
-            return Ok(bytes.into());
-        }
-        let bytes = get(&*self.store, &object::hashed_name(ObjectType::Snapshot, id)).await?;
-        if let Err(error) = crate::cache::write(&path, &bytes) {
-            tracing::debug!(%error, "snapshot not cached");
-        }
-        Ok(bytes)
-    }
-
-    /// All snapshots in force, oldest first.
-    pub async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
-        let history = self.history();
-        let mut snapshots = Vec::with_capacity(history.snapshots.len());
-        for some in history.snapshots.chunks(FETCHES_AT_ONCE) {
-            let opened = some.iter().map(|added| self.snapshot(added.snapshot));
-            snapshots.extend(futures::future::try_join_all(opened).await?);
-        }
-        snapshots.sort_by_key(|snapshot| snapshot.manifest.time);
-        Ok(snapshots)
     }
 
     /// The private keys of the epochs that the history announces, as far as this holder has them.

@@ -5,24 +5,46 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::error::Error;
+use crate::ids::ObjectId;
+use crate::repository::{Repository, Snapshots};
 use crate::snapshot::Snapshot;
 use crate::text::unescape;
 
-/// Finds the one snapshot that `spec` means among `snapshots` (oldest first): `latest`, `latest@host`, `latest@host:/path`, an id prefix of four digits or more, or a time (the
-/// newest snapshot not after it; without an offset it is read in `zone`).
-pub fn choose<'a>(snapshots: &'a [Snapshot], spec: &str, zone: &TimeZone) -> Result<&'a Snapshot, Error> {
-    if let Some(rest) = spec.strip_prefix("latest") {
-        return latest(snapshots, spec, rest);
+impl Repository {
+    /// Finds the one snapshot that `spec` means: `latest`, `latest@host`, `latest@host:/path`, an id prefix of four digits or more, or a time (the newest
+    /// snapshot not after it; without an offset it is read in `zone`).
+    ///
+    /// An id needs no other snapshot to be readable. A time or `latest` is refused if a snapshot that was made later than the one found cannot be read:
+    /// it may be the one that is meant, and nobody should restore older data without knowing.
+    pub async fn choose(&self, spec: &str, zone: &TimeZone) -> Result<Snapshot, Error> {
+        let history = self.history();
+        let time = parse_time(spec, zone);
+        if time.is_none() && !spec.starts_with("latest") {
+            let ids: Vec<ObjectId> = history.snapshots.iter().map(|added| added.snapshot).collect();
+            return self.snapshot(by_prefix(&ids, spec)?).await;
+        }
+        let Snapshots { readable, unreadable } = self.snapshots().await?;
+        let found = match time {
+            Some(time) => not_after(&readable, spec, time),
+            None => latest(&readable, spec),
+        };
+        let commit =
+            |id: &ObjectId| history.snapshots.iter().find(|added| added.snapshot == *id).map(|added| added.commit);
+        let since = found.as_ref().ok().and_then(|found| commit(&found.id)).unwrap_or(0);
+        match unreadable.into_iter().rfind(|lost| lost.commit > since) {
+            Some(lost) => Err(Error::Doubtful { spec: spec.to_owned(), source: Box::new(lost.error) }),
+            None => found.cloned(),
+        }
     }
-    if let Some(time) = parse_time(spec, zone) {
-        let found = snapshots.iter().rev().find(|snapshot| snapshot.manifest.time <= time);
-        return found
-            .ok_or_else(|| Error::NoSnapshot(format!("no snapshot is as old as '{spec}'{}", oldest(snapshots))));
-    }
-    by_prefix(snapshots, spec)
 }
 
-fn latest<'a>(snapshots: &'a [Snapshot], spec: &str, rest: &str) -> Result<&'a Snapshot, Error> {
+fn not_after<'a>(snapshots: &'a [Snapshot], spec: &str, time: Timestamp) -> Result<&'a Snapshot, Error> {
+    let found = snapshots.iter().rev().find(|snapshot| snapshot.manifest.time <= time);
+    found.ok_or_else(|| Error::NoSnapshot(format!("no snapshot is as old as '{spec}'{}", oldest(snapshots))))
+}
+
+fn latest<'a>(snapshots: &'a [Snapshot], spec: &str) -> Result<&'a Snapshot, Error> {
+    let rest = spec.strip_prefix("latest").unwrap_or_default();
     let wanted = match rest.strip_prefix('@') {
         Some(wanted) if !wanted.is_empty() => wanted,
         None if rest.is_empty() => "",
@@ -59,13 +81,12 @@ fn parse_time(spec: &str, zone: &TimeZone) -> Option<Timestamp> {
     zone.to_ambiguous_timestamp(civil).later().ok()
 }
 
-fn by_prefix<'a>(snapshots: &'a [Snapshot], spec: &str) -> Result<&'a Snapshot, Error> {
+fn by_prefix(ids: &[ObjectId], spec: &str) -> Result<ObjectId, Error> {
     let is_prefix = spec.len() >= 4 && spec.bytes().all(|byte| byte.is_ascii_hexdigit());
     let wanted = spec.to_ascii_lowercase();
-    let found: Vec<&Snapshot> =
-        snapshots.iter().filter(|snapshot| is_prefix && snapshot.id.hex().starts_with(&wanted)).collect();
+    let found: Vec<&ObjectId> = ids.iter().filter(|id| is_prefix && id.hex().starts_with(&wanted)).collect();
     match found.as_slice() {
-        [one] => Ok(one),
+        [one] => Ok(**one),
         [] => Err(Error::NoSnapshot(format!("no snapshot is called '{spec}'; list them with 'strongroom snapshots'"))),
         many => {
             Err(Error::NoSnapshot(format!("'{spec}' begins the ids of {} snapshots: give more digits", many.len())))
@@ -89,7 +110,6 @@ fn hosts(snapshots: &[Snapshot]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ObjectId;
     use crate::snapshot::{Manifest, SnapshotKind, Totals};
 
     fn snapshot(seed: u8, host: &str, source: &str, time: &str) -> Snapshot {
@@ -117,6 +137,7 @@ mod tests {
             snapshot(0xab, "db1", "/srv", "2026-01-02T10:00:00Z"),
             snapshot(0xac, "web1", "/srv/www", "2026-01-03T00:00:00Z"),
         ];
+        let ids = all.each_ref().map(|snapshot| snapshot.id);
         let cases = [
             ("latest", Ok(0xac)),
             ("latest@db1", Ok(0xab)),
@@ -134,8 +155,13 @@ mod tests {
             ("2025-12-31", Err("the oldest is of 2026-01-01")),
         ];
         for (spec, expect) in cases {
-            match (choose(&all, spec, &TimeZone::UTC), expect) {
-                (Ok(found), Ok(seed)) => assert_eq!(found.id.0[0], seed, "{spec}"),
+            let found = match parse_time(spec, &TimeZone::UTC) {
+                Some(time) => not_after(&all, spec, time).map(|found| found.id),
+                None if spec.starts_with("latest") => latest(&all, spec).map(|found| found.id),
+                None => by_prefix(&ids, spec),
+            };
+            match (found, expect) {
+                (Ok(found), Ok(seed)) => assert_eq!(found.0[0], seed, "{spec}"),
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{spec}: {error}"),
                 (found, expect) => panic!("{spec}: {found:?}, expected {expect:?}"),
             }

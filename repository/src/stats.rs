@@ -78,7 +78,7 @@ pub async fn gather(repository: &Arc<Repository>) -> Result<Stats, Error> {
     stats.snapshots.count = repository.history().snapshots.len() as u64;
     if repository.key.can_read() {
         stats.snapshots.bytes =
-            repository.snapshots().await?.iter().map(|snapshot| snapshot.manifest.totals.bytes).sum();
+            repository.snapshots().await?.readable.iter().map(|snapshot| snapshot.manifest.totals.bytes).sum();
     }
     Ok(stats)
 }

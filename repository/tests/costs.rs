@@ -40,7 +40,7 @@ async fn requests_are_counted() {
 
     // A look-up: the snapshots, the index, one page a level. The second one of a neighbour costs nothing.
     recording.reset();
-    let snapshots = repository.snapshots().await.unwrap();
+    let snapshots = repository.snapshots().await.unwrap().readable;
     let tree = repository.tree(&snapshots[0]);
     assert!(tree.lookup(b"d/f000100").await.unwrap().is_some());
     assert_eq!(counts(), [2 + 1 + 2, 0, 0, 0], "of listing two snapshots and looking one path up");

@@ -13,7 +13,7 @@ async fn everything_comes_back_and_a_second_time_costs_nothing() {
     assert!(first.tree.leaves.len() >= 3, "the tree has {} leaves", first.tree.leaves.len());
 
     let repository = fixture.open().await;
-    let snapshots = repository.snapshots().await.unwrap();
+    let snapshots = repository.snapshots().await.unwrap().readable;
     assert_eq!(snapshots.iter().map(|snapshot| snapshot.id).collect::<Vec<_>>(), [first.snapshot]);
     let tree = repository.tree(&snapshots[0]);
     let mut walk = tree.walk(b"d");
@@ -58,12 +58,12 @@ async fn a_writer_adds_and_reads_nothing() {
     assert_eq!(writing.snapshot_inventory(committed.snapshot).await.unwrap().live, committed.tree.live);
 
     owner.refresh().await.unwrap();
-    assert_eq!(owner.snapshots().await.unwrap()[0].signer, "web1");
+    assert_eq!(owner.snapshots().await.unwrap().readable[0].signer, "web1");
 
     assert_eq!(owner.remove_holder("web1").await.unwrap(), 1);
     let refused = try_back_up(&fixture.open_as(&writer).await, 12).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Key, "{refused}");
-    assert_eq!(fixture.open().await.snapshots().await.unwrap().len(), 1, "what it added before stays");
+    assert_eq!(fixture.open().await.snapshots().await.unwrap().readable.len(), 1, "what it added before stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +81,7 @@ async fn holders_come_and_go_and_epochs_turn() {
     let phrase = |text: &str| Credential::Passphrase(text.to_owned().into());
     let cache = tempfile::tempdir().unwrap();
     let reader = Repository::open(fixture.store.clone(), &phrase("correct horse"), cache.path()).await.unwrap();
-    let snapshots = reader.snapshots().await.unwrap();
+    let snapshots = reader.snapshots().await.unwrap().readable;
     for snapshot in &snapshots {
         let tree = reader.tree(snapshot);
         let entry = tree.lookup(b"d/f000004").await.unwrap().unwrap();
@@ -111,5 +111,5 @@ async fn many_writers_commit_side_by_side() {
     }
     let repository = fixture.open().await;
     assert_eq!(repository.history().newest, 8);
-    assert_eq!(repository.snapshots().await.unwrap().len(), 8);
+    assert_eq!(repository.snapshots().await.unwrap().readable.len(), 8);
 }

@@ -170,7 +170,9 @@ pub fn snapshot_of(backup: &Outcome) -> Result<String> {
     Ok(id.to_owned())
 }
 
-fn snapshots_in(listed: &Outcome) -> Option<Vec<String>> {
+/// The ids in what `snapshots --json` printed.
+#[must_use]
+pub fn snapshots_in(listed: &Outcome) -> Option<Vec<String>> {
     let document = listed.json().ok()?;
     let rows = document.get("snapshots").unwrap_or(&document).as_array()?;
     rows.iter().map(|row| row["id"].as_str().map(str::to_owned)).collect()

@@ -4,8 +4,8 @@
 //! alone, and say how much is to be fetched; nothing is changed. [`run()`] then carries the plan out:
 //!
 //! 1. Everything is built in a *staging directory* inside the target (`staging`). The walk is cut into windows (`windows`); a window's chunks are
-//!    sorted by the frames they lie in (`work`), frames are fetched a few requests ahead (`fetch`), and threads open them, compare every chunk with its
-//!    name, and write (`writer`).
+//!    sorted by the frames they lie in (`work`), frames are fetched a few requests ahead (`fetch`), and threads open them, compare chunks with their
+//!    names, and write (`writer`).
 //! 2. A written window is flushed, and read back past the cache while the next one is written (`verify`, `readback`, `aio`): content against the BLAKE3
 //!    taken at the source, metadata against the snapshot.
 //! 3. When all windows are verified, and only then, the staged tree is moved into place (`place`), and what cannot be done before is done
@@ -24,6 +24,8 @@
 
 mod aio;
 mod aspect;
+mod blame;
+mod bypass;
 mod content;
 mod crew;
 mod draft;

@@ -314,7 +314,7 @@ fn a_missing_source_makes_the_run_partial_and_no_source_at_all_fails_it() {
         let none = place.run(common::Plan { sources, ..place.plan() });
         assert!(matches!(none, Err(BackupError::NoSource)), "{absent:?}");
     }
-    assert_eq!(place.block_on(place.open().snapshots()).unwrap().len(), 1);
+    assert_eq!(place.block_on(place.open().snapshots()).unwrap().readable.len(), 1);
 }
 
 /// Takes from this thread, and from those that it starts, root's right to pass by permissions.
@@ -410,7 +410,7 @@ fn a_stream_that_breaks_off_leaves_no_snapshot() {
     let reader = Box::new(std::io::Read::chain(std::io::Cursor::new(noise(12, 100_000)), Broken));
     let result = place.run_input(place.plan(), Input::Stream { name: "dump".into(), reader });
     assert!(matches!(&result, Err(BackupError::Stream(why)) if why.contains("the pipe burst")), "{:?}", result.err());
-    assert!(place.block_on(place.open().snapshots()).unwrap().is_empty());
+    assert!(place.block_on(place.open().snapshots()).unwrap().readable.is_empty());
 }
 
 #[test]
@@ -454,7 +454,7 @@ fn a_fault_of_the_store_ends_the_run_and_is_no_fault_of_a_file() {
     let mut failed = 0;
     for nth in 1.. {
         place.write("more", noise(1000 + nth, 1_000_000));
-        let snapshots = || place.block_on(place.open().snapshots()).unwrap().len();
+        let snapshots = || place.block_on(place.open().snapshots()).unwrap().readable.len();
         let before = snapshots();
         place.store.arm(FaultPlan { fault: Fault::NoSpace, when: When::Nth(nth), only: Some(Operation::Put) });
         let result = place.run(place.plan());
@@ -510,7 +510,7 @@ fn a_run_that_is_dropped_ends_without_a_snapshot() {
             .recv_timeout(std::time::Duration::from_secs(60))
             .is_err_and(|why| why == std::sync::mpsc::RecvTimeoutError::Disconnected)
     );
-    assert!(place.block_on(place.open().snapshots()).unwrap().is_empty());
+    assert!(place.block_on(place.open().snapshots()).unwrap().readable.is_empty());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use strongroom_repository::tree::order;
 use strongroom_repository::{
     Begin, Content, Entry, Extent, Kind, Manifest, ObjectId, Origin, SnapshotKind, Totals, TreeWriter,
 };
-use strongroom_worker::restore::{ProblemKind, RestoreError, RestoreOptions};
+use strongroom_worker::restore::{Outcome, ProblemKind, RestoreError, RestoreOptions};
 
 fn entry(name: &[u8], kind: Kind) -> Entry {
     let mut entry = Entry::new(name.to_vec(), kind);
@@ -128,6 +128,27 @@ fn no_link_is_followed() {
         // A name that is a link and a directory at once can be only one of them: which one is no matter, as long as it is said.
         assert_eq!(problems, [("link".to_owned(), ProblemKind::Target)]);
         assert_eq!(names, ["good", "link"]);
+    }
+}
+
+/// The disk is not to blame when the repository itself has other content than the snapshot says, so everything else is restored.
+#[test]
+fn a_file_whose_hash_is_a_lie_is_lost_alone() {
+    let place = Place::new();
+    let chunk = place.open().whole_chunk(&file(b"x", 4)).unwrap();
+    for hardlink in [None, Some((1, 2))] {
+        let mut liar = file(b"liar", 4);
+        (liar.hash, liar.content, liar.hardlink) = (Some([7; 32]), Content::Chunks(vec![chunk]), hardlink);
+        let snapshot = snapshot(&place, &[(b"", file(b"good", 4)), (b"", liar)]);
+        let target = place.target(if hardlink.is_some() { "linked" } else { "target" });
+        let report = place.restore(snapshot, RestoreOptions::into_target(&target));
+        assert_eq!(report.problems.len(), 1);
+        if hardlink.is_some() {
+            assert_eq!((report.outcome, report.problems[0].kind), (Outcome::Failed, ProblemKind::Mismatch));
+        } else {
+            assert_eq!((report.outcome, report.problems[0].kind), (Outcome::Partial, ProblemKind::Malformed));
+            assert_eq!(listing(&target), ["good"]);
+        }
     }
 }
 

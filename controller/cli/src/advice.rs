@@ -41,6 +41,9 @@ fn repository(error: &Error) -> Option<&'static str> {
         Error::TooNew { .. } => "use a release of Strongroom that is at least as new as the one that wrote it",
         Error::WriterOnly(_) => "use the key of a holder; `strongroom key list` names the holders",
         Error::Unindexed { .. } => "`strongroom repo rebuild-index` makes the index anew from the packs",
+        Error::Doubtful { .. } => {
+            "`strongroom snapshots` lists those that can be read; choose one by its id. `strongroom repo check --read-data` says what else is damaged"
+        }
         Error::ParentGone(_) | Error::Fenced(_) => "run the same command again: it begins a new session",
         Error::Cache { .. } => "check the cache folder (--cache-dir): it can be deleted at any time and is made anew",
         _ => return kind(error.kind()),

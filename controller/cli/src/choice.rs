@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use clap::Args;
 use jiff::tz::TimeZone;
 use strongroom_repository::text::{escape, unescape};
-use strongroom_repository::{Entry, Snapshot, Tree, select};
+use strongroom_repository::{Entry, Snapshot, Snapshots, Tree, Unreadable, chain};
 
 use crate::access::Opened;
 use crate::context::Context;
-use crate::failure::{Cause, Doing, Failure};
+use crate::exit::Exit;
+use crate::failure::{Cause, Failure};
 
 /// How `SNAP` is explained in every help.
 #[derive(Debug, Args)]
@@ -20,21 +21,23 @@ pub(crate) struct SnapshotArg {
     pub(crate) snapshot: String,
 }
 
-/// All snapshots, oldest first.
-pub(crate) fn all(opened: &Opened, context: &Context) -> Result<Vec<Snapshot>, Failure> {
-    context.wait(&format!("read the snapshots of {}", opened.location), opened.repository.snapshots())
+/// All snapshots; those that cannot be read are told to the person.
+pub(crate) fn all(opened: &Opened, context: &Context) -> Result<Snapshots, Failure> {
+    let found = context.wait(&format!("read the snapshots of {}", opened.location), opened.repository.snapshots())?;
+    for Unreadable { id, error, .. } in &found.unreadable {
+        tracing::warn!("snapshot {} cannot be read: {}", short_id(&id.hex()), chain(error));
+    }
+    Ok(found)
 }
 
 /// The snapshot that `spec` means.
 pub(crate) fn snapshot(opened: &Opened, context: &Context, spec: &str) -> Result<Snapshot, Failure> {
-    let snapshots = all(opened, context)?;
-    among(&snapshots, spec).cloned()
-}
-
-/// The same, of snapshots that were read.
-pub(crate) fn among<'a>(snapshots: &'a [Snapshot], spec: &str) -> Result<&'a Snapshot, Failure> {
-    let chosen = select::choose(snapshots, spec, &TimeZone::system()).doing(|| format!("choose the snapshot '{spec}'"));
-    chosen.map_err(|failure| failure.advise("`strongroom snapshots` lists what there is"))
+    let zone = TimeZone::system();
+    let chosen = context.wait(&format!("choose the snapshot '{spec}'"), opened.repository.choose(spec, &zone));
+    chosen.map_err(|failure| match failure.exit() {
+        Exit::NotFound => failure.advise("`strongroom snapshots` lists what there is"),
+        _ => failure,
+    })
 }
 
 /// A path as it stands in a tree: with or without a slash in front, as it is or as we show it.

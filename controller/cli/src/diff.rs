@@ -56,8 +56,8 @@ pub(crate) struct DiffArgs {
 pub(crate) fn run(args: &DiffArgs, context: &Context) -> Result<Exit, Failure> {
     let path = choice::tree_path_or_top(args.path.as_ref())?;
     let opened = args.repository.open(context)?;
-    let snapshots = choice::all(&opened, context)?;
-    let (old, new) = (choice::among(&snapshots, &args.old)?, choice::among(&snapshots, &args.new)?);
+    let snapshot = |spec| choice::snapshot(&opened, context, spec);
+    let (old, new) = (&snapshot(&args.old)?, &snapshot(&args.new)?);
     let trees = (opened.repository.tree(old), opened.repository.tree(new));
     refuse_absent(context, &trees, (old, new), &path)?;
     let mut items = context.output.items();

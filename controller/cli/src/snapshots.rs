@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_repository::{Manifest, ObjectId, Snapshot, SnapshotKind};
+use strongroom_repository::{Manifest, ObjectId, Snapshot, SnapshotKind, Snapshots};
 
 use crate::access::RepositoryArgs;
 use crate::choice::{self, short_id};
@@ -37,14 +37,14 @@ pub(crate) struct SnapshotsArgs {
 pub(crate) fn run(args: &SnapshotsArgs, context: &Context) -> Result<Exit, Failure> {
     let wanted = args.tags.iter().map(|text| WantedTag::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let opened = args.repository.open(context)?;
-    let mut snapshots = choice::all(&opened, context)?;
+    let Snapshots { readable: mut snapshots, unreadable } = choice::all(&opened, context)?;
     snapshots.retain(|snapshot| {
         let manifest = &snapshot.manifest;
         args.host.as_ref().is_none_or(|host| manifest.host == *host) && wanted.iter().all(|tag| tag.is_on(manifest))
     });
     let rows = snapshots.iter().map(SnapshotRow::new).collect();
     context.output.answer(&SnapshotList(rows))?;
-    Ok(Exit::Success)
+    Ok(if unreadable.is_empty() { Exit::Success } else { Exit::Damaged })
 }
 
 struct WantedTag<'a> {

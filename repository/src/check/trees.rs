@@ -1,10 +1,10 @@
 //! Every snapshot's tree: readable pages, chunks that can be found, and which files lose something.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Affected, Bad, CheckReport};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, chain};
 use crate::ids::{ChunkId, ObjectId};
 use crate::index::Index;
 use crate::object::{self, ObjectType};
@@ -23,7 +23,7 @@ pub(super) async fn check(
     bad: &Bad,
     report: &mut CheckReport,
 ) -> Result<(), Error> {
-    let mut survey = Survey { repository, index, bad, losses: Losses::new() };
+    let mut survey = Survey { repository, index, bad, losses: Losses::new(), faults: BTreeMap::new() };
     for added in &repository.history().snapshots {
         let name = object::hashed_name(ObjectType::Snapshot, &added.snapshot);
         let read = open_stored(repository, added.snapshot, &name).await;
@@ -34,6 +34,9 @@ pub(super) async fn check(
         let Some(root) = root else { continue };
         let lost = survey.page(root, "everything".into()).await?;
         report.affected.extend(lost.iter().map(|path| Affected { snapshot: added.snapshot, path: path.clone() }));
+    }
+    for (object, fault) in survey.faults {
+        report.fault(object, fault);
     }
     if report.faults.is_empty() && !report.affected.is_empty() {
         report.fault(
@@ -59,6 +62,8 @@ struct Survey<'a> {
     index: &'a Arc<Index>,
     bad: &'a Bad,
     losses: Losses,
+    /// What is wrong with packs whose pages were read on the way, the first fault of each.
+    faults: BTreeMap<String, String>,
 }
 
 impl Survey<'_> {
@@ -77,13 +82,18 @@ impl Survey<'_> {
         Ok(lost)
     }
 
-    async fn read(&self, id: &ChunkId) -> Result<Option<bytes::Bytes>, Error> {
+    async fn read(&mut self, id: &ChunkId) -> Result<Option<bytes::Bytes>, Error> {
         if self.is_lost(id) {
             return Ok(None);
         }
         match self.repository.read_page_of(self.index, id).await {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let frame = self.index.find(id).and_then(|place| self.index.frame(place.frame));
+                let object = frame.map_or("index".into(), |frame| object::hashed_name(frame.pack.kind, &frame.pack.id));
+                self.faults.entry(object).or_insert_with(|| chain(&error));
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -105,7 +115,7 @@ impl Survey<'_> {
         Ok(lost)
     }
 
-    async fn leaf(&self, id: &ChunkId, bytes: &[u8]) -> Result<Vec<String>, Error> {
+    async fn leaf(&mut self, id: &ChunkId, bytes: &[u8]) -> Result<Vec<String>, Error> {
         let mut lost = Vec::new();
         for (directory, entry) in leaf::decode(bytes).map_err(Error::malformed(format!("page {id}")))? {
             if !self.is_whole(&entry).await? {
@@ -115,7 +125,7 @@ impl Survey<'_> {
         Ok(lost)
     }
 
-    async fn is_whole(&self, entry: &Entry) -> Result<bool, Error> {
+    async fn is_whole(&mut self, entry: &Entry) -> Result<bool, Error> {
         let pages = match &entry.content {
             Content::None => return Ok(true),
             Content::Whole => {

@@ -19,7 +19,6 @@ pub(crate) enum Filter {
 }
 
 const DESCRIPTOR: usize = <BinaryFuse8 as DmaSerializable>::DESCRIPTOR_LEN;
-const HASH: usize = 32;
 
 fn key(prefix: &[u8; 16]) -> u64 {
     let mut eight = [0; 8];
@@ -28,12 +27,10 @@ fn key(prefix: &[u8; 16]) -> u64 {
 }
 
 impl Filter {
-    /// Loads the filter of a run from its cache file, or builds it and fills the file. The file begins with its own BLAKE3: a filter that says "not here" wrongly
-    /// would only cost space, but a malformed one must not reach the library.
+    /// Loads the filter of a run from its cache file, or builds it and fills the file.
     pub(crate) fn of(run: &Run, path: &Path) -> Self {
-        if let Ok(bytes) = std::fs::read(path)
-            && bytes.len() > HASH + DESCRIPTOR
-            && blake3::hash(&bytes[HASH..]).as_bytes() == &bytes[..HASH]
+        if let Ok(bytes) = cache::read(path)
+            && bytes.len() > DESCRIPTOR
         {
             return Self::Loaded(bytes);
         }
@@ -42,8 +39,7 @@ impl Filter {
             let mut content = vec![0; DESCRIPTOR];
             filter.dma_copy_descriptor_to(&mut content);
             content.extend_from_slice(filter.dma_fingerprints());
-            let file = [blake3::hash(&content).as_bytes().as_slice(), &content].concat();
-            if let Err(error) = cache::write(path, &file) {
+            if let Err(error) = cache::write(path, &content) {
                 tracing::debug!(%error, "filter not cached");
             }
         }
@@ -63,7 +59,7 @@ impl Filter {
         match self {
             Self::Built(filter) => filter.contains(&key),
             Self::Loaded(bytes) => {
-                let (descriptor, fingerprints) = bytes[HASH..].split_at(DESCRIPTOR);
+                let (descriptor, fingerprints) = bytes.split_at(DESCRIPTOR);
                 BinaryFuse8Ref::from_dma(descriptor, fingerprints).contains(&key)
             }
             Self::Absent => true,

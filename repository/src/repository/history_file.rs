@@ -13,7 +13,7 @@ impl Repository {
 
     /// Takes over what was remembered; [`Repository::refresh`] checks it against the store.
     pub(super) fn load_history_file(&self) {
-        let remembered = std::fs::read(self.history_path()).ok();
+        let remembered = cache::read(&self.history_path()).ok();
         let remembered = remembered.and_then(|bytes| serde_json::from_slice::<History>(&bytes).ok());
         if let Some(history) = remembered {
             self.set_history(history);

@@ -67,8 +67,13 @@ pub(super) async fn unlock(store: &dyn ObjectStore, config: &Config, credential:
         Credential::File(KeyFile::Reader(file)) => {
             let public = public_key(&file.private_key).map_err(|bad| Error::Key(bad.to_string()))?;
             let record = holder_record(store, config, &public, config.epoch).await?;
-            let record = record
-                .ok_or_else(|| Error::Key(format!("the key of '{}' was removed from this repository", file.holder)))?;
+            let record = record.ok_or_else(|| {
+                let (name, _) = key_name(&public, config.epoch);
+                Error::Key(format!(
+                    "{name} is not there: the key of '{}' was removed from this repository",
+                    file.holder
+                ))
+            })?;
             open_holder(config, &record, file.private_key.clone())
         }
         Credential::Passphrase(passphrase) => unlock_by_passphrase(store, config, passphrase).await,

@@ -58,7 +58,7 @@ impl Tree {
     /// Everything at and below a path: its own entry first, then what it holds in tree order. The empty path is everything.
     #[must_use]
     pub fn walk(&self, path: &[u8]) -> TreeWalk {
-        TreeWalk { tree: self.clone(), top: path.to_vec(), state: WalkState::Start }
+        TreeWalk { tree: self.clone(), top: path.to_vec(), state: WalkState::Top }
     }
 
     /// All chunks of a file, chunk pages opened.
@@ -82,16 +82,8 @@ impl Tree {
 
     /// A cursor at the first entry that is not before (directory, name).
     async fn seek(&self, directory: &[u8], name: &[u8]) -> Result<Cursor, Error> {
-        let mut cursor =
-            Cursor { repository: Arc::clone(&self.repository), above: Vec::new(), entries: Vec::new().into_iter() };
-        let Some(root) = self.root else { return Ok(cursor) };
-        cursor.descend(root, Some((directory, name))).await?;
-        let (wanted_directory, wanted_name) = (directory, name);
-        let rest: Vec<Located> = cursor
-            .entries
-            .skip_while(|(at, entry)| order::keys((at, &entry.name), (wanted_directory, wanted_name)) == Ordering::Less)
-            .collect();
-        cursor.entries = rest.into_iter();
+        let mut cursor = Cursor::new(&self.repository);
+        cursor.seek(self.root, (directory, name)).await?;
         Ok(cursor)
     }
 }
@@ -111,6 +103,20 @@ impl std::fmt::Debug for Cursor {
 }
 
 impl Cursor {
+    fn new(repository: &Arc<Repository>) -> Self {
+        Self { repository: Arc::clone(repository), above: Vec::new(), entries: Vec::new().into_iter() }
+    }
+
+    /// Goes to the first entry that is not before the key. If a page on the way cannot be read, the cursor is behind what that page holds.
+    async fn seek(&mut self, root: Option<ChunkId>, key: (&[u8], &[u8])) -> Result<(), Error> {
+        let Some(root) = root else { return Ok(()) };
+        self.descend(root, Some(key)).await?;
+        let entries = std::mem::take(&mut self.entries);
+        let is_before = |located: &Located| order::keys((&located.0, &located.1.name), key) == Ordering::Less;
+        self.entries = entries.skip_while(is_before).collect::<Vec<_>>().into_iter();
+        Ok(())
+    }
+
     /// Goes down from a page to a leaf: to the one that would hold the key, or to the first.
     async fn descend(&mut self, page: ChunkId, key: Option<(&[u8], &[u8])>) -> Result<(), Error> {
         let mut page = page;
@@ -156,7 +162,7 @@ fn covering(children: &[Child], key: (&[u8], &[u8])) -> usize {
     children.partition_point(not_after).saturating_sub(1)
 }
 
-/// A walk through a subtree.
+/// A walk through a subtree. After an error it goes on behind the page that could not be read: who can do with less than everything asks again.
 #[derive(Debug)]
 pub struct TreeWalk {
     tree: Tree,
@@ -166,6 +172,7 @@ pub struct TreeWalk {
 
 #[derive(Debug)]
 enum WalkState {
+    Top,
     Start,
     Below(Cursor),
     Done,
@@ -176,10 +183,17 @@ impl TreeWalk {
     pub async fn next(&mut self) -> Result<Option<Located>, Error> {
         loop {
             match &mut self.state {
-                WalkState::Start => {
-                    if let Some(top) = self.start().await? {
-                        return Ok(Some(top));
+                WalkState::Top => {
+                    self.state = WalkState::Start;
+                    if !self.top.is_empty() {
+                        return self.top().await;
                     }
+                }
+                WalkState::Start => {
+                    let mut cursor = Cursor::new(&self.tree.repository);
+                    let sought = cursor.seek(self.tree.root, (&self.top, b"")).await;
+                    self.state = WalkState::Below(cursor);
+                    sought?;
                 }
                 WalkState::Below(cursor) => match cursor.next_entry().await? {
                     Some((at, entry)) if order::is_within(&at, &self.top) => return Ok(Some((at, entry))),
@@ -190,14 +204,12 @@ impl TreeWalk {
         }
     }
 
-    async fn start(&mut self) -> Result<Option<Located>, Error> {
-        let top = if self.top.is_empty() { None } else { self.tree.lookup(&self.top).await? };
-        self.state = match &top {
-            None if !self.top.is_empty() => WalkState::Done,
-            Some(entry) if entry.kind != Kind::Directory => WalkState::Done,
-            _ => WalkState::Below(self.tree.seek(&self.top, b"").await?),
-        };
-        let directory = Arc::from(order::split(&self.top).0);
-        Ok(top.map(|entry| (directory, entry)))
+    /// The entry of the top itself.
+    async fn top(&mut self) -> Result<Option<Located>, Error> {
+        let top = self.tree.lookup(&self.top).await?;
+        if top.as_ref().is_none_or(|entry| entry.kind != Kind::Directory) {
+            self.state = WalkState::Done;
+        }
+        Ok(top.map(|entry| (Arc::from(order::split(&self.top).0), entry)))
     }
 }

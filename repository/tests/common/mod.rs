@@ -111,7 +111,7 @@ pub async fn open_fresh(
 
 /// Reads every file of every snapshot and compares it with what [`back_up`] wrote; returns how many snapshots there were.
 pub async fn read_everything(repository: &Arc<Repository>) -> Result<usize, Error> {
-    let snapshots = repository.snapshots().await?;
+    let snapshots = repository.snapshots().await?.readable;
     for snapshot in &snapshots {
         let tree = repository.tree(snapshot);
         let mut walk = tree.walk(b"");

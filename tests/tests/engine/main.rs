@@ -13,5 +13,6 @@ mod independent_reader;
 mod kill;
 mod kill_restore;
 mod model;
+mod one_loss;
 mod secrets;
 mod writer_key;

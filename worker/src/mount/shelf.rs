@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use strongroom_repository::{Error, Repository, Snapshot, Tree};
+use strongroom_repository::{Error, Repository, Snapshot, Snapshots, Tree, Unreadable, chain};
 
 /// A snapshot as a directory.
 #[derive(Debug)]
@@ -55,7 +55,11 @@ async fn read(repository: &Arc<Repository>, known: &[Arc<Shown>]) -> Result<Vec<
             Arc::new(Shown { name, snapshot, tree })
         }
     };
-    Ok(repository.snapshots().await?.into_iter().map(show).collect())
+    let Snapshots { readable, unreadable } = repository.snapshots().await?;
+    for Unreadable { id, error, .. } in unreadable {
+        tracing::warn!("snapshot {id} is not shown: {}", chain(&error));
+    }
+    Ok(readable.into_iter().map(show).collect())
 }
 
 /// Sorts by time, and holds nothing that a shell minds.

@@ -18,6 +18,9 @@ use crate::remarks::{Doing, Notice, Remark};
 /// How often a file that keeps changing is read: the first time and three more.
 const READINGS_MAX: u32 = 4;
 
+/// From this size on two calls more are nothing beside reading the file.
+const HOLES_SOUGHT_BYTES: u64 = 64 << 10;
+
 /// A larger file, in bytes, is read twice at most: a database of 100 GiB that is written all day will not hold still the fourth time either.
 const READ_AGAIN_BYTES_MAX: u64 = 256 << 20;
 
@@ -129,7 +132,9 @@ fn read_once(
     target: &Target,
     stat: &Stat,
 ) -> Result<Reading, Fault> {
-    let extents = if stat.may_have_holes() { holes::data_extents(file, stat.size)? } else { None };
+    // Blocks of extended attributes count as allocated, so they can hide a short hole: large files are asked in any case.
+    let may_have_holes = stat.may_have_holes() || stat.size >= HOLES_SOUGHT_BYTES;
+    let extents = if may_have_holes { holes::data_extents(file, stat.size)? } else { None };
     if stat.size >= u64::from(worker.parameters.large_file) {
         let extents = extents.map(Arc::new);
         return if image::is_image(file, target.name.to_bytes(), stat.size, &worker.parameters) {

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use strongroom_repository::Repository;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::error::RestoreError;
@@ -51,6 +52,7 @@ pub(super) struct Tools {
     pub(super) findings: Arc<Findings>,
     pub(super) progress: Arc<Progress>,
     pub(super) listener: Listener,
+    pub(super) runtime: Handle,
 }
 
 impl Tools {
@@ -60,6 +62,7 @@ impl Tools {
             root: Arc::clone(&self.root),
             findings: Arc::clone(&self.findings),
             progress: Arc::clone(&self.progress),
+            bypass: self.staging.bypass(),
             reader: Mutex::new(Reader::new()),
         }
     }
@@ -73,7 +76,7 @@ impl Crew {
         let (flushed, to_verify) = mpsc::sync_channel(0);
         let (flush_done, is_flushed) = oneshot::channel();
         let (verify_done, is_verified) = oneshot::channel();
-        let verifier = Verifier::new(&tools.root, &tools.findings, tools.listener.clone());
+        let verifier = Verifier::new(tools);
         let (staging, findings) = (Arc::clone(&tools.staging), Arc::clone(&tools.findings));
         let flusher = Flusher { staging, findings, listener: tools.listener.clone(), flushed };
         let mut crew =

@@ -11,6 +11,7 @@ use super::options::Overwrite;
 use super::plan::{Decisions, PathNote};
 use super::selection::{Role, Step};
 use super::survey::{Seen, Verdict};
+use super::window::{SameFile, same_file};
 
 /// How many paths of a kind a plan shows; the counts are of all.
 pub(super) const SHOWN_MAX: usize = 100;
@@ -36,8 +37,8 @@ pub(super) struct Draft {
     pub(super) torn: Listed,
     pub(super) lost: Listed,
     frames: BTreeSet<FrameId>,
-    links: HashSet<(u64, u64)>,
-    groups: HashMap<(u64, u64), Vec<Member>>,
+    links: HashSet<SameFile>,
+    groups: HashMap<SameFile, Vec<Member>>,
 }
 
 /// Paths that are counted, the first of them kept.
@@ -141,7 +142,7 @@ impl Draft {
         match entry.kind {
             Kind::Directory => self.directories += 1,
             Kind::Socket => {}
-            _ if entry.hardlink.is_some_and(|link| !self.links.insert(link)) => self.hard_links += 1,
+            _ if same_file(entry).is_some_and(|link| !self.links.insert(link)) => self.hard_links += 1,
             Kind::File => {
                 self.files += 1;
                 self.bytes += entry.data_bytes();
@@ -166,7 +167,7 @@ impl Draft {
     }
 
     fn remember_link(&mut self, path: &[u8], entry: &Entry, seen: &Seen, chunks: &[ChunkRef]) {
-        let (Some(link), Overwrite::Changed) = (entry.hardlink, self.overwrite) else { return };
+        let (Some(link), Overwrite::Changed) = (same_file(entry), self.overwrite) else { return };
         let unchanged = (seen.verdict == Verdict::Unchanged).then(|| (entry.clone(), chunks.to_vec()));
         let member = Member { path: path.to_vec(), unchanged, identity: seen.identity };
         self.groups.entry(link).or_default().push(member);

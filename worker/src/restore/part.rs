@@ -73,6 +73,10 @@ impl Part {
 }
 
 impl LargeFile {
+    pub(super) fn chunks(&self) -> &[ChunkRef] {
+        &self.chunks
+    }
+
     pub(super) fn mark_left_over(&self) {
         self.left_over.store(true, Ordering::Release);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use strongroom_repository::text::escape;
+use tokio::runtime::Handle;
 
 use super::crew::{Crew, Tools};
 use super::error::RestoreError;
@@ -76,6 +77,7 @@ async fn stage(
         findings: Arc::new(Findings::default()),
         progress,
         listener: listener.clone(),
+        runtime: Handle::current(),
     };
     let findings = &tools.findings;
     for conflict in &plan.decisions.conflicts {

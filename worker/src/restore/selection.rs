@@ -50,8 +50,10 @@ impl Selection {
             on_the_way: Vec::new(),
             walk: None,
             shown: Vec::new(),
-            last: Vec::new(),
+            last: Arc::from(&b""[..]),
             damage: Vec::new(),
+            found_any: false,
+            first_error: None,
         }
     }
 }
@@ -74,15 +76,17 @@ pub(super) struct Walk {
     walk: Option<Below>,
     /// Directories on the way to the path before, which are not shown again.
     shown: Vec<Vec<u8>>,
-    /// The path shown last.
-    last: Vec<u8>,
+    /// The directory of what was shown last.
+    last: Arc<[u8]>,
     damage: Vec<Damage>,
+    found_any: bool,
+    first_error: Option<Error>,
 }
 
 /// Pages of the tree that could not be read: the entries in them are lost, those after them are not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Damage {
-    /// The last path before them.
+    /// The directory that was being shown.
     pub(super) after: Vec<u8>,
     /// What is wrong.
     pub(super) error: String,
@@ -110,8 +114,12 @@ impl Walk {
     pub(super) async fn next(&mut self) -> Result<Option<Step>, RestoreError> {
         loop {
             if let Some(path) = self.on_the_way.pop() {
-                if let Some(step) = self.step_on_the_way(&path).await? {
-                    return Ok(Some(step));
+                match self.step_on_the_way(&path).await {
+                    Ok(Some(step)) => return Ok(Some(step)),
+                    Ok(None) => {}
+                    // It is made with default metadata when something is to be put into it.
+                    Err(RestoreError::Repository(error)) => self.pass_over(error)?,
+                    Err(other) => return Err(other),
                 }
                 continue;
             }
@@ -119,11 +127,13 @@ impl Walk {
                 match below.walk.next().await {
                     Ok(Some((directory, entry))) => {
                         below.found = Found::Something;
-                        self.last = order::join(&directory, &entry.name);
+                        self.found_any = true;
+                        self.last = Arc::clone(&directory);
                         return Ok(Some((directory, entry, Role::Selected)));
                     }
                     Ok(None) => {}
                     Err(error) => {
+                        below.found = Found::Something;
                         self.pass_over(error)?;
                         continue;
                     }
@@ -133,8 +143,10 @@ impl Walk {
                     return Err(RestoreError::NotInSnapshot(escape(&below.path)));
                 }
             }
-            let Some(path) = self.paths.next() else { return Ok(None) };
-            self.begin(path);
+            match self.paths.next() {
+                Some(path) => self.begin(path),
+                None => return self.end(),
+            }
         }
     }
 
@@ -143,14 +155,26 @@ impl Walk {
         &self.damage
     }
 
-    /// A damaged page below the top is passed over: the walk goes on with the page after it. The same fault twice in a row means that there is no way on.
+    /// A damaged page is passed over: the walk goes on with the page after it.
     fn pass_over(&mut self, error: Error) -> Result<(), RestoreError> {
-        let fault = Damage { after: self.last.clone(), error: chain(&error) };
-        if error.kind() != ErrorKind::Corrupt || self.damage.last().is_some_and(|before| before.error == fault.error) {
+        if error.kind() != ErrorKind::Corrupt {
             return Err(error.into());
         }
-        self.damage.push(fault);
+        let fault = Damage { after: self.last.to_vec(), error: chain(&error) };
+        // One bad frame costs all pages in it: it is told once.
+        if self.damage.last().is_none_or(|before| before.error != fault.error) {
+            self.damage.push(fault);
+        }
+        self.first_error.get_or_insert(error);
         Ok(())
+    }
+
+    /// Less than everything is worth restoring; nothing is not.
+    fn end(&mut self) -> Result<Option<Step>, RestoreError> {
+        match self.first_error.take().filter(|_| !self.found_any) {
+            Some(error) => Err(error.into()),
+            None => Ok(None),
+        }
     }
 
     fn begin(&mut self, path: Vec<u8>) {

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_repository::text::escape;
 use strongroom_repository::{ObjectId, Snapshot};
 
+use super::bypass::Bypass;
 use super::error::RestoreError;
 use super::flags;
 use super::options::RestoreOptions;
@@ -96,6 +97,7 @@ pub(super) struct Staging {
     path: PathBuf,
     found: Found,
     medium: Medium,
+    bypass: Bypass,
 }
 
 impl Staging {
@@ -118,7 +120,9 @@ impl Staging {
             }
             let found = make_tree(&directory).map_err(fault("create"))?;
             let medium = medium(&directory).map_err(fault("inspect"))?;
-            return Ok(Self { target, directory, _lock: lock, name: name.to_owned(), path, found, medium });
+            let bypass = Bypass::probe(directory.as_fd()).map_err(fault("try out"))?;
+            let name = name.to_owned();
+            return Ok(Self { target, directory, _lock: lock, name, path, found, medium, bypass });
         }
     }
 
@@ -129,6 +133,11 @@ impl Staging {
 
     pub(super) fn found(&self) -> Found {
         self.found
+    }
+
+    /// How files here are read past the cache.
+    pub(super) fn bypass(&self) -> Bypass {
+        self.bypass
     }
 
     pub(super) fn medium(&self) -> Medium {
@@ -183,7 +192,9 @@ impl Staging {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(io::Error::from(errno)),
         };
-        absent_is_fine(unlinkat(&self.directory, "note.new", AtFlags::empty()))?;
+        for left_over in ["note.new", "probe"] {
+            absent_is_fine(unlinkat(&self.directory, left_over, AtFlags::empty()))?;
+        }
         absent_is_fine(unlinkat(&self.directory, "tree", AtFlags::REMOVEDIR))?;
         absent_is_fine(unlinkat(&self.directory, "note", AtFlags::empty()))?;
         absent_is_fine(unlinkat(&self.directory, "lock", AtFlags::empty()))?;

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{Advice, AtFlags, Mode, chmodat, fadvise};
 use strongroom_repository::{ChunkRef, Repository};
 
+use super::bypass::Bypass;
 use super::content;
 use super::findings::Findings;
 use super::node::Node;
 use super::part::Part;
-use super::readback::{Opened, Reader, open_past_cache};
+use super::readback::{Opened, Reader};
 use super::window::{Item, State, Task, Window};
 use crate::filesystem::{Root, Stat, holes, open};
 use crate::progress::Progress;
@@ -26,6 +27,7 @@ pub(super) struct Takeover {
     pub(super) root: Arc<Root>,
     pub(super) findings: Arc<Findings>,
     pub(super) progress: Arc<Progress>,
+    pub(super) bypass: Bypass,
     /// Windows are prepared one after the other, by whichever thread is free.
     pub(super) reader: Mutex<Reader>,
 }
@@ -67,7 +69,7 @@ impl Takeover {
 
     fn open(&self, item: &Item) -> io::Result<OwnedFd> {
         let place = self.root.place(&item.directory)?;
-        open_past_cache(place.as_fd(), &item.name)
+        self.bypass.open(place.as_fd(), &item.name, item.entry.size)
     }
 
     /// Its metadata may be missing still.

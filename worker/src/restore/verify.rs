@@ -15,12 +15,16 @@ use strongroom_repository::tree::order;
 use strongroom_repository::{FileHash, Kind};
 
 use super::aspect::{Aspect, Aspects};
+use super::blame::Blame;
+use super::bypass::Bypass;
+use super::crew::Tools;
 use super::error::RestoreError;
 use super::events::{Listener, RestoreEvent};
 use super::findings::Findings;
+use super::make;
 use super::node::Node;
 use super::places::Places;
-use super::readback::{Hashed, Opened, Reader, open_past_cache};
+use super::readback::{Hashed, Opened, Reader};
 use super::report::ProblemKind;
 use super::staging::Staging;
 use super::window::{Directory, Item, State, Task, Window};
@@ -71,13 +75,21 @@ pub(super) struct Verifier {
     root: Arc<Root>,
     findings: Arc<Findings>,
     listener: Listener,
+    bypass: Bypass,
+    blame: Blame,
     readers: Vec<Reader>,
 }
 
 impl Verifier {
-    pub(super) fn new(root: &Arc<Root>, findings: &Arc<Findings>, listener: Listener) -> Self {
-        let (root, findings) = (Arc::clone(root), Arc::clone(findings));
-        Self { root, findings, listener, readers: (0..READERS).map(|_| Reader::new()).collect() }
+    pub(super) fn new(tools: &Tools) -> Self {
+        Self {
+            root: Arc::clone(&tools.root),
+            findings: Arc::clone(&tools.findings),
+            listener: tools.listener.clone(),
+            bypass: tools.staging.bypass(),
+            blame: Blame { repository: Arc::clone(&tools.repository), runtime: tools.runtime.clone() },
+            readers: (0..READERS).map(|_| Reader::new()).collect(),
+        }
     }
 
     /// Verifies windows as they come, until no more do; says how long that took.
@@ -97,27 +109,26 @@ impl Verifier {
 
     fn verify(&mut self, window: &Window) {
         let next = AtomicUsize::new(0);
-        let (root, findings) = (&self.root, &*self.findings);
+        let checker = Checker { root: &self.root, findings: &self.findings, bypass: self.bypass, blame: &self.blame };
         thread::scope(|scope| {
             for reader in &mut self.readers {
-                let next = &next;
-                scope.spawn(move || Checker { root, findings }.run(window, next, reader));
+                scope.spawn(|| checker.run(window, &next, reader));
             }
         });
         for directory in &window.completed {
-            let checker = Checker { root, findings };
             checker.told(&directory.path, checker.compare_directory(directory), directory.refused.get());
-            findings.directories.add(1);
+            self.findings.directories.add(1);
         }
     }
 }
 
 /// Who is not root may have files that it cannot read: their mode is lent for a moment.
-fn open_even_if_unreadable(place: BorrowedFd<'_>, item: &Item) -> io::Result<OwnedFd> {
-    match open_past_cache(place, &item.name) {
+fn open_even_if_unreadable(bypass: Bypass, place: BorrowedFd<'_>, item: &Item) -> io::Result<OwnedFd> {
+    let open = || bypass.open(place, &item.name, item.entry.size);
+    match open() {
         Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied => {
             chmodat(place, &item.name, Mode::RUSR, AtFlags::empty())?;
-            let opened = open_past_cache(place, &item.name);
+            let opened = open();
             chmodat(place, &item.name, Mode::from_raw_mode(item.entry.mode), AtFlags::empty())?;
             opened
         }
@@ -132,6 +143,8 @@ const TAKEN_AT_ONCE: usize = 64;
 struct Checker<'a> {
     root: &'a Arc<Root>,
     findings: &'a Findings,
+    bypass: Bypass,
+    blame: &'a Blame,
 }
 
 impl Checker<'_> {
@@ -207,7 +220,7 @@ impl Checker<'_> {
     }
 
     fn check_file(&self, at: usize, item: &Item, places: &mut Places) -> Option<Opened> {
-        match places.at(&item.directory).and_then(|place| open_even_if_unreadable(place, item)) {
+        match places.at(&item.directory).and_then(|place| open_even_if_unreadable(self.bypass, place, item)) {
             Ok(file) => self.check_open(at, item, file),
             Err(fault) => {
                 self.mismatch(item, &format!("it cannot be read back: {fault}"));
@@ -256,12 +269,28 @@ impl Checker<'_> {
     fn check_hash(&self, item: &Item, hash: io::Result<FileHash>) {
         match (hash, item.entry.hash) {
             (Ok(found), Some(wanted)) if found == wanted => self.verified(item),
-            (Ok(_), Some(_)) => self.mismatch(item, "its content, read back, is not the one at the source"),
+            (Ok(_), Some(_)) => self.find_out(item),
             (Ok(_), None) if item.entry.size == 0 => self.verified(item),
             (Ok(_), None) => {
                 self.findings.deviation(&item.path(), Aspect::Content, "the snapshot has no hash to compare it with");
             }
             (Err(fault), _) => self.mismatch(item, &format!("it cannot be read back: {fault}")),
+        }
+    }
+
+    /// It came back different. If the disk is not to blame, the file is lost but the restore goes on without it.
+    fn find_out(&self, item: &Item) {
+        let (kind, why) = self.blame.of(&item.entry, item.all_chunks());
+        if kind == ProblemKind::Mismatch || item.entry.hardlink.is_some() {
+            // Its other names may be there already: nothing of this restore can be put in place.
+            return self.mismatch(item, &why);
+        }
+        let remove = || make::remove(self.root.place(&item.directory)?.as_fd(), &item.name);
+        if item.fail() {
+            self.findings.problem(&item.path(), kind, why);
+        }
+        if let Err(fault) = remove() {
+            self.findings.target_fault("remove the unfinished", &item.path(), fault);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 use strongroom_repository::tree::order;
-use strongroom_repository::{ChunkRef, Content, Entry, Kind};
+use strongroom_repository::{ChunkRef, Content, Entry, FileHash, Kind};
 
 use super::aspect::Aspects;
 use super::node::Wanted;
@@ -100,6 +100,15 @@ impl AtomicAspects {
     }
 }
 
+/// What the names of one file have in common. The content is part of it: if a file changed between the visits to two of its names, each comes back with
+/// what was read for it.
+pub(super) type SameFile = ((u64, u64), Option<FileHash>);
+
+/// The file that an entry may be one of several names of.
+pub(super) fn same_file(entry: &Entry) -> Option<SameFile> {
+    entry.hardlink.map(|link| (link, entry.hash))
+}
+
 impl Item {
     pub(super) fn new(directory: Arc<[u8]>, name: CString, entry: Entry, owner: (u32, u32), task: Task) -> Self {
         Self {
@@ -178,6 +187,16 @@ impl Item {
     /// Whether it is a regular file and not just another name of one.
     pub(super) fn is_first_name_of_file(&self) -> bool {
         self.entry.kind == Kind::File && !matches!(self.task, Task::Link(_))
+    }
+
+    /// Those of the whole file, if this is a part of it.
+    pub(super) fn all_chunks(&self) -> &[ChunkRef] {
+        self.part.as_ref().map_or_else(|| self.chunks(), |part| part.file.chunks())
+    }
+
+    /// Whether its content is compared with its name by being read back: the name of a file that is one chunk is made from the file's hash.
+    pub(super) fn is_named_by_its_hash(&self) -> bool {
+        self.entry.content == Content::Whole && self.is_one_piece() && self.entry.hardlink.is_none()
     }
 
     /// Whether a chunk of this part was found, good, in the staging directory.

@@ -18,7 +18,7 @@ use super::plan::RestorePlan;
 use super::report::ProblemKind;
 use super::selection::Walk;
 use super::staging::Flagged;
-use super::window::{AtomicAspects, Directory, Item, Task, Window, content_fault};
+use super::window::{AtomicAspects, Directory, Item, SameFile, Task, Window, content_fault, same_file};
 
 /// No window has more entries: 16,384 of about half a kilobyte are 8 MiB of memory, and three windows are alive at a time.
 const WINDOW_ENTRIES: usize = 16_384;
@@ -38,7 +38,7 @@ pub(super) struct Windows<'a> {
     /// Directories that more may go into, by sort key.
     open: BTreeMap<Vec<u8>, Directory>,
     /// The first name of each file with several.
-    first_names: HashMap<(u64, u64), Arc<[u8]>>,
+    first_names: HashMap<SameFile, Arc<[u8]>>,
     pub(super) flagged: Vec<Flagged>,
     /// Parts of a large file that still come, one for each window.
     parts: VecDeque<Item>,
@@ -95,7 +95,7 @@ impl<'a> Windows<'a> {
 
     fn tell_damage(&mut self) {
         for damage in &self.walk.damage()[self.damage_told..] {
-            let error = format!("entries after this one are lost: {}", damage.error);
+            let error = format!("entries in it or after it are lost: {}", damage.error);
             self.findings.problem(&damage.after, ProblemKind::Repository, error);
         }
         self.damage_told = self.walk.damage().len();
@@ -152,7 +152,7 @@ impl<'a> Windows<'a> {
     }
 
     fn task(&mut self, path: &[u8], entry: &Entry) -> Option<Task> {
-        let link = entry.hardlink.filter(|_| entry.kind != Kind::Directory);
+        let link = same_file(entry).filter(|_| entry.kind != Kind::Directory);
         if let Some(first) = link.and_then(|link| self.first_names.get(&link)) {
             return Some(Task::Link(Arc::clone(first)));
         }

@@ -98,7 +98,11 @@ impl Writer {
             let Piece { offset, chunk, .. } = same[0];
             let range = offset as usize..offset as usize + chunk.length as usize;
             let bytes = plain.get(range).unwrap_or_default();
-            match self.repository.verify_chunk(&chunk, bytes) {
+            // What is compared when it is read back need not be hashed here too.
+            let later =
+                bytes.len() == chunk.length as usize && same.iter().all(|piece| item(piece).is_named_by_its_hash());
+            let verified = if later { Ok(()) } else { self.repository.verify_chunk(&chunk, bytes) };
+            match verified {
                 Ok(()) => same.iter().for_each(|piece| self.write_piece(item(piece), piece.position, bytes, places)),
                 Err(error) => same.iter().for_each(|piece| self.lost(item(piece), &error)),
             }

@@ -91,7 +91,7 @@ impl DiskPlace {
     ) -> Result<RestoreReport, RestoreError> {
         self.runtime.block_on(async {
             let repository = self.open().await;
-            let snapshot = repository.snapshots().await.unwrap().remove(0);
+            let snapshot = repository.snapshots().await.unwrap().readable.remove(0);
             let plan = restore::plan(&repository, &snapshot, options).await?;
             restore::run(plan, Arc::new(Progress::default()), Listener::new(listen)).await
         })

@@ -94,7 +94,7 @@ impl Executor for Local<'_> {
     }
 
     fn snapshots(&mut self) -> Result<Vec<Snapshot>, Failure> {
-        choice::all(self.opened, self.context)
+        Ok(choice::all(self.opened, self.context)?.readable)
     }
 }
 
