@@ -114,11 +114,6 @@ impl Index {
         Ok(())
     }
 
-    /// The runs that it is made of.
-    pub(crate) fn run_ids(&self) -> impl Iterator<Item = &ObjectId> {
-        self.runs.iter().map(|(id, ..)| id)
-    }
-
     /// Where a chunk or page lies. Newer runs first: after a repair they hold the good copy.
     #[must_use]
     pub fn find(&self, id: &ChunkId) -> Option<Place> {

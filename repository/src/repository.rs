@@ -2,6 +2,7 @@
 
 mod create;
 mod history_file;
+mod index_in_force;
 mod keyring;
 mod objects;
 mod snapshots;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use object_store::ObjectStore;
 
 pub use create::{Created, InitOptions};
+use index_in_force::OpenIndex;
 pub use keyring::{NewHolder, WriterIdentity};
 pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, parse_hint, put_new};
 pub use snapshots::{Snapshots, Unreadable};
@@ -22,7 +24,7 @@ use crate::cut::Cutter;
 use crate::error::Error;
 use crate::history::{Authority, Commit, Effect, History};
 use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
-use crate::index::{self, Index};
+use crate::index::Index;
 use crate::keys::inventory::{self, Binding};
 use crate::keys::{Credential, Key};
 use crate::object::{self, ObjectType};
@@ -41,7 +43,7 @@ pub struct Repository {
     pub(crate) config: Config,
     pub(crate) key: Key,
     history: RwLock<Arc<History>>,
-    index: tokio::sync::Mutex<Option<Arc<Index>>>,
+    index: tokio::sync::Mutex<Option<OpenIndex>>,
     current_index: RwLock<Arc<Index>>,
     /// Signers that were checked, with their holder's name.
     signers: Mutex<HashMap<PublicKey, String>>,
@@ -247,34 +249,6 @@ impl Repository {
         let name = keyring::registered_writer(&*self.store, &self.config, signer).await?;
         self.signers.lock().unwrap_or_else(PoisonError::into_inner).insert(*signer, name.clone());
         Ok(name)
-    }
-
-    /// The index of the history in force; fetched and mapped at the first call, and again when the history has moved on.
-    pub async fn open_index(&self) -> Result<Arc<Index>, Error> {
-        let mut slot = self.index.lock().await;
-        let history = self.history();
-        if let Some(index) = &*slot
-            && index.run_ids().eq(history.index.iter())
-        {
-            return Ok(Arc::clone(index));
-        }
-        let mut index = Index::default();
-        for id in &history.index {
-            if index.add_cached(&self.cache, *id).is_err() {
-                let bytes = get(&*self.store, &object::hashed_name(ObjectType::Index, id)).await?;
-                let content = index::open_run(&self.key.shared.inventory, &self.id(), id, &bytes)?;
-                index.add_content(&self.cache, *id, content)?;
-            }
-        }
-        let index = Arc::new(index);
-        *self.current_index.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
-        *slot = Some(Arc::clone(&index));
-        Ok(index)
-    }
-
-    /// The index as last opened; empty before [`Self::open_index`].
-    pub(crate) fn current_index(&self) -> Arc<Index> {
-        Arc::clone(&self.current_index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The private keys of the epochs that the history announces, as far as this holder has them.

@@ -135,7 +135,7 @@ impl Session {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
-        let index = self.runtime.block_on(self.repository.open_index())?;
+        let index = self.runtime.block_on(self.repository.open_whole_index())?;
         Ok(self.index.get_or_init(|| index))
     }
 

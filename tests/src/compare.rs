@@ -43,12 +43,14 @@ pub fn holds_at_least(expected: &Path, found: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files (and links) whose content, kind or existence differs between a tree and what was restored of it: those that were lost.
+/// What differs between a tree and what was restored of it: what was lost. A directory whose own entry is lost comes back for the sake of what is in it, but
+/// with other metadata.
 pub fn lost(source: &Path, restored: &Path) -> Result<BTreeSet<Vec<u8>>> {
     let source = record(source)?;
     let restored = if restored.exists() { record(restored)? } else { BTreeMap::new() };
     let is_lost = |name: &Vec<u8>, was: &Record| {
-        restored.get(name).is_none_or(|is| (&is.hash, is.size, &is.target) != (&was.hash, was.size, &was.target))
+        let what = |record: &Record| (record.hash.clone(), record.size, record.target.clone(), record.modified);
+        restored.get(name).is_none_or(|is| what(is) != what(was))
     };
     Ok(source.iter().filter(|(name, was)| is_lost(name, was)).map(|(name, _)| name.clone()).collect())
 }

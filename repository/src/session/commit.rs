@@ -50,7 +50,7 @@ impl Session {
         }
         drop(packs);
         if !tree.is_taken_over() && self.index.get().is_none() && !self.repository.history().index.is_empty() {
-            let index = self.repository.open_index().await?;
+            let index = self.repository.open_whole_index().await?;
             self.index.get_or_init(|| index);
         }
         let tree = self.place(tree, new_run.as_ref())?;
