@@ -11,6 +11,7 @@ use crate::name::{Line, Name};
 use crate::overlap;
 use crate::prove::ProofDemand;
 use crate::retain::RetentionRules;
+use crate::schedule::Schedule;
 use crate::source::Source;
 use crate::text::Place;
 use crate::tree::{Content, Entry, Node};
@@ -25,6 +26,7 @@ pub struct BackupPlan {
     sources: Vec<Source>,
     repository: RepositoryAddress,
     repository_place: Place,
+    schedule: Option<Schedule>,
     retain: RetentionRules,
     prove: Option<ProofDemand>,
     tags: BTreeMap<Name, Line>,
@@ -38,10 +40,10 @@ static SHAPE: Shape = Shape {
         ("owner", Meaning::Now("team-web")),
         ("sources", Meaning::Now("[{ files: [/etc] }]")),
         ("repository", Meaning::Now("~/backup")),
+        ("schedule", Meaning::Now("{ full: weekly sun 01:30, incremental: daily 01:30 }")),
         ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
         ("tags", Meaning::Now("{ system: billing }")),
-        ("schedule", Meaning::Later("take it out, and start `strongroom run` by cron or a systemd timer until then")),
         ("hosts", Meaning::Later("take it out: the plan backs up the host on which it is run")),
         ("copies", Meaning::Later("take it out, and copy the repository's directory by other means until then")),
     ],
@@ -68,6 +70,11 @@ impl BackupPlan {
     /// The repository as the plan names it.
     pub fn repository(&self) -> &RepositoryAddress {
         &self.repository
+    }
+
+    /// When it is run; without this, only by hand.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
     }
 
     /// What is kept.
@@ -108,6 +115,7 @@ impl BackupPlan {
             let address: RepositoryAddress = values::written(node, findings)?;
             Some((address, node.span.clone()))
         });
+        let schedule = fields.optional("schedule", findings, Schedule::read);
         let retain = fields.required("retain", findings, RetentionRules::read);
         let prove = fields.optional("prove", findings, ProofDemand::read);
         let tags = fields.optional("tags", findings, read_tags);
@@ -124,6 +132,7 @@ impl BackupPlan {
             sources,
             repository,
             repository_place: findings.text().place(&span),
+            schedule,
             retain: retain?,
             prove,
             tags: tags.unwrap_or_default(),

@@ -95,6 +95,12 @@ codes! {
     RepositoryInSource = "P-0023",
     /// `retain` without a rule.
     NoRetentionRule = "P-0024",
+    /// A rule for due times that cannot be read.
+    BadSchedule = "P-0025",
+    /// A time zone that is not known.
+    BadZone = "P-0026",
+    /// `schedule` without due times.
+    NoDueTime = "P-0027",
 }
 
 impl Faults {

@@ -5,7 +5,7 @@
 //! 1. `text`, `tree`, `grow`: the text becomes a tree in which each key and value knows its place.
 //! 2. `fields` and the nouns after it: the tree becomes a [`BackupPlan`], which is always valid.
 //! 3. `findings`, `fault`, `report`: on the way, everything that is wrong is collected and explained at once.
-//! 4. `steps` and `keep`: what a run does, and what retention keeps.
+//! 4. `steps`, `schedule` and `keep`: what a run does, when runs are due, and what retention keeps.
 //!
 //! Deliberately absent: I/O, async, a clock, randomness, the environment. What a plan cannot know (the home
 //! directory, the time, the restore points that exist) is handed in. And no key is accepted that this release does
@@ -24,6 +24,12 @@ mod measure;
 mod name;
 mod size;
 mod time_span;
+
+mod cron_line;
+mod day_rule;
+mod local_time;
+mod recurrence;
+mod schedule;
 
 mod address;
 mod backup;
@@ -47,7 +53,9 @@ pub use fault::{Code, Fault, Faults};
 pub use keep::{Reason, RestorePoint, Verdict, retain};
 pub use name::{Line, Name};
 pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
+pub use recurrence::Recurrence;
 pub use retain::{RetentionRules, Rule};
+pub use schedule::{Due, RunKind, Schedule, Zone};
 pub use size::ByteSize;
 pub use source::{Source, SourcePath};
 pub use steps::{Step, steps};

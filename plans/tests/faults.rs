@@ -119,7 +119,10 @@ fn keys() {
     check("  level: restored\n", "", (Code::MissingKey, 12, 3, "checks: [[test, -s, etc/passwd]]"));
     check("  - files: [/etc, /srv]\n    exclude:", "  - exclude:", (Code::MissingKey, 5, 5, "exclude: [\"*.tmp\"]"));
 
-    check("owner:", "schedule: { full: weekly }\nowner:", (Code::NotYet, 3, 1, "schedule"));
+    check("owner:", "schedule: { full: weekly }\nowner:", (Code::BadSchedule, 3, 19, "weekly"));
+    check("owner:", "schedule: { full: daily 01:30, zone: Mars }\nowner:", (Code::BadZone, 3, 38, "Mars"));
+    check("owner:", "schedule: {}\nowner:", (Code::NoDueTime, 3, 11, "{}"));
+    check("owner:", "schedule: { full: daily 01:30, jitter: 5m }\nowner:", (Code::NotYet, 3, 32, "jitter"));
     check("owner:", "hosts: role=db\nowner:", (Code::NotYet, 3, 1, "hosts"));
     check("owner:", "copies: [offsite]\nowner:", (Code::NotYet, 3, 1, "copies"));
     check("repository:", "  - postgresql: { cluster: main }\nrepository:", (Code::NotYet, 9, 5, "postgresql"));
@@ -251,7 +254,7 @@ fn seven_faults_are_all_reported() {
         (Code::BadSize, 5, 26, "1G"),
         (Code::RepositoryInSource, 6, 13, "/srv/backup"),
         (Code::UnknownKey, 7, 11, "dayly"),
-        (Code::NotYet, 8, 1, "schedule"),
+        (Code::BadSchedule, 8, 19, "weekly"),
     ];
     let faults = found(parse("billing.yaml", SEVEN_FAULTS));
     assert_eq!(summary(&faults), expected, "{faults}");
@@ -282,7 +285,7 @@ error[P-0008]: a backup plan has no key `计�[31m划�`
   |
 2 | \"计\\e[31m划�\": \"x\"
   | ^^^^^^^^^^^^^
-  = help: what can stand here: kind, name, owner, sources, repository, retain, prove, tags
+  = help: what can stand here: kind, name, owner, sources, repository, schedule, retain, prove, tags
 ";
     assert!(shown.contains(expected), "{shown}");
 }

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::{backup, cat, diff, find, inspect, key, ls, mount, repo, restore, run, snapshots};
+use crate::{backup, cat, diff, find, inspect, key, ls, mount, plan, repo, restore, run, snapshots};
 
 /// Backups that were proven to come back.
 #[derive(Debug, Parser)]
@@ -69,6 +69,8 @@ impl GlobalArgs {
 pub(crate) enum Command {
     Run(run::RunArgs),
     #[command(subcommand)]
+    Plan(plan::PlanCommand),
+    #[command(subcommand)]
     Repo(repo::RepoCommand),
     Backup(backup::BackupArgs),
     Snapshots(snapshots::SnapshotsArgs),
@@ -88,6 +90,7 @@ impl Command {
         match self {
             Self::Repo(command) => command.run(context),
             Self::Run(args) => run::run(&args, context),
+            Self::Plan(command) => command.run(context),
             Self::Backup(args) => backup::run(&args, context),
             Self::Snapshots(args) => snapshots::run(&args, context),
             Self::Ls(args) => ls::run(&args, context),

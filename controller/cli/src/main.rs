@@ -15,6 +15,8 @@
 mod command_line;
 mod context;
 mod places;
+mod plan;
+mod plan_file;
 mod signals;
 
 mod access;

@@ -15,7 +15,7 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_controller::{Clock, RunRequest};
-use strongroom_plans::{BackupPlan, Faults, Places, Source, decode, parse};
+use strongroom_plans::{BackupPlan, Faults, Places, Source};
 use strongroom_repository::{Error, Repository, store};
 
 use crate::access::{self, KeyArgs, Opened};
@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::places;
+use crate::plan_file::{self, PlanFile};
 use crate::repo;
 use crate::shown;
 use answer::{RunAnswer, Steps, Whereabouts};
@@ -55,14 +56,15 @@ pub(crate) struct RunArgs {
     key: KeyArgs,
 }
 
+/// What fails if the plan does.
+const RUN: &str = "run the plan";
+
 pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
-    let text = read(&args.plan)?;
-    let shown = args.plan.display().to_string();
-    let plan = decode(&shown, &text).and_then(|text| parse(&shown, text)).map_err(faulty)?;
+    let PlanFile { text, plan } = plan_file::load(&args.plan, RUN)?;
     let folder = repository_folder(&plan, &args.plan)?;
     let Some(url) = folder.to_str() else {
         let why = Cause::Usage("the path of its repository is not UTF-8".into());
-        return Err(Failure::new(format!("run the plan {shown}"), why)
+        return Err(Failure::new(format!("{RUN} {}", args.plan.display()), why)
             .advise("put the plan into another directory, or name the repository from / on"));
     };
     if args.dry_run {
@@ -93,13 +95,8 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     ended.fault.map_or(Ok(exit), Err)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |source| Cause::File { doing: "read", path: path.to_owned(), source };
-    std::fs::read(path).map_err(failed).doing(|| "run the plan".into())
-}
-
 fn faulty(faults: Faults) -> Failure {
-    Failure::new("run the plan", faults)
+    Failure::new(RUN, faults)
 }
 
 /// Where the plan's repository is. Links in the way are followed, so that a repository inside of a source is found out.

@@ -6,5 +6,6 @@ mod keys;
 mod mount;
 mod plan;
 mod round_trip;
+mod schedules;
 mod signals;
 mod support;
