@@ -46,6 +46,8 @@ mod report;
 mod keep;
 mod steps;
 
+mod templates;
+
 pub use address::{Places, RepositoryAddress};
 pub use backup::BackupPlan;
 pub use exclude::{ExcludeGlob, Excludes};
@@ -59,6 +61,7 @@ pub use schedule::{Due, RunKind, Schedule, Zone};
 pub use size::ByteSize;
 pub use source::{Source, SourcePath};
 pub use steps::{Step, steps};
+pub use templates::{TEMPLATES, Template};
 pub use text::Place;
 pub use time_span::TimeSpan;
 pub use values::Refusal;

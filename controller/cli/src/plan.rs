@@ -1,6 +1,7 @@
 //! `strongroom plan`: plans before they run. Nothing is changed, and no repository is needed.
 
 mod check;
+mod new;
 mod next;
 mod simulate;
 
@@ -12,9 +13,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 
-/// Check plans, and see when they run and what they keep
+/// Write and check plans, and see when they run and what they keep
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanCommand {
+    New(new::NewArgs),
     Check(check::CheckArgs),
     Next(next::NextArgs),
     Simulate(simulate::SimulateArgs),
@@ -23,6 +25,7 @@ pub(crate) enum PlanCommand {
 impl PlanCommand {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::New(args) => new::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Next(args) => next::run(&args, context),
             Self::Simulate(args) => simulate::run(&args, context),

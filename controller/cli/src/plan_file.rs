@@ -17,9 +17,14 @@ pub(crate) struct PlanFile {
 
 /// Reads a plan; `what` completes "cannot …".
 pub(crate) fn load(path: &Path, what: &str) -> Result<PlanFile, Failure> {
-    let failed = |source| Cause::File { doing: "read", path: path.to_owned(), source };
-    let text = std::fs::read(path).map_err(failed).doing(|| what.into())?;
+    let text = read(path, what)?;
     let shown = path.display().to_string();
     let plan = decode(&shown, &text).and_then(|text| parse(&shown, text)).doing(|| what.into())?;
     Ok(PlanFile { text, plan })
+}
+
+/// Reads a plan's bytes.
+pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+    let failed = |source| Cause::File { doing: "read", path: path.to_owned(), source };
+    std::fs::read(path).map_err(failed).doing(|| what.into())
 }

@@ -1,7 +1,7 @@
 //! `strongroom plan check`: everything that is wrong with plans, at once.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -9,8 +9,9 @@ use strongroom_plans::{Faults, decode, parse};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Cause, Doing, Failure};
+use crate::failure::Failure;
 use crate::output::Answer;
+use crate::plan_file;
 
 /// Check plan files: all faults at once, each with its place, its reason and what to do
 #[derive(Debug, Args)]
@@ -25,15 +26,14 @@ pub(crate) struct CheckArgs {
 }
 
 pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
-    let checked = args.plans.iter().map(check).collect::<Result<Vec<_>, _>>()?;
+    let checked = args.plans.iter().map(|path| check(path)).collect::<Result<Vec<_>, _>>()?;
     let any_fault = checked.iter().any(|checked| checked.faults.is_some());
     context.output.answer(&CheckedPlans(checked))?;
     Ok(if any_fault { Exit::Usage } else { Exit::Success })
 }
 
-fn check(path: &PathBuf) -> Result<Checked, Failure> {
-    let failed = |source| Cause::File { doing: "read", path: path.clone(), source };
-    let text = std::fs::read(path).map_err(failed).doing(|| "check the plan".into())?;
+fn check(path: &Path) -> Result<Checked, Failure> {
+    let text = plan_file::read(path, "check the plan")?;
     let file = path.display().to_string();
     let parsed = decode(&file, &text).and_then(|text| parse(&file, text));
     Ok(match parsed {

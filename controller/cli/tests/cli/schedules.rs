@@ -23,6 +23,20 @@ fn the_plans_that_are_shipped_are_sound() {
 }
 
 #[test]
+fn a_new_plan_is_sound_and_overwrites_nothing() {
+    let world = World::new();
+    let words = ["plan", "new", "--template", "database-files", "--name", "billing-db", "billing.yaml"];
+    let shown = world.run(&[&words[..], &["--dry-run"]].concat()).expect(0);
+    assert!(shown.text().contains("\nname: billing-db\n") && !world.path("billing.yaml").exists(), "{}", shown.text());
+    world.run(&words).expect(0);
+    assert_eq!(std::fs::read_to_string(world.path("billing.yaml")).unwrap(), shown.text());
+    world.run(&["plan", "check", "billing.yaml"]).expect(0);
+    world.run(&words).expect(1);
+    world.run(&["plan", "new", "--template", "x", "--name", "y", "z.yaml"]).expect(2);
+    world.run(&["plan", "new", "--template", "os-image", "--name", "two words", "z.yaml"]).expect(2);
+}
+
+#[test]
 fn all_faults_of_all_files_are_shown_at_once() {
     let world = World::new();
     world.write("a.yaml", "kind: backup\nname: two words\nschedule: { full: dayly 01:30 }\n");
