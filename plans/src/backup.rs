@@ -11,7 +11,7 @@ use crate::name::{Line, Name};
 use crate::overlap;
 use crate::prove::ProofDemand;
 use crate::retain::RetentionRules;
-use crate::schedule::Schedule;
+use crate::schedule::{RunKind, Schedule};
 use crate::source::Source;
 use crate::text::Place;
 use crate::tree::{Content, Entry, Node};
@@ -75,6 +75,14 @@ impl BackupPlan {
     /// When it is run; without this, only by hand.
     pub fn schedule(&self) -> Option<&Schedule> {
         self.schedule.as_ref()
+    }
+
+    /// What a run reads when nobody says: everything, if the schedule knows nothing else; else what has changed.
+    pub fn usual_kind(&self) -> RunKind {
+        match &self.schedule {
+            Some(schedule) if schedule.incremental().is_none() => RunKind::Full,
+            _ => RunKind::Incremental,
+        }
     }
 
     /// What is kept.

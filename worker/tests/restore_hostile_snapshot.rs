@@ -170,3 +170,18 @@ fn content_that_does_not_fit_its_file_is_not_restored() {
         }
     }
 }
+
+/// A file that changed between the visits to two of its names: each comes back with what was read for it.
+#[test]
+fn names_of_one_file_with_other_content_are_not_linked() {
+    let place = Place::new();
+    let mut names = ["a", "b", "c"].map(|name| file(name.as_bytes(), 4));
+    names.iter_mut().for_each(|name| name.hardlink = Some((1, 2)));
+    (names[1].size, names[1].hash, names[1].content) = (0, Some(*blake3::hash(b"").as_bytes()), Content::None);
+    let snapshot = snapshot(&place, &names.map(|name| (&b""[..], name)));
+    let target = place.target("target");
+    let report = place.restore(snapshot, RestoreOptions::into_target(&target));
+    assert_eq!((report.outcome, report.counts.hard_links), (Outcome::Restored, 1), "{report:?}");
+    let content = ["a", "b", "c"].map(|name| fs::read_to_string(target.join(name)).unwrap());
+    assert_eq!(content, ["evil", "", "evil"]);
+}

@@ -15,8 +15,8 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_controller::{Clock, RunRequest};
-use strongroom_plans::{BackupPlan, Faults, Places, Source};
-use strongroom_repository::{Error, Repository, store};
+use strongroom_plans::{BackupPlan, Faults, Places, RunKind, Source};
+use strongroom_repository::{Error, Repository, SnapshotKind, store};
 
 use crate::access::{self, KeyArgs, Opened};
 use crate::backup::{host_name, program};
@@ -42,11 +42,16 @@ shown at once, and nothing is begun.
 Examples:
   strongroom run plans/examples/this-host.yaml --dry-run
   strongroom run plans/examples/this-host.yaml
+  strongroom run /etc/strongroom/billing.yaml --full
   strongroom run /etc/strongroom/billing.yaml --json > record.json")]
 pub(crate) struct RunArgs {
     /// The plan file
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
+
+    /// Read every byte of every file, as the plan's full runs do [default for plans with full runs only]
+    #[arg(long)]
+    full: bool,
 
     /// Only show the steps
     #[arg(long)]
@@ -71,6 +76,10 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
         context.output.answer(&Steps::new(&plan, url))?;
         return Ok(Exit::Success);
     }
+    let kind = match plan.usual_kind() {
+        RunKind::Incremental if !args.full => SnapshotKind::Incremental,
+        _ => SnapshotKind::Full,
+    };
     let state = context.state_dir()?;
     let lock = PlanLock::take(&state, plan.name())?;
     let opened = open_or_make(url, &args.key, context)?;
@@ -82,7 +91,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
         repository: opened.repository.id(),
         location: opened.location.to_string(),
     };
-    let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state));
+    let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state), kind);
     let ended = strongroom_controller::run(&request, &mut hands, &SystemClock);
     let record_file = record_file::write(&state, &ended.record)?;
     let key_file = args.key.file_for(request.repository)?.filter(|path| path.exists());

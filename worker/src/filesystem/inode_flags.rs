@@ -9,8 +9,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{IFlags, ioctl_getflags};
 use rustix::io::Errno;
 
-/// The flags of `chattr`: s u c S i a d A, no compression, j t D T C x P F.
-const KEPT: u32 = 0x0000_04ff
+/// The flags of `chattr` that a backup keeps and a restore sets: s u c S i a d A, no compression, j t D T C x P F. All others the file system keeps for itself.
+pub const KEPT: u32 = 0x0000_04ff
     | 0x0000_4000
     | 0x0000_8000
     | 0x0001_0000

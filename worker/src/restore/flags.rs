@@ -6,22 +6,13 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use rustix::io::Errno;
 
+use crate::filesystem::inode_flags::KEPT;
+
 /// Flags that forbid changes. They are set when a node has its last name and nothing more is to be done to it.
 const FORBIDDING: u32 = IFlags::IMMUTABLE.bits() | IFlags::APPEND.bits();
 
 /// Flags that must be set while a file is empty: no copy on write.
 const BEFORE_CONTENT: u32 = IFlags::NOCOW.bits();
-
-/// Flags that a restore may set and clear; all others the file system keeps for itself. The same set as a backup keeps.
-const SETTABLE: u32 = 0x0000_04ff
-    | 0x0000_4000
-    | 0x0000_8000
-    | 0x0001_0000
-    | 0x0002_0000
-    | 0x0080_0000
-    | 0x0200_0000
-    | 0x2000_0000
-    | 0x4000_0000;
 
 /// The part of `flags` that forbids changes.
 pub(super) fn forbidding(flags: Option<u32>) -> u32 {
@@ -30,7 +21,7 @@ pub(super) fn forbidding(flags: Option<u32>) -> u32 {
 
 /// The part of `flags` that does not.
 pub(super) fn harmless(flags: Option<u32>) -> u32 {
-    flags.unwrap_or(0) & SETTABLE & !FORBIDDING
+    flags.unwrap_or(0) & KEPT & !FORBIDDING
 }
 
 /// The part of `flags` to be set before content is written.
@@ -45,7 +36,7 @@ pub(super) fn set(node: BorrowedFd<'_>, flags: u32) -> io::Result<()> {
         Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) if flags == 0 => return Ok(()),
         Err(fault) => return Err(fault.into()),
     };
-    let wanted = now & !SETTABLE | flags;
+    let wanted = now & !KEPT | flags;
     if wanted != now {
         ioctl_setflags(node, IFlags::from_bits_retain(wanted))?;
     }

@@ -31,14 +31,14 @@ pub(crate) struct NextArgs {
     plan: PathBuf,
 
     /// How many runs to show
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    count: usize,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
 }
 
 pub(crate) fn run(args: &NextArgs, context: &Context) -> Result<Exit, Failure> {
     let plan = plan_file::load(&args.plan, "show when the plan is due")?.plan;
     let (schedule, zone) = schedule(&plan)?;
-    let due = schedule.due(Timestamp::now(), &zone).take(args.count).collect();
+    let due = schedule.due(Timestamp::now(), &zone).take(args.count.into()).collect();
     context.output.answer(&NextRuns::new(due, &zone))?;
     Ok(Exit::Success)
 }

@@ -61,6 +61,12 @@ pub(crate) fn run(args: &SimulateArgs, context: &Context) -> Result<Exit, Failur
     let just_before = from.timestamp().checked_sub(1.nanosecond()).map_err(beyond)?;
     let due: Vec<Due> = schedule.due(just_before, &zone).take_while(|due| due.at < until.timestamp()).collect();
     let kept = match args.on {
+        Some(on) if !(first..until_date).contains(&on) => {
+            let why = format!("{on} is not among the {} days from {first}", args.days);
+            return Err(
+                Failure::new("show what is kept", Cause::Usage(why)).advise("give more --days, or another --from")
+            );
+        }
         Some(on) => Some(KeptOn::new(on, &midnight(on.tomorrow().map_err(beyond)?)?, &due, plan.retain())),
         None => None,
     };

@@ -26,11 +26,18 @@ pub(super) struct Local<'a> {
     opened: &'a Opened,
     host: String,
     scratch: Scratch,
+    kind: SnapshotKind,
 }
 
 impl<'a> Local<'a> {
-    pub(super) fn new(context: &'a Context, opened: &'a Opened, host: String, scratch: Scratch) -> Self {
-        Self { context, opened, host, scratch }
+    pub(super) fn new(
+        context: &'a Context,
+        opened: &'a Opened,
+        host: String,
+        scratch: Scratch,
+        kind: SnapshotKind,
+    ) -> Self {
+        Self { context, opened, host, scratch, kind }
     }
 
     fn restore_one(&self, snapshot: &Snapshot) -> Result<RestoreReport, Failure> {
@@ -62,7 +69,7 @@ impl Executor for Local<'_> {
             excludes: rules(order.source),
         };
         let (host, tags) = (self.host.clone(), order.tags.clone());
-        let request = Request { input, kind: SnapshotKind::Incremental, host, tags };
+        let request = Request { input, kind: self.kind, host, tags };
         let report = backup::make(&self.opened.repository, request, self.context)?;
         Ok(BackupDone {
             snapshot: report.snapshot,

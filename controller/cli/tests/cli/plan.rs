@@ -142,3 +142,21 @@ fn a_repository_behind_a_link_in_a_source_is_found_out() {
     let ran = world.run(&["run", "plans/plan.yaml"]).expect(2);
     assert!(ran.err.contains("P-0023"), "{}", ran.err);
 }
+
+/// A plan that promises full backups is not kept by reading only what has changed.
+#[test]
+fn a_run_reads_what_the_plan_promises() {
+    let world = World::new();
+    plan(&world, "{ level: restored }");
+    let text = std::fs::read_to_string(world.path("plan.yaml")).unwrap();
+    let expect = |schedule: &str, words: &[&str], kind: &str| {
+        world.write("plan.yaml", format!("{text}schedule: {schedule}\n"));
+        let answer = world.json(&[&["run", "plan.yaml"], words].concat());
+        let backup = &answer["record"]["steps"][0]["outcome"];
+        assert_eq!(backup["kind"], kind, "{schedule} {words:?}: {backup}");
+    };
+    expect("{ incremental: daily 01:30 }", &[], "incremental");
+    expect("{ full: weekly sun 01:30, incremental: daily 01:30 }", &[], "incremental");
+    expect("{ full: weekly sun 01:30, incremental: daily 01:30 }", &["--full"], "full");
+    expect("{ full: daily 01:30 }", &[], "full");
+}

@@ -61,6 +61,9 @@ fn the_next_runs_stand_in_the_zone_of_the_plan() {
     let full = runs.iter().filter(|run| run["kind"] == "full").count();
     assert!(runs.len() == 8 && (1..=2).contains(&full), "{next}");
     world.run(&["plan", "next", &example("this-host")]).expect(2);
+    world.run(&["plan", "next", &example("os-image"), "--count", "0"]).expect(2);
+    let outside = ["plan", "simulate", &example("os-image"), "--from", "2027-01-01", "--on", "2028-01-01"];
+    assert!(world.run(&outside).expect(2).err.contains("is not among the 365 days"));
 }
 
 #[test]
