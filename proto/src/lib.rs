@@ -1,3 +1,72 @@
-//! The wire between controller and worker: `.proto` files, generated code, conversions, and nothing else.
+//! The wire between controller, worker and operator: the schemas of `proto/schema`, the code generated from them, conversions, and nothing else.
 //!
-//! Deliberately absent, today, is all of it: one machine needs no wire, so the crate only holds its place in the order of the crates until hosts are reached over SSH.
+//! * [`worker`]: what the controller asks of a worker. * [`gateway`]: what a worker asks of the controller, on a second channel. * [`operator`]: what the command line asks
+//!   of a running controller.
+//!
+//! The generated code is kept beside the schemas, so that no build needs a compiler for them; `tests/generated.rs` makes it anew and compares.
+//!
+//! Deliberately absent: any decision. What a message means is the business of who gets it; here it only becomes bytes and comes back.
+
+mod convert;
+
+/// The controller's calls of a worker.
+#[allow(
+    clippy::all,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated: not every lint finds something in every release of the generator"
+)]
+pub mod worker {
+    include!("generated/strongroom.worker.v1.rs");
+}
+
+/// A worker's calls of the gateway.
+#[allow(
+    clippy::all,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated: not every lint finds something in every release of the generator"
+)]
+pub mod gateway {
+    include!("generated/strongroom.gateway.v1.rs");
+}
+
+/// The command line's calls of a controller.
+#[allow(
+    clippy::all,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated: not every lint finds something in every release of the generator"
+)]
+pub mod operator {
+    include!("generated/strongroom.operator.v1.rs");
+}
+
+/// The newest protocol that this release speaks. It grows with each change that an older peer would misunderstand.
+pub const PROTOCOL_NEWEST: u32 = 1;
+/// The oldest protocol that this release speaks: that of the release before.
+pub const PROTOCOL_OLDEST: u32 = 1;
+
+/// What `strongroom-worker connect` prints before the first byte of the connection, so that noise before it can be told from it.
+pub const GREETING: &str = "strongroom-worker 1\n";
+
+/// The protocol that two peers speak with each other: the newest that both know.
+pub fn common_protocol(theirs: std::ops::RangeInclusive<u32>) -> Option<u32> {
+    let newest = PROTOCOL_NEWEST.min(*theirs.end());
+    (newest >= PROTOCOL_OLDEST && newest >= *theirs.start()).then_some(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_a_release_apart_find_a_protocol() {
+        assert_eq!(common_protocol(PROTOCOL_OLDEST..=PROTOCOL_NEWEST), Some(PROTOCOL_NEWEST));
+        assert_eq!(common_protocol(PROTOCOL_NEWEST..=PROTOCOL_NEWEST + 1), Some(PROTOCOL_NEWEST));
+        assert_eq!(common_protocol(PROTOCOL_NEWEST + 1..=PROTOCOL_NEWEST + 2), None);
+    }
+}
