@@ -1,7 +1,7 @@
 //! Where the repository is, as a plan says it.
 //!
-//! A bare word is refused on purpose: it will be the name of a repository that the site declares, and must not
-//! have meant a directory before.
+//! A bare word is refused on purpose: in the plans of a site it is the name of a repository that the site declares,
+//! and must not mean a directory elsewhere.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -88,7 +88,10 @@ impl FromStr for RepositoryAddress {
             Some("~") => address(Base::Home, PathBuf::from(text.trim_start_matches(['~', '/']))),
             Some("." | "..") => address(Base::PlanDirectory, PathBuf::from(text)),
             Some(user) if user.starts_with('~') => refuse("starts in another user's home directory", directory),
-            _ => refuse("would be a name from the site's files, which this release does not read", directory),
+            _ => refuse(
+                "would be the name of a repository of a site, and this plan is in none",
+                "write a directory: /path, ~/path or ./path; or put the plan into the `plans` of a site",
+            ),
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
 use crate::name::{Line, Name};
 use crate::overlap;
+use crate::preset::Inherited;
 use crate::prove::ProofDemand;
 use crate::retain::RetentionRules;
-use crate::schedule::{RunKind, Schedule};
+use crate::schedule::{PlacedSchedule, RunKind, Schedule};
 use crate::source::Source;
 use crate::text::Place;
 use crate::tree::{Content, Entry, Node};
@@ -32,6 +33,8 @@ pub struct BackupPlan {
     tags: BTreeMap<Name, Line>,
 }
 
+pub(crate) const COPIES: &str = "take it out, and copy the repository's directory by other means until then";
+
 static SHAPE: Shape = Shape {
     title: "a backup plan",
     keys: &[
@@ -44,8 +47,20 @@ static SHAPE: Shape = Shape {
         ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
         ("tags", Meaning::Now("{ system: billing }")),
-        ("hosts", Meaning::Later("take it out: the plan backs up the host on which it is run")),
-        ("copies", Meaning::Later("take it out, and copy the repository's directory by other means until then")),
+        (
+            "hosts",
+            Meaning::InSite(
+                "take it out: run by itself, the plan backs up the host on which it is run; or put it into the `plans` of a site",
+            ),
+        ),
+        ("preset", Meaning::InSite("write out what the preset holds; or put the plan into the `plans` of a site")),
+        (
+            "priority",
+            Meaning::InSite(
+                "take it out: run by itself, the plan waits for no other; or put it into the `plans` of a site",
+            ),
+        ),
+        ("copies", Meaning::Later(COPIES)),
     ],
 };
 
@@ -114,36 +129,65 @@ impl BackupPlan {
 
     pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(root, &SHAPE, findings)?;
+        let parts = Parts::read(&fields, Inherited::Nothing, findings);
+        let repository = fields.required("repository", findings, |node, findings| {
+            let address: RepositoryAddress = values::written(node, findings)?;
+            Some((address, node.span.clone()))
+        });
+        let (repository, span) = repository?;
+        let fixed = repository.fixed().zip(parts.sources.as_ref());
+        if let Some(refusal) = fixed.and_then(|(path, sources)| overlap::with_repository(sources, &path)) {
+            findings.refuse(Code::RepositoryInSource, &span, &refusal);
+        }
+        parts.plan(repository, findings.text().place(&span))
+    }
+}
+
+/// What a plan says whether it is a site's or not; nothing where a fault was reported.
+pub(crate) struct Parts {
+    kind: Option<()>,
+    pub(crate) name: Option<Name>,
+    owner: Option<Line>,
+    sources: Option<Vec<Source>>,
+    pub(crate) schedule: Option<PlacedSchedule>,
+    retain: Option<RetentionRules>,
+    prove: Option<ProofDemand>,
+    tags: Option<BTreeMap<Name, Line>>,
+}
+
+impl Parts {
+    /// What the plan does not say itself is the preset's.
+    pub(crate) fn read(fields: &Fields<'_>, inherited: Inherited<'_>, findings: &mut Findings<'_>) -> Self {
         let kind =
             fields.required("kind", findings, |node, findings| words::word(node, "kind of plan", KINDS, findings));
         let name = fields.required("name", findings, values::written);
         let owner = fields.optional("owner", findings, values::written);
         let sources = fields.required("sources", findings, read_sources);
-        let repository = fields.required("repository", findings, |node, findings| {
-            let address: RepositoryAddress = values::written(node, findings)?;
-            Some((address, node.span.clone()))
+        let says = |key| fields.node(key).is_some();
+        let schedule = inherited.part(says("schedule"), |preset| &preset.schedule);
+        let schedule = schedule.or_else(|| fields.optional("schedule", findings, Schedule::read));
+        let retain = inherited.part(says("retain"), |preset| &preset.retain).or_else(|| match inherited {
+            Inherited::Unknown => fields.optional("retain", findings, RetentionRules::read),
+            _ => fields.required("retain", findings, RetentionRules::read),
         });
-        let schedule = fields.optional("schedule", findings, Schedule::read);
-        let retain = fields.required("retain", findings, RetentionRules::read);
-        let prove = fields.optional("prove", findings, ProofDemand::read);
+        let prove = inherited.part(says("prove"), |preset| &preset.prove);
+        let prove = prove.or_else(|| fields.optional("prove", findings, ProofDemand::read));
         let tags = fields.optional("tags", findings, read_tags);
+        Self { kind, name, owner, sources, schedule, retain, prove, tags }
+    }
 
-        let (sources, (repository, span)) = (sources?, repository?);
-        let fixed = repository.fixed();
-        if let Some(refusal) = fixed.and_then(|path| overlap::with_repository(&sources, &path)) {
-            findings.refuse(Code::RepositoryInSource, &span, &refusal);
-        }
-        kind?;
-        Some(Self {
-            name: name?,
-            owner,
-            sources,
+    pub(crate) fn plan(self, repository: RepositoryAddress, repository_place: Place) -> Option<BackupPlan> {
+        self.kind?;
+        Some(BackupPlan {
+            name: self.name?,
+            owner: self.owner,
+            sources: self.sources?,
             repository,
-            repository_place: findings.text().place(&span),
-            schedule,
-            retain: retain?,
-            prove,
-            tags: tags.unwrap_or_default(),
+            repository_place,
+            schedule: self.schedule.map(|placed| placed.schedule),
+            retain: self.retain?,
+            prove: self.prove,
+            tags: self.tags.unwrap_or_default(),
         })
     }
 }

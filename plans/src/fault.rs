@@ -10,7 +10,11 @@ use serde::{Serialize, Serializer};
 
 use crate::text::Place;
 
-/// Everything that was found wrong, in the order of the text.
+/// More than a person reads in one go; it also bounds the memory that a hostile file can claim, since each fault
+/// keeps its line (100 faults on one line of 256 KiB are 25 MiB).
+pub(crate) const FAULTS_MAX: usize = 100;
+
+/// Everything that was found wrong, in the order of the texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Faults {
     faults: Vec<Fault>,
@@ -101,6 +105,32 @@ codes! {
     BadZone = "P-0026",
     /// `schedule` without due times.
     NoDueTime = "P-0027",
+    /// A key that only the plans of a site have.
+    OnlyInSite = "P-0028",
+    /// A host's address or user that cannot be one.
+    BadAddress = "P-0029",
+    /// A web address that cannot be read.
+    BadUrl = "P-0030",
+    /// A selector of hosts that cannot be read.
+    BadSelector = "P-0031",
+    /// A selector that no host matches.
+    NoHost = "P-0032",
+    /// A name of something that the site does not have.
+    UnknownName = "P-0033",
+    /// Two plans of one name.
+    NameTwice = "P-0034",
+    /// Plans or hosts that wait for themselves in the end.
+    Circle = "P-0035",
+    /// A time of day that cannot be read.
+    BadTime = "P-0036",
+    /// A rule for missed runs that cannot be read.
+    BadMissedRule = "P-0037",
+    /// Days of a calendar that cannot be read.
+    BadDays = "P-0038",
+    /// A site without one of its files.
+    MissingFile = "P-0039",
+    /// A file that looks like a part of the site, but would not be read.
+    StrayFile = "P-0040",
 }
 
 impl Faults {
@@ -110,7 +140,18 @@ impl Faults {
         (!faults.is_empty()).then_some(Self { faults, omitted })
     }
 
-    /// The faults in the order of the text; at least one.
+    /// The faults of several files in one report, as many as are shown of one; `None` when nothing is wrong.
+    pub(crate) fn joined(of_files: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let (mut faults, mut omitted) = (Vec::new(), 0);
+        for file in of_files {
+            faults.extend(file.faults);
+            omitted += file.omitted + faults.len().saturating_sub(FAULTS_MAX);
+            faults.truncate(FAULTS_MAX);
+        }
+        (!faults.is_empty()).then_some(Self { faults, omitted })
+    }
+
+    /// The faults in the order of the texts; at least one.
     pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
         self.faults.iter()
     }
@@ -127,6 +168,15 @@ impl<'a> IntoIterator for &'a Faults {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl IntoIterator for Faults {
+    type Item = Fault;
+    type IntoIter = std::vec::IntoIter<Fault>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.faults.into_iter()
     }
 }
 

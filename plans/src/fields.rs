@@ -57,6 +57,11 @@ impl<'n> Fields<'n> {
                 let reason = format!("this release does not act on {key} yet");
                 findings.report(Code::NotYet, &entry.key_span, reason, *remedy);
             }
+            Some((_, Meaning::InSite(remedy))) => {
+                self.later = true;
+                let reason = format!("{key} means something only in a plan of a site");
+                findings.report(Code::OnlyInSite, &entry.key_span, reason, *remedy);
+            }
             None => {
                 let near = nearest(&entry.key, self.shape.keys);
                 self.meant.extend(near);
@@ -105,7 +110,7 @@ impl<'n> Fields<'n> {
         self.optional(name, findings, read)
     }
 
-    fn example(&self, name: &str) -> Example {
+    pub(crate) fn example(&self, name: &str) -> Example {
         match self.shape.keys.iter().find(|(known, _)| *known == name) {
             Some((_, Meaning::Now(example))) => example,
             // BUG: a reader asks for a key that its own table does not have.

@@ -1,12 +1,8 @@
 //! Where the passes put the faults that they find, so that one fault never hides the next.
 
-use crate::fault::{Code, Fault, Faults};
+use crate::fault::{Code, FAULTS_MAX, Fault, Faults};
 use crate::text::{Span, Text};
 use crate::values::Refusal;
-
-/// More than a person reads in one go; it also bounds the memory that a hostile file can claim, since each fault
-/// keeps its line (100 faults on one line of 256 KiB are 25 MiB).
-const FAULTS_MAX: usize = 100;
 
 /// The text that is being read, and what was found wrong with it so far.
 #[derive(Debug)]
@@ -38,6 +34,17 @@ impl<'t> Findings<'t> {
     /// Notes that a value was refused and goes on.
     pub(crate) fn refuse(&mut self, code: Code, span: &Span, refusal: &Refusal) {
         self.report(code, span, refusal.to_string(), refusal.remedy());
+    }
+
+    /// Notes faults that were found before the text could be read.
+    pub(crate) fn take_over(&mut self, faults: Faults) {
+        self.omitted += faults.omitted();
+        self.faults.extend(faults);
+    }
+
+    /// What was found wrong in this text, for a report over several.
+    pub(crate) fn into_faults(self) -> Option<Faults> {
+        Faults::from_found(self.faults, self.omitted)
     }
 
     /// The value, if nothing was found wrong on the way to it.

@@ -13,23 +13,39 @@ use crate::report::quoted;
 use crate::text::Span;
 use crate::tree::{Content, Entry, Node, Quotes};
 
-/// Ten times the largest plan that we can imagine; reading it takes milliseconds.
-const TEXT_BYTES_MAX: usize = 256 * 1024;
+/// What kind of file is read: how large it may be, and how one begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileKind {
+    /// As it stands in a sentence: "a plan".
+    what: &'static str,
+    bytes_max: usize,
+    first_line: &'static str,
+}
+
+impl FileKind {
+    /// Ten times the largest plan that we can imagine; reading it takes milliseconds.
+    pub(crate) const PLAN: Self = Self { what: "a plan", bytes_max: 256 * 1024, first_line: "kind: backup" };
+    pub(crate) const SITE: Self = Self { what: "a site", bytes_max: 256 * 1024, first_line: "name: my-site" };
+    /// Fifty thousand hosts of 160 bytes each.
+    pub(crate) const HOSTS: Self = Self { what: "the hosts of a site", bytes_max: 8 << 20, first_line: "hosts:" };
+}
+
 /// Plans nest four deep; the bound keeps recursion off the end of the stack.
 const NESTING_MAX: usize = 32;
 
 /// Reads the one document of the text. `None` means that a fault was reported.
-pub(crate) fn grow(findings: &mut Findings<'_>) -> Option<Node> {
+pub(crate) fn grow(kind: FileKind, findings: &mut Findings<'_>) -> Option<Node> {
     let content = findings.text().content();
-    if content.len() > TEXT_BYTES_MAX {
-        let reason = format!("the file has {} bytes, a plan at most {TEXT_BYTES_MAX}", content.len());
+    if content.len() > kind.bytes_max {
+        let reason = format!("the file has {} bytes, {} at most {}", content.len(), kind.what, kind.bytes_max);
         findings.report(Code::TooLarge, &(0..0), reason, "split it, or check that this is the file you mean");
         return None;
     }
     let events = Parser::new_from_str_with_options(content, parser_options());
     let root = Grower { events, findings }.document().ok()?;
     if root.is_nothing() {
-        findings.report(Code::Empty, &root.span, "the file holds no plan", "start with `kind: backup`");
+        let reason = format!("the file is to hold {}, and holds nothing", kind.what);
+        findings.report(Code::Empty, &root.span, reason, format!("start with `{}`", kind.first_line));
         return None;
     }
     Some(root)

@@ -7,6 +7,8 @@
 //! 3. `findings`, `fault`, `report`: on the way, everything that is wrong is collected and explained at once.
 //! 4. `steps`, `schedule` and `keep`: what a run does, when runs are due, and what retention keeps.
 //!
+//! The plans of a fleet are those of a [`Site`]: several files that are read together, from [`SiteFiles`] on.
+//!
 //! Deliberately absent: I/O, async, a clock, randomness, the environment. What a plan cannot know (the home
 //! directory, the time, the restore points that exist) is handed in. And no key is accepted that this release does
 //! not act on.
@@ -23,13 +25,17 @@ mod words;
 mod measure;
 mod name;
 mod size;
+mod time_of_day;
 mod time_span;
 
 mod cron_line;
 mod day_rule;
 mod local_time;
+mod missed;
 mod recurrence;
+mod retries;
 mod schedule;
+mod window;
 
 mod address;
 mod backup;
@@ -38,6 +44,21 @@ mod overlap;
 mod prove;
 mod retain;
 mod source;
+
+mod calendar;
+mod declared;
+mod fleet;
+mod host;
+mod limits;
+mod notification;
+mod preset;
+mod selector;
+mod site;
+mod site_circles;
+mod site_files;
+mod site_reader;
+mod site_repository;
+mod version;
 
 mod fault;
 mod findings;
@@ -50,21 +71,35 @@ mod templates;
 
 pub use address::{Places, RepositoryAddress};
 pub use backup::BackupPlan;
+pub use calendar::{ActionClass, Calendar, Standstill};
 pub use exclude::{ExcludeGlob, Excludes};
 pub use fault::{Code, Fault, Faults};
+pub use fleet::{FleetPlan, Priority};
+pub use host::{Host, HostAddress, UserName};
 pub use keep::{Reason, RestorePoint, Verdict, retain};
+pub use limits::Limits;
+pub use missed::MissedRule;
 pub use name::{Line, Name};
+pub use notification::{DeadMan, Notification, NotifyBy, Occasion, WebAddress};
 pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
 pub use recurrence::Recurrence;
 pub use retain::{RetentionRules, Rule};
+pub use retries::Retries;
 pub use schedule::{Due, RunKind, Schedule, Zone};
+pub use selector::Selector;
+pub use site::Site;
+pub use site_files::SiteFiles;
+pub use site_repository::{Access, RepositorySpec};
 pub use size::ByteSize;
 pub use source::{Source, SourcePath};
 pub use steps::{Step, steps};
 pub use templates::{TEMPLATES, Template};
 pub use text::Place;
+pub use time_of_day::TimeOfDay;
 pub use time_span::TimeSpan;
 pub use values::Refusal;
+pub use version::ContentHash;
+pub use window::{CutOff, Window};
 
 use findings::Findings;
 use text::Text;
@@ -72,7 +107,7 @@ use text::Text;
 /// Reads one plan file. The name is only used to say where a fault is.
 pub fn parse(file_name: &str, text: &str) -> Result<BackupPlan, Faults> {
     let mut findings = Findings::new(Text::new(file_name, text));
-    let plan = grow::grow(&mut findings).and_then(|root| BackupPlan::read(&root, &mut findings));
+    let plan = grow::grow(grow::FileKind::PLAN, &mut findings).and_then(|root| BackupPlan::read(&root, &mut findings));
     findings.conclude(plan)
 }
 

@@ -48,8 +48,8 @@ pub enum ProofRhythm {
     Run,
 }
 
-/// A program and its arguments, started without a shell in the directory to which was restored. It agrees by
-/// ending with exit code 0.
+/// A program and its arguments, started without a shell: as a check in the directory to which was restored, as a
+/// notification on the controller's machine. It agrees by ending with exit code 0.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckCommand {
     program: String,
@@ -163,7 +163,7 @@ impl CheckCommand {
         &self.arguments
     }
 
-    fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+    pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let words = values::list(node, "a text", findings, |node, findings| {
             let word = values::text(node, "a text", findings)?;
             if word.contains('\0') {

@@ -25,6 +25,7 @@ use crate::day_rule::{self, DayRule};
 use crate::fault::Code;
 use crate::local_time;
 use crate::report::quoted;
+use crate::time_of_day::TimeOfDay;
 use crate::time_span::TimeSpan;
 use crate::values::{Refusal, Written};
 
@@ -148,10 +149,7 @@ fn rule(text: &str) -> Result<Rule, Refusal> {
 
 /// `06:00` or `06:00,18:00`, in order.
 fn day_times(text: &str) -> Option<Vec<Time>> {
-    let time = |text: &str| {
-        let (hour, minute) = text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2)?;
-        Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
-    };
+    let time = |text: &str| TimeOfDay::read(text).map(TimeOfDay::time);
     let mut times: Vec<Time> = text.split(',').map(time).collect::<Option<_>>()?;
     times.sort_unstable();
     times.dedup();

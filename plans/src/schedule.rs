@@ -10,10 +10,16 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
+use crate::missed::MissedRule;
+use crate::name::Name;
 use crate::recurrence::Recurrence;
 use crate::report::quoted;
+use crate::retries::Retries;
+use crate::text::Span;
+use crate::time_span::TimeSpan;
 use crate::tree::Node;
 use crate::values::{self, Refusal, Written};
+use crate::window::Window;
 use crate::words::Meaning;
 
 /// The due times of a plan; at least one rule.
@@ -23,6 +29,21 @@ pub struct Schedule {
     full: Option<Recurrence>,
     incremental: Option<Recurrence>,
     zone: Option<Zone>,
+    window: Option<Window>,
+    missed: Option<MissedRule>,
+    #[serde(rename = "jitter-seconds")]
+    jitter: Option<TimeSpan>,
+    after: Option<Name>,
+    calendars: Vec<Name>,
+    retries: Option<Retries>,
+}
+
+/// A schedule, and where it names what only a site can know.
+#[derive(Clone, Debug)]
+pub(crate) struct PlacedSchedule {
+    pub(crate) schedule: Schedule,
+    pub(crate) after_span: Option<Span>,
+    pub(crate) calendar_spans: Vec<Span>,
 }
 
 /// What a run reads of its sources.
@@ -48,19 +69,18 @@ pub struct Due {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(TimeZone);
 
-const LATER: &str =
-    "take it out: no run is started by itself in this release, so there is nothing that it would apply to";
-
 static SHAPE: Shape = Shape {
     title: "`schedule`",
     keys: &[
         ("full", Meaning::Now("weekly sun 01:30")),
         ("incremental", Meaning::Now("daily 01:30")),
         ("zone", Meaning::Now("Asia/Shanghai")),
-        ("window", Meaning::Later(LATER)),
-        ("missed", Meaning::Later(LATER)),
-        ("jitter", Meaning::Later(LATER)),
-        ("after", Meaning::Later(LATER)),
+        ("window", Meaning::Now("{ until: \"05:00\", then: stop }")),
+        ("missed", Meaning::Now("run once within 18h")),
+        ("jitter", Meaning::Now("10m")),
+        ("after", Meaning::Now("database-files")),
+        ("calendars", Meaning::Now("[year-end]")),
+        ("retries", Meaning::Now("{ times: 3, wait: 5m }")),
     ],
 };
 
@@ -80,6 +100,36 @@ impl Schedule {
         self.zone.as_ref().map(|zone| &zone.0)
     }
 
+    /// Until when a run may go on; without this, to its end.
+    pub fn window(&self) -> Option<&Window> {
+        self.window.as_ref()
+    }
+
+    /// What becomes of runs that could not begin when they were due; [`MissedRule`] says what holds without one.
+    pub fn missed(&self) -> Option<MissedRule> {
+        self.missed
+    }
+
+    /// Each host begins by a time of its own later than due, up to this.
+    pub fn jitter(&self) -> Option<TimeSpan> {
+        self.jitter
+    }
+
+    /// The plan whose run of the same day, on the same host, must have ended well before.
+    pub fn after(&self) -> Option<&Name> {
+        self.after.as_ref()
+    }
+
+    /// The calendars of the site that stop its runs.
+    pub fn calendars(&self) -> &[Name] {
+        &self.calendars
+    }
+
+    /// How often a run is tried again that lost its host on the way; without this, never.
+    pub fn retries(&self) -> Option<&Retries> {
+        self.retries.as_ref()
+    }
+
     /// The runs after an instant, in order. A full run takes the place of an incremental one that is due at the same instant: it does all that the other
     /// would do.
     pub fn due<'s>(&'s self, after: Timestamp, default_zone: &'s TimeZone) -> impl Iterator<Item = Due> + 's {
@@ -93,7 +143,7 @@ impl Schedule {
         std::iter::successors(first(after), move |last| first(last.at))
     }
 
-    pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+    pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<PlacedSchedule> {
         let fields = Fields::of(node, &SHAPE, findings)?;
         let full = fields.optional("full", findings, values::written);
         let incremental = fields.optional("incremental", findings, values::written);
@@ -102,7 +152,28 @@ impl Schedule {
             let remedy = "say when, for example `{ full: weekly sun 01:30, incremental: daily 01:30 }`";
             findings.report(Code::NoDueTime, &node.span, "`schedule` has no due times", remedy);
         }
-        Some(Self { full, incremental, zone })
+        let window = fields.optional("window", findings, Window::read);
+        let missed = fields.optional("missed", findings, values::written);
+        let jitter = fields.optional("jitter", findings, values::written);
+        let after = fields.optional("after", findings, placed_name).unzip();
+        let calendars = fields.optional("calendars", findings, |node, findings| {
+            values::list(node, "the name of a calendar of the site", findings, placed_name)
+        });
+        let retries = fields.optional("retries", findings, Retries::read);
+        let (calendars, calendar_spans) = calendars.unwrap_or_default().into_iter().unzip();
+        let schedule = Self { full, incremental, zone, window, missed, jitter, after: after.0, calendars, retries };
+        Some(PlacedSchedule { schedule, after_span: after.1, calendar_spans })
+    }
+}
+
+fn placed_name(node: &Node, findings: &mut Findings<'_>) -> Option<(Name, Span)> {
+    Some((values::written(node, findings)?, node.span.clone()))
+}
+
+impl Zone {
+    /// Its rules.
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.0
     }
 }
 

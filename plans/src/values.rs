@@ -1,12 +1,14 @@
 //! Reading single values and lists: every fault is noted and reading goes on.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use crate::fault::Code;
 use crate::findings::Findings;
+use crate::name::Name;
 use crate::report::quoted;
-use crate::tree::{Content, Node, Quotes};
+use crate::tree::{Content, Entry, Node, Quotes};
 
 /// A value that is written as one piece of text.
 pub(crate) trait Written: FromStr<Err = Refusal> {
@@ -132,6 +134,48 @@ pub(crate) fn count(node: &Node, findings: &mut Findings<'_>) -> Option<NonZeroU
         findings.report(Code::BadNumber, &node.span, reason, remedy);
     }
     number
+}
+
+/// Like [`count`], with a highest number.
+pub(crate) fn count_up_to(node: &Node, max: u32, findings: &mut Findings<'_>) -> Option<NonZeroU32> {
+    let number = count(node, findings)?;
+    if number.get() > max {
+        let reason = format!("{number} is not between 1 and {max}");
+        findings.report(Code::BadNumber, &node.span, reason, format!("write a whole number from 1 to {max}"));
+        return None;
+    }
+    Some(number)
+}
+
+/// Reads a mapping from names that its writer gives to values of one kind; at least one.
+///
+/// A name whose value is faulty is in it too, so that whoever names it is not told that it is not there.
+pub(crate) fn named<'n, 't, T>(
+    node: &'n Node,
+    example: &str,
+    findings: &mut Findings<'t>,
+    mut read: impl FnMut(&Name, &'n Node, &mut Findings<'t>) -> Option<T>,
+) -> Option<BTreeMap<String, Option<T>>> {
+    let Content::Mapping(entries) = &node.content else {
+        wrong_type(node, "names and what they stand for", &format!("write one such as {example}"), findings);
+        return None;
+    };
+    if entries.is_empty() {
+        let remedy = format!("leave the key out if you need none, or add one such as {example}");
+        findings.report(Code::EmptyCollection, &node.span, "there is nothing in it", remedy);
+    }
+    let read = |entry: &'n Entry| {
+        let name: Result<Name, Refusal> = entry.key.parse();
+        let value = match name {
+            Ok(name) => read(&name, &entry.value, findings),
+            Err(refusal) => {
+                findings.refuse(Code::BadName, &entry.key_span, &refusal);
+                None
+            }
+        };
+        (entry.key.clone(), value)
+    };
+    Some(entries.iter().map(read).collect())
 }
 
 /// Silent about a node whose fault is reported already.

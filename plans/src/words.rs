@@ -12,6 +12,8 @@ pub(crate) enum Meaning<T> {
     Now(T),
     /// Known, and refused, because a plan that promises what does not happen is worse than none. Says what to do.
     Later(&'static str),
+    /// Known, but only in a plan of a site. Says what to do.
+    InSite(&'static str),
 }
 
 /// A row of a table.
@@ -30,6 +32,11 @@ pub(crate) fn word<T: Copy>(
         Some((_, Meaning::Later(remedy))) => {
             let reason = format!("this release does not act on {} yet", quoted(text));
             findings.report(Code::NotYet, &node.span, reason, *remedy);
+            None
+        }
+        Some((_, Meaning::InSite(remedy))) => {
+            let reason = format!("{} means something only in a plan of a site", quoted(text));
+            findings.report(Code::OnlyInSite, &node.span, reason, *remedy);
             None
         }
         None => {
@@ -56,8 +63,13 @@ pub(crate) fn known<T>(table: &[Word<T>]) -> String {
 
 /// The word that differs least, if a third of its letters or fewer differ.
 pub(crate) fn nearest<T>(word: &str, table: &[Word<T>]) -> Option<&'static str> {
+    nearest_of(word, table.iter().map(|(name, _)| *name))
+}
+
+/// Like [`nearest`], among names that somebody gave.
+pub(crate) fn nearest_of<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let distances = table.iter().map(|(name, _)| (strsim::damerau_levenshtein(name, &word), *name));
+    let distances = names.into_iter().map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &word), name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= (name.len() / 3).max(1)).then_some(name)
 }

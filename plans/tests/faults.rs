@@ -122,8 +122,9 @@ fn keys() {
     check("owner:", "schedule: { full: weekly }\nowner:", (Code::BadSchedule, 3, 19, "weekly"));
     check("owner:", "schedule: { full: daily 01:30, zone: Mars }\nowner:", (Code::BadZone, 3, 38, "Mars"));
     check("owner:", "schedule: {}\nowner:", (Code::NoDueTime, 3, 11, "{}"));
-    check("owner:", "schedule: { full: daily 01:30, jitter: 5m }\nowner:", (Code::NotYet, 3, 32, "jitter"));
-    check("owner:", "hosts: role=db\nowner:", (Code::NotYet, 3, 1, "hosts"));
+    check("owner:", "schedule: { full: daily 01:30, jitter: 5 }\nowner:", (Code::BadTimeSpan, 3, 40, "5"));
+    check("owner:", "hosts: role=db\nowner:", (Code::OnlyInSite, 3, 1, "hosts"));
+    check("owner:", "preset: nightly\nowner:", (Code::OnlyInSite, 3, 1, "preset"));
     check("owner:", "copies: [offsite]\nowner:", (Code::NotYet, 3, 1, "copies"));
     check("repository:", "  - postgresql: { cluster: main }\nrepository:", (Code::NotYet, 9, 5, "postgresql"));
 }
@@ -336,6 +337,7 @@ fn every_code_is_distinct_and_stands_in_a_table_above() {
     let texts: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(texts.len(), Code::ALL.len());
     for code in Code::ALL {
-        assert!(include_str!("faults.rs").contains(&format!("(Code::{code:?}, ")), "{code:?}");
+        let tables = [include_str!("faults.rs"), include_str!("site_faults.rs")];
+        assert!(tables.iter().any(|table| table.contains(&format!("(Code::{code:?}, "))), "{code:?}");
     }
 }

@@ -1,0 +1,232 @@
+//! A plan of a site: a backup plan for the hosts that it selects.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::backup::{BackupPlan, COPIES, Parts};
+use crate::declared::Declared;
+use crate::fault::Code;
+use crate::fields::{Fields, Shape};
+use crate::findings::Findings;
+use crate::host::PlacedHost;
+use crate::name::Name;
+use crate::preset::Inherited;
+use crate::report::quoted;
+use crate::schedule::PlacedSchedule;
+use crate::selector::{NAME_KEY, Selector};
+use crate::site_reader::SiteDraft;
+use crate::text::Span;
+use crate::tree::Node;
+use crate::values;
+use crate::version::ContentHash;
+use crate::words::{Meaning, nearest_of};
+
+/// What is backed up on which hosts, to which of the site's repositories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetPlan {
+    plan: BackupPlan,
+    selector: Selector,
+    hosts: Vec<Name>,
+    repository: Name,
+    preset: Option<Name>,
+    priority: Priority,
+    file: String,
+    version: ContentHash,
+}
+
+/// Of runs that wait for the same place, the one of the higher priority begins first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Priority(u8);
+
+/// A plan as far as its own file and those of the site tell, and where it names other plans.
+#[derive(Debug)]
+pub(crate) struct FleetDraft {
+    /// Known also where the rest is faulty, so that whoever names the plan is not told that it is not there.
+    pub(crate) name: Option<(Name, Span)>,
+    pub(crate) after: Option<(Name, Option<Span>)>,
+    pub(crate) plan: Option<FleetPlan>,
+}
+
+static SHAPE: Shape = Shape {
+    title: "a plan of a site",
+    keys: &[
+        ("kind", Meaning::Now("backup")),
+        ("name", Meaning::Now("billing")),
+        ("owner", Meaning::Now("team-web")),
+        ("hosts", Meaning::Now("role=db & env=prod")),
+        ("sources", Meaning::Now("[{ files: [/etc] }]")),
+        ("repository", Meaning::Now("main")),
+        ("preset", Meaning::Now("nightly")),
+        ("priority", Meaning::Now("50")),
+        ("schedule", Meaning::Now("{ full: weekly sun 01:30, incremental: daily 01:30 }")),
+        ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
+        ("prove", Meaning::Now("{ level: restored }")),
+        ("tags", Meaning::Now("{ system: billing }")),
+        ("copies", Meaning::Later(COPIES)),
+    ],
+};
+
+impl FleetPlan {
+    /// What is done on each of the hosts; its repository is the directory that the site's repository has there.
+    pub fn plan(&self) -> &BackupPlan {
+        &self.plan
+    }
+
+    /// The plan's name, unique within the site.
+    pub fn name(&self) -> &Name {
+        self.plan.name()
+    }
+
+    /// The condition by which hosts are chosen.
+    pub fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// The hosts that it chooses, by name; at least one.
+    pub fn hosts(&self) -> &[Name] {
+        &self.hosts
+    }
+
+    /// The site's name for the repository.
+    pub fn repository(&self) -> &Name {
+        &self.repository
+    }
+
+    /// The preset that gives what the plan does not say.
+    pub fn preset(&self) -> Option<&Name> {
+        self.preset.as_ref()
+    }
+
+    /// Its rank among runs that wait.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// The file, relative to the site's directory.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The version of the plan: the BLAKE3 of its file. What a preset adds belongs to the version of the site.
+    pub fn version(&self) -> ContentHash {
+        self.version
+    }
+}
+
+impl Priority {
+    /// From 1 up to this.
+    pub const MAX: u8 = 100;
+
+    /// From 1 to 100.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    /// The middle, so that a plan can go before and behind those that do not say.
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl FleetDraft {
+    /// Nothing is known of a plan whose file cannot be read.
+    pub(crate) fn unreadable() -> Self {
+        Self { name: None, after: None, plan: None }
+    }
+
+    pub(crate) fn read(
+        root: &Node,
+        file: (&str, &[u8]),
+        site: &SiteDraft,
+        hosts: &Declared<PlacedHost>,
+        findings: &mut Findings<'_>,
+    ) -> Self {
+        let Some(fields) = Fields::of(root, &SHAPE, findings) else { return Self::unreadable() };
+        let preset = fields.optional("preset", findings, |node, findings| {
+            let name: Name = values::written(node, findings)?;
+            let preset = site.presets.look_up("preset", &name, &node.span, findings);
+            Some((name, preset))
+        });
+        let inherited = match &preset {
+            Some((_, Some(preset))) => Inherited::From(preset),
+            Some((_, None)) => Inherited::Unknown,
+            None if fields.node("preset").is_some() => Inherited::Unknown,
+            None => Inherited::Nothing,
+        };
+        let parts = Parts::read(&fields, inherited, findings);
+        let name_span = fields.node("name").map(|node| node.span.clone());
+        let name = parts.name.clone().zip(name_span);
+        let says_schedule = fields.node("schedule").is_some();
+        if let Some(placed) = parts.schedule.as_ref().filter(|_| says_schedule) {
+            report_unknown_calendars(placed, site, findings);
+        }
+        let after = parts.schedule.as_ref().and_then(|placed| {
+            let span = placed.after_span.clone().filter(|_| says_schedule);
+            Some((placed.schedule.after()?.clone(), span))
+        });
+        let chosen = fields.required("hosts", findings, |node, findings| {
+            let selector: Selector = values::written(node, findings)?;
+            let chosen = chosen(&selector, hosts, &node.span, findings);
+            Some((selector, chosen))
+        });
+        let repository = fields.required("repository", findings, |node, findings| {
+            let name: Name = values::written(node, findings)?;
+            let spec = site.repositories.look_up("repository", &name, &node.span, findings)?;
+            Some((name, spec.at().clone(), findings.text().place(&node.span)))
+        });
+        let priority = fields.optional("priority", findings, |node, findings| {
+            let number = values::count_up_to(node, Priority::MAX.into(), findings)?;
+            u8::try_from(number.get()).ok().map(Priority)
+        });
+        let plan = chosen.zip(repository).and_then(|((selector, hosts), (repository, at, place))| {
+            Some(FleetPlan {
+                plan: parts.plan(at, place)?,
+                selector,
+                hosts,
+                repository,
+                preset: preset.map(|(name, _)| name),
+                priority: priority.unwrap_or_default(),
+                file: file.0.to_owned(),
+                version: ContentHash::of(file.1),
+            })
+        });
+        Self { name, after, plan }
+    }
+}
+
+/// A plan without a host would be a promise to nobody.
+fn chosen(selector: &Selector, hosts: &Declared<PlacedHost>, span: &Span, findings: &mut Findings<'_>) -> Vec<Name> {
+    let all = hosts.values().map(|placed| &placed.host);
+    let chosen: Vec<Name> = all.filter(|host| selector.matches(host)).map(|host| host.name().clone()).collect();
+    // One that is not read because of a fault of its own might be the one that is meant.
+    if chosen.is_empty() && hosts.is_sound() {
+        let labels = || hosts.values().flat_map(|placed| placed.host.labels().keys()).map(Name::as_str);
+        let is_label = |key: &&str| *key == NAME_KEY || labels().any(|label| label == *key);
+        let reason = format!("no host of the site matches {}", quoted(selector.as_str()));
+        let remedy = match selector.keys().into_iter().find(|key| !is_label(key)) {
+            Some(key) => {
+                let near = nearest_of(key, labels()).map(|near| format!("; did you mean `{near}`?"));
+                format!("no host has the label {}{}", quoted(key), near.unwrap_or_default())
+            }
+            None => "change the selector, or give a host the labels that it asks for".to_owned(),
+        };
+        findings.report(Code::NoHost, span, reason, remedy);
+    }
+    chosen
+}
+
+/// Reports calendars that the site does not have.
+pub(crate) fn report_unknown_calendars(placed: &PlacedSchedule, site: &SiteDraft, findings: &mut Findings<'_>) {
+    for (name, span) in placed.schedule.calendars().iter().zip(&placed.calendar_spans) {
+        site.calendars.look_up("calendar", name, span, findings);
+    }
+}

@@ -1,0 +1,110 @@
+//! A site: its repositories, calendars and limits, its hosts, and the plans for them.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::calendar::{ActionClass, Calendar, Standstill};
+use crate::fault::Faults;
+use crate::fleet::FleetPlan;
+use crate::host::Host;
+use crate::limits::Limits;
+use crate::name::Name;
+use crate::notification::{DeadMan, Notification};
+use crate::schedule::Zone;
+use crate::site_files::SiteFiles;
+use crate::site_reader;
+use crate::site_repository::RepositorySpec;
+use crate::version::ContentHash;
+
+/// Everything that the files of a site say; always valid: each name that stands in it is declared in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub(crate) name: Name,
+    pub(crate) zone: Zone,
+    pub(crate) repositories: BTreeMap<Name, RepositorySpec>,
+    pub(crate) calendars: BTreeMap<Name, Calendar>,
+    pub(crate) limits: Limits,
+    pub(crate) notifications: Vec<Notification>,
+    pub(crate) dead_man: Option<DeadMan>,
+    pub(crate) hosts: BTreeMap<Name, Host>,
+    pub(crate) plans: BTreeMap<Name, FleetPlan>,
+    pub(crate) version: ContentHash,
+}
+
+impl Site {
+    /// Reads the files of a site. The faults of all of them are in one report.
+    pub fn read(files: &SiteFiles) -> Result<Self, Faults> {
+        site_reader::read(files)
+    }
+
+    /// The site's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The zone of schedules and hosts that name none.
+    pub fn zone(&self) -> &TimeZone {
+        self.zone.time_zone()
+    }
+
+    /// The repositories by name.
+    pub fn repositories(&self) -> &BTreeMap<Name, RepositorySpec> {
+        &self.repositories
+    }
+
+    /// Where a plan stores.
+    pub fn repository_of(&self, plan: &FleetPlan) -> &RepositorySpec {
+        // BUG if it is not there: a plan of the site names a repository of the site.
+        &self.repositories[plan.repository()]
+    }
+
+    /// The calendars by name.
+    pub fn calendars(&self) -> &BTreeMap<Name, Calendar> {
+        &self.calendars
+    }
+
+    /// How many runs may go on at once.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Who is told what.
+    pub fn notifications(&self) -> &[Notification] {
+        &self.notifications
+    }
+
+    /// The ping out, if there is one.
+    pub fn dead_man(&self) -> Option<&DeadMan> {
+        self.dead_man.as_ref()
+    }
+
+    /// The hosts by name.
+    pub fn hosts(&self) -> &BTreeMap<Name, Host> {
+        &self.hosts
+    }
+
+    /// The plans by name.
+    pub fn plans(&self) -> &BTreeMap<Name, FleetPlan> {
+        &self.plans
+    }
+
+    /// The version: a hash over the names and contents of all files.
+    pub fn version(&self) -> ContentHash {
+        self.version
+    }
+
+    /// The zone in which a plan's schedule is meant on a host: the schedule's own, else the host's, else the site's.
+    pub fn zone_of<'s>(&'s self, plan: &'s FleetPlan, host: &'s Host) -> &'s TimeZone {
+        let own = plan.plan().schedule().and_then(|schedule| schedule.zone());
+        own.or_else(|| host.zone()).unwrap_or_else(|| self.zone())
+    }
+
+    /// Why a kind of work of a plan does not begin on a day, and by which calendar, if it does not.
+    pub fn stops(&self, plan: &FleetPlan, action: ActionClass, date: Date) -> Option<(&Name, Standstill)> {
+        let names = plan.plan().schedule().map_or(&[][..], |schedule| schedule.calendars());
+        let calendars = names.iter().filter_map(|name| self.calendars.get_key_value(name));
+        calendars.filter_map(|(name, calendar)| Some((name, calendar.stops(action, date)?))).next()
+    }
+}

@@ -1,0 +1,250 @@
+//! From the files of a site to the [`Site`]: what each file says, then what they say about each other.
+//!
+//! Each file has its own findings, so that every fault is shown with its file. A file that cannot be read hides
+//! nothing in the others, and brings no faults of their own to them: what it would have declared is not called
+//! unknown.
+
+use std::collections::BTreeMap;
+
+use crate::calendar::Calendar;
+use crate::declared::Declared;
+use crate::fault::{Code, Faults};
+use crate::fields::{Fields, Shape};
+use crate::findings::Findings;
+use crate::fleet::{FleetDraft, report_unknown_calendars};
+use crate::grow::{FileKind, grow};
+use crate::host::{Host, PlacedHost};
+use crate::limits::Limits;
+use crate::name::Name;
+use crate::notification::{DeadMan, Notification};
+use crate::preset::Preset;
+use crate::report::quoted;
+use crate::schedule::Zone;
+use crate::site::Site;
+use crate::site_circles::{report_circles_of_hosts, report_circles_of_plans};
+use crate::site_files::{HOSTS_FILE, Part, SITE_FILE, SiteFiles};
+use crate::site_repository::RepositorySpec;
+use crate::text::Text;
+use crate::tree::Node;
+use crate::values;
+use crate::words::Meaning;
+
+/// `site.yaml` as far as it could be read.
+#[derive(Debug)]
+pub(crate) struct SiteDraft {
+    name: Option<Name>,
+    zone: Option<Zone>,
+    pub(crate) repositories: Declared<RepositorySpec>,
+    pub(crate) presets: Declared<Preset>,
+    pub(crate) calendars: Declared<Calendar>,
+    limits: Limits,
+    notifications: Vec<Notification>,
+    dead_man: Option<DeadMan>,
+}
+
+/// A plan file: what was found wrong with it, and what it says.
+pub(crate) struct PlanFile<'t> {
+    pub(crate) path: &'t str,
+    pub(crate) findings: Findings<'t>,
+    pub(crate) draft: FleetDraft,
+}
+
+/// A file that is there, or is missing.
+struct SiteFile<'t> {
+    path: &'t str,
+    shown: String,
+    content: Option<&'t [u8]>,
+}
+
+static SITE: Shape = Shape {
+    title: "a site",
+    keys: &[
+        ("name", Meaning::Now("my-site")),
+        ("zone", Meaning::Now("Asia/Shanghai")),
+        ("repositories", Meaning::Now("main: { at: /srv/strongroom/main }")),
+        ("presets", Meaning::Now("nightly: { retain: { daily: 14, at-least: 3 } }")),
+        ("calendars", Meaning::Now("year-end: { days: [12-20..01-05], freeze: [rollout, upgrade] }")),
+        ("limits", Meaning::Now("{ runs: 8, per-host: 1, per-repository: 4 }")),
+        ("notifications", Meaning::Now("[{ command: [/usr/local/bin/page], on: [failed, missed] }]")),
+        ("dead-man", Meaning::Now("{ url: https://watch.example.org/ping/site, every: 5m }")),
+        ("people", Meaning::Later("take it out: who may ask is decided by the accounts of the controller's machine")),
+    ],
+};
+
+static HOSTS: Shape =
+    Shape { title: "the file of hosts", keys: &[("hosts", Meaning::Now("web1: { address: 10.0.0.5 }"))] };
+
+pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
+    let of = |part| files.of(part).map(|(path, shown, content)| SiteFile { path, shown, content: Some(content) });
+    let missing = |path| SiteFile { path, shown: files.shown(path), content: None };
+    let site_file = of(Part::Site).next().unwrap_or_else(|| missing(SITE_FILE));
+    let hosts_file = of(Part::Hosts).next().unwrap_or_else(|| missing(HOSTS_FILE));
+    let plan_files: Vec<SiteFile<'_>> = of(Part::Plan).collect();
+    let stray_files: Vec<SiteFile<'_>> = of(Part::Stray).collect();
+
+    let (mut site_findings, root) = site_file.begin(FileKind::SITE);
+    let site = root.and_then(|root| SiteDraft::read(&root, &mut site_findings)).unwrap_or_else(SiteDraft::unreadable);
+    let (mut hosts_findings, root) = hosts_file.begin(FileKind::HOSTS);
+    let hosts = root.map_or_else(Declared::unreadable, |root| read_hosts(&root, &mut hosts_findings));
+    let mut plans: Vec<PlanFile<'_>> = plan_files.iter().map(|file| file.read_plan(&site, &hosts)).collect();
+
+    report_names_twice(&mut plans);
+    report_unknown_plans(&site, &mut site_findings, &mut plans);
+    report_circles_of_plans(&mut plans);
+    report_circles_of_hosts(&hosts, &mut hosts_findings);
+
+    let strays = stray_files.iter().map(SiteFile::refuse_stray);
+    let findings = [site_findings, hosts_findings].into_iter().chain(strays);
+    let (of_plans, drafts): (Vec<_>, Vec<_>) = plans.into_iter().map(|plan| (plan.findings, plan.draft)).unzip();
+    let faults = Faults::joined(findings.chain(of_plans).filter_map(Findings::into_faults));
+    match (faults, site.conclude(hosts, drafts, files)) {
+        (None, Some(site)) => Ok(site),
+        (Some(faults), _) => Err(faults),
+        // BUG: a reader that gives up says why.
+        (None, None) => unreachable!("a site was refused without a fault"),
+    }
+}
+
+impl<'t> SiteFile<'t> {
+    /// The tree of the file, if it is there and can be read.
+    fn begin(&'t self, kind: FileKind) -> (Findings<'t>, Option<Node>) {
+        let decoded = self.content.map(|content| crate::decode(&self.shown, content));
+        let text = decoded.as_ref().and_then(|decoded| decoded.as_ref().ok().copied()).unwrap_or_default();
+        let mut findings = Findings::new(Text::new(&self.shown, text));
+        let root = match decoded {
+            Some(Ok(_)) => grow(kind, &mut findings),
+            Some(Err(faults)) => {
+                findings.take_over(faults);
+                None
+            }
+            None => {
+                let reason = format!("the site has no file {}", quoted(self.path));
+                let remedy = "add it; `plans/examples/site` is a site to begin with";
+                findings.report(Code::MissingFile, &(0..0), reason, remedy);
+                None
+            }
+        };
+        (findings, root)
+    }
+
+    fn read_plan(&'t self, site: &SiteDraft, hosts: &Declared<PlacedHost>) -> PlanFile<'t> {
+        let (mut findings, root) = self.begin(FileKind::PLAN);
+        let file = (self.path, self.content.unwrap_or_default());
+        let draft = root.map(|root| FleetDraft::read(&root, file, site, hosts, &mut findings));
+        PlanFile { path: self.path, findings, draft: draft.unwrap_or_else(FleetDraft::unreadable) }
+    }
+
+    fn refuse_stray(&'t self) -> Findings<'t> {
+        let mut findings = Findings::new(Text::new(&self.shown, ""));
+        let reason = format!("the file {} would not be read", quoted(self.path));
+        findings.report(Code::StrayFile, &(0..0), reason, "call it .yaml, or move it out of the site");
+        findings
+    }
+}
+
+fn read_hosts(root: &Node, findings: &mut Findings<'_>) -> Declared<PlacedHost> {
+    let Some(fields) = Fields::of(root, &HOSTS, findings) else { return Declared::unreadable() };
+    // Only to be told when it is missing: what it holds is read below.
+    fields.required("hosts", findings, |_, _| Some(()));
+    let hosts = Declared::read(&fields, "hosts", findings, Host::read);
+    for PlacedHost { host, jump_span } in hosts.values() {
+        if let Some((jump, span)) = host.jump().zip(jump_span.as_ref()) {
+            hosts.look_up("host", jump, span, findings);
+        }
+    }
+    hosts
+}
+
+/// Each plan after the first of its name, in the order of the files.
+fn report_names_twice(plans: &mut [PlanFile<'_>]) {
+    let mut first_in: BTreeMap<Name, &str> = BTreeMap::new();
+    for PlanFile { path, findings, draft } in plans {
+        let Some((name, span)) = &draft.name else { continue };
+        match first_in.get(name) {
+            Some(first) => {
+                let reason = format!("{first} holds a plan {} already", quoted(name.as_str()));
+                findings.report(Code::NameTwice, span, reason, "give one of the two another name");
+            }
+            None => {
+                first_in.insert(name.clone(), path);
+            }
+        }
+    }
+}
+
+/// Plans that `after` names, in presets and in plans.
+fn report_unknown_plans(site: &SiteDraft, site_findings: &mut Findings<'_>, plans: &mut [PlanFile<'_>]) {
+    let names = plans.iter().map(|plan| plan.draft.name.as_ref().map(|(name, _)| (name.to_string(), Some(()))));
+    let declared = names.collect::<Option<_>>().map_or_else(Declared::unreadable, Declared::of);
+    for placed in site.presets.values().filter_map(|preset| preset.schedule.as_ref()) {
+        if let Some((after, span)) = placed.schedule.after().zip(placed.after_span.as_ref()) {
+            declared.look_up("plan", after, span, site_findings);
+        }
+    }
+    for PlanFile { findings, draft, .. } in plans {
+        if let Some((after, Some(span))) = &draft.after {
+            declared.look_up("plan", after, span, findings);
+        }
+    }
+}
+
+impl SiteDraft {
+    fn unreadable() -> Self {
+        Self {
+            name: None,
+            zone: None,
+            repositories: Declared::unreadable(),
+            presets: Declared::unreadable(),
+            calendars: Declared::unreadable(),
+            limits: Limits::default(),
+            notifications: Vec::new(),
+            dead_man: None,
+        }
+    }
+
+    fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        let fields = Fields::of(root, &SITE, findings)?;
+        let draft = Self {
+            name: fields.required("name", findings, values::written),
+            zone: fields.required("zone", findings, values::written),
+            repositories: Declared::read(&fields, "repositories", findings, RepositorySpec::read),
+            presets: Declared::read(&fields, "presets", findings, |_, node, findings| Preset::read(node, findings)),
+            calendars: Declared::read(&fields, "calendars", findings, |_, node, findings| {
+                Calendar::read(node, findings)
+            }),
+            limits: fields.optional("limits", findings, Limits::read).unwrap_or_default(),
+            notifications: fields.optional("notifications", findings, read_notifications).unwrap_or_default(),
+            dead_man: fields.optional("dead-man", findings, DeadMan::read),
+        };
+        for placed in draft.presets.values().filter_map(|preset| preset.schedule.as_ref()) {
+            report_unknown_calendars(placed, &draft, findings);
+        }
+        Some(draft)
+    }
+
+    /// The site, if nothing is missing from it.
+    fn conclude(self, hosts: Declared<PlacedHost>, plans: Vec<FleetDraft>, files: &SiteFiles) -> Option<Site> {
+        let plans = plans.into_iter().map(|draft| draft.plan.map(|plan| (plan.name().clone(), plan)));
+        Some(Site {
+            name: self.name?,
+            zone: self.zone?,
+            repositories: self.repositories.into_values(|spec| spec),
+            calendars: self.calendars.into_values(|calendar| calendar),
+            limits: self.limits,
+            notifications: self.notifications,
+            dead_man: self.dead_man,
+            hosts: hosts.into_values(|placed| placed.host),
+            plans: plans.collect::<Option<_>>()?,
+            version: files.version(),
+        })
+    }
+}
+
+fn read_notifications(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<Notification>> {
+    values::list(
+        node,
+        "a notification such as { command: [/usr/local/bin/page], on: [failed] }",
+        findings,
+        Notification::read,
+    )
+}

@@ -1,0 +1,174 @@
+//! Sound sites: what they come to.
+
+use std::path::Path;
+
+use jiff::civil::date;
+use strongroom_plans::{
+    Access, ActionClass, CutOff, FleetPlan, MissedRule, NotifyBy, RunKind, Site, SiteFiles, Standstill, steps,
+};
+
+fn example_files() -> SiteFiles {
+    let mut files = SiteFiles::new("plans/examples/site");
+    files.insert("site.yaml", include_str!("../examples/site/site.yaml"));
+    files.insert("hosts.yaml", include_str!("../examples/site/hosts.yaml"));
+    files.insert("plans/databases.yaml", include_str!("../examples/site/plans/databases.yaml"));
+    files.insert("plans/system-configuration.yaml", include_str!("../examples/site/plans/system-configuration.yaml"));
+    files
+}
+
+fn example() -> Site {
+    Site::read(&example_files()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn plan<'s>(site: &'s Site, name: &str) -> &'s FleetPlan {
+    &site.plans()[&name.parse().unwrap()]
+}
+
+fn hosts(plan: &FleetPlan) -> Vec<&str> {
+    plan.hosts().iter().map(|host| host.as_str()).collect()
+}
+
+#[test]
+fn the_example_is_a_whole_site() {
+    let site = example();
+    assert_eq!((site.name().as_str(), site.zone().iana_name()), ("example", Some("Asia/Shanghai")));
+    let main = site.repository_of(plan(&site, "databases"));
+    assert_eq!((main.directory().as_path(), main.access()), (Path::new("/srv/strongroom/main"), Access::Gateway));
+    let limits = site.limits();
+    assert_eq!((limits.runs(), limits.per_host(), limits.per_repository()), (8, 1, 4));
+    assert!(matches!(site.notifications()[0].to(), NotifyBy::Command(command) if command.program().contains("page")));
+    assert_eq!(site.notifications()[0].on().len(), 4);
+    assert_eq!(site.dead_man().unwrap().url().host(), "watch.example.org");
+
+    let db1 = &site.hosts()[&"db1".parse().unwrap()];
+    assert_eq!((db1.address().as_str(), db1.port(), db1.user().as_str()), ("10.0.0.11", 22, "strongroom"));
+    assert_eq!(db1.jump().unwrap().as_str(), "gate");
+    let test = &site.hosts()[&"db-test".parse().unwrap()];
+    assert_eq!((test.port(), test.user().as_str()), (2222, "backup"));
+}
+
+#[test]
+fn plans_choose_their_hosts() {
+    let site = example();
+    assert_eq!(hosts(plan(&site, "databases")), ["db1", "db2"]);
+    assert_eq!(hosts(plan(&site, "system-configuration")), ["db-test", "db1", "db2", "gate"]);
+    assert!(plan(&site, "databases").priority() > plan(&site, "system-configuration").priority());
+}
+
+#[test]
+fn a_preset_gives_what_the_plan_does_not_say() {
+    let site = example();
+    let databases = plan(&site, "databases");
+    assert_eq!(databases.preset().unwrap().as_str(), "nightly");
+    let schedule = databases.plan().schedule().unwrap();
+    let window = schedule.window().unwrap();
+    assert_eq!((window.until().to_string().as_str(), window.then()), ("05:00", CutOff::Stop));
+    assert!(matches!(schedule.missed(), Some(MissedRule::RunOnceWithin(span)) if span.to_string() == "18h"));
+    assert_eq!(schedule.jitter().unwrap().seconds(), 600);
+    assert_eq!(schedule.retries().unwrap().times().get(), 3);
+    assert_eq!(databases.plan().usual_kind(), RunKind::Incremental);
+    assert_eq!(databases.plan().retain().to_string(), "14 daily, 8 weekly, 12 monthly, never fewer than 3");
+
+    // A key that the plan has itself is the plan's, whole.
+    let files = with("plans/databases.yaml", "preset: nightly", "preset: nightly\nretain: { last: 2 }");
+    let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+    let databases = plan(&site, "databases");
+    assert_eq!(databases.plan().retain().to_string(), "2 last, never fewer than 1");
+    assert!(databases.plan().schedule().is_some() && databases.plan().prove().is_some());
+}
+
+#[test]
+fn the_steps_of_a_fleets_plan_name_the_repositorys_directory() {
+    let site = example();
+    let steps: Vec<String> = steps(plan(&site, "databases").plan()).iter().map(ToString::to_string).collect();
+    assert_eq!(steps[0], "back up /srv/db/dump into /srv/strongroom/main");
+}
+
+/// The schedule's own zone, else the host's, else the site's.
+#[test]
+fn each_host_has_the_zone_in_which_its_schedule_is_meant() {
+    let zone = |site: &Site, host: &str| {
+        let host = &site.hosts()[&host.parse().unwrap()];
+        site.zone_of(plan(site, "system-configuration"), host).iana_name().unwrap().to_owned()
+    };
+    let site = example();
+    assert_eq!((zone(&site, "db1"), zone(&site, "db-test")), ("Asia/Shanghai".into(), "Europe/Berlin".into()));
+    let files = with("plans/system-configuration.yaml", "  after: databases", "  zone: UTC");
+    assert_eq!(zone(&Site::read(&files).unwrap(), "db-test"), "UTC");
+}
+
+#[test]
+fn calendars_stop_what_they_name() {
+    let site = example();
+    let stops = |name: &str, action, day| site.stops(plan(&site, name), action, day).map(|(_, why)| why);
+    let test = date(2026, 12, 12);
+    assert_eq!(stops("databases", ActionClass::Backup, test), Some(Standstill::Blackout));
+    assert_eq!(stops("databases", ActionClass::Backup, date(2026, 12, 13)), None);
+    assert_eq!(stops("databases", ActionClass::Rollout, test), None);
+    // It names no calendar.
+    assert_eq!(stops("system-configuration", ActionClass::Backup, test), None);
+
+    let year_end = &site.calendars()[&"year-end".parse().unwrap()];
+    assert_eq!(year_end.stops(ActionClass::Upgrade, date(2027, 1, 1)), Some(Standstill::Freeze));
+    assert_eq!(year_end.stops(ActionClass::Backup, date(2027, 1, 1)), None);
+}
+
+#[test]
+fn selectors_choose_by_labels_and_names() {
+    for (selector, expect) in [
+        ("\"*\"", "db-test db1 db2 gate"),
+        ("role=db", "db-test db1 db2"),
+        ("role!=db", "gate"),
+        ("rolf!=db | role", "db-test db1 db2 gate"),
+        ("name=db1", "db1"),
+        ("name", "db-test db1 db2 gate"),
+        ("\"!name=db1 & role=db\"", "db-test db2"),
+        ("role=gate | role=db & env=test", "db-test gate"),
+        ("(role=gate | role=db) & env=prod", "db1 db2 gate"),
+        ("\"!(role=gate|env=test)\"", "db1 db2"),
+        ("\"!!role=gate\"", "gate"),
+        ("\"!*|name=gate\"", "gate"),
+    ] {
+        let files = with("plans/databases.yaml", "hosts: role=db & env=prod", &format!("hosts: {selector}"));
+        let site = Site::read(&files).unwrap_or_else(|faults| panic!("{selector}\n{faults}"));
+        assert_eq!(hosts(plan(&site, "databases")).join(" "), expect, "{selector}");
+    }
+}
+
+#[test]
+fn versions_name_the_texts() {
+    let files = example_files();
+    let (site, changed) = (example(), with("plans/databases.yaml", "team-databases", "team-data"));
+    let changed = Site::read(&changed).unwrap();
+    assert_eq!(site.version(), files.version());
+    assert_ne!(site.version(), changed.version());
+    let version = |site: &Site, name| plan(site, name).version();
+    assert_ne!(version(&site, "databases"), version(&changed, "databases"));
+    assert_eq!(version(&site, "system-configuration"), version(&changed, "system-configuration"));
+    assert_eq!(plan(&site, "databases").file(), "plans/databases.yaml");
+}
+
+#[test]
+fn a_site_may_begin_with_nothing_but_hosts() {
+    let mut files = SiteFiles::new("");
+    files.insert("site.yaml", "name: new\nzone: UTC\n");
+    files.insert("hosts.yaml", "hosts: { web1: { address: web1.example.org } }\n");
+    let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(site.plans().is_empty() && site.hosts().len() == 1);
+}
+
+/// The example with one text replaced in one file.
+fn with(path: &str, from: &str, to: &str) -> SiteFiles {
+    let texts = [
+        ("site.yaml", include_str!("../examples/site/site.yaml")),
+        ("hosts.yaml", include_str!("../examples/site/hosts.yaml")),
+        ("plans/databases.yaml", include_str!("../examples/site/plans/databases.yaml")),
+        ("plans/system-configuration.yaml", include_str!("../examples/site/plans/system-configuration.yaml")),
+    ];
+    let mut files = SiteFiles::new("site");
+    for (name, text) in texts {
+        assert!(name != path || text.matches(from).count() == 1, "{from:?} names one place");
+        files.insert(name, if name == path { text.replace(from, to) } else { text.to_owned() });
+    }
+    files
+}

@@ -1,0 +1,236 @@
+//! Faults of a site: each has its file and place, hides none in the other files, and brings no second one.
+
+use strongroom_plans::{Code, Faults, Site, SiteFiles};
+
+/// A site without a fault; each row of the tables below breaks it at one place.
+const SITE: &str = "\
+name: example
+zone: Asia/Shanghai
+repositories:
+  main: { at: /srv/strongroom/main, access: gateway }
+presets:
+  nightly:
+    schedule: { full: daily 01:30, calendars: [year-end] }
+    retain: { daily: 14 }
+calendars:
+  year-end: { days: [12-31], blackout: [backup] }
+limits: { runs: 8 }
+notifications: [{ command: [page], on: [failed] }]
+dead-man: { url: \"https://x.example\", every: 5m }
+";
+
+const HOSTS: &str = "\
+hosts:
+  gate: { address: gate.example.org }
+  web1: { address: 10.0.0.5, jump: gate, port: 22, user: root, labels: { role: web } }
+";
+
+const WEB: &str = "\
+kind: backup
+name: web
+hosts: role=web
+sources: [{ files: [/srv] }]
+repository: main
+preset: nightly
+priority: 60
+";
+
+const ETC: &str = "\
+kind: backup
+name: etc
+hosts: name=web1
+sources: [{ files: [/etc] }]
+repository: main
+schedule: { full: daily 02:00, after: web, window: { until: \"05:00\", then: stop }, missed: skip, retries: { times: 3, wait: 5m } }
+retain: { last: 3 }
+";
+
+const FILES: [(&str, &str); 4] =
+    [("site.yaml", SITE), ("hosts.yaml", HOSTS), ("plans/etc.yaml", ETC), ("plans/web.yaml", WEB)];
+
+/// File, line, column, code and offending text of a fault.
+type Expected<'e> = (Code, &'e str, usize, usize, &'e str);
+
+fn files(change: impl Fn(&str, &str) -> Option<String>) -> SiteFiles {
+    let mut files = SiteFiles::new("");
+    for (path, text) in FILES {
+        if let Some(text) = change(path, text) {
+            files.insert(path, text);
+        }
+    }
+    files
+}
+
+fn broken(file: &str, from: &str, to: &str) -> SiteFiles {
+    files(|path, text| {
+        assert!(path != file || text.matches(from).count() == 1, "{from:?} names one place in {file}");
+        Some(if path == file { text.replace(from, to) } else { text.to_owned() })
+    })
+}
+
+fn found(files: &SiteFiles) -> Faults {
+    Site::read(files).err().expect("the site is faulty")
+}
+
+fn summary<'f>(faults: &'f Faults) -> Vec<Expected<'f>> {
+    let one = |fault: &'f strongroom_plans::Fault| {
+        let place = fault.place();
+        (fault.code(), place.file(), place.line(), place.column(), place.text())
+    };
+    faults.iter().map(one).collect()
+}
+
+/// Replaces a part of one file and expects exactly one fault.
+#[track_caller]
+fn check(file: &str, from: &str, to: &str, expected: Expected<'_>) {
+    let faults = found(&broken(file, from, to));
+    assert_eq!(summary(&faults), [expected], "{faults}");
+}
+
+#[track_caller]
+fn remedy(file: &str, from: &str, to: &str) -> String {
+    let faults = found(&broken(file, from, to));
+    assert_eq!(faults.iter().count(), 1, "{faults}");
+    faults.iter().next().unwrap().remedy().to_owned()
+}
+
+#[test]
+fn the_site_that_is_broken_below_is_sound() {
+    Site::read(&files(|_, text| Some(text.to_owned()))).unwrap_or_else(|faults| panic!("{faults}"));
+}
+
+#[test]
+fn site_keys_and_values() {
+    let at = "site.yaml";
+    check(at, "limits:", "limit:", (Code::UnknownKey, at, 11, 1, "limit"));
+    check(at, "name: example\n", "", (Code::MissingKey, at, 1, 1, "zone: Asia/Shanghai"));
+    check(at, "Asia/Shanghai", "Mars", (Code::BadZone, at, 2, 7, "Mars"));
+    check(at, "name: example", "name: an example", (Code::BadName, at, 1, 7, "an example"));
+    check(at, "  main:", "  my main:", (Code::BadName, at, 4, 3, "my main"));
+    check(at, "/srv/strongroom/main", "~/main", (Code::BadRepository, at, 4, 15, "~/main"));
+    check(at, "access: gateway", "access: direct", (Code::NotYet, at, 4, 45, "direct"));
+    check(at, "{ runs: 8 }", "{ runs: 0 }", (Code::BadNumber, at, 11, 17, "0"));
+    check(at, "{ runs: 8 }", "{ runs: 99999 }", (Code::BadNumber, at, 11, 17, "99999"));
+    check(at, "{ runs: 8 }", "{ per-hosts: 8 }", (Code::UnknownKey, at, 11, 11, "per-hosts"));
+    check(at, "retain: { daily: 14 }", "retain: {}", (Code::NoRetentionRule, at, 8, 13, "{}"));
+    check(at, "[12-31]", "[12-32]", (Code::BadDays, at, 10, 22, "12-32"));
+    check(at, "blackout: [backup]", "freeze: [backup]", (Code::UnknownWord, at, 10, 39, "backup"));
+    check(at, ", blackout: [backup]", "", (Code::MissingKey, at, 10, 13, "{ days: [12-31] }"));
+    check(at, "command: [page], ", "", (Code::MissingKey, at, 12, 17, "{ on: [failed] }"));
+    check(at, "command: [page]", "smtp: x", (Code::NotYet, at, 12, 19, "smtp"));
+    check(at, "command: [page]", "webhook: page", (Code::BadUrl, at, 12, 28, "page"));
+    check(at, "[failed]", "[fail]", (Code::UnknownWord, at, 12, 41, "fail"));
+    check(at, "https://x.example", "https:///x", (Code::BadUrl, at, 13, 18, "\"https:///x\""));
+}
+
+#[test]
+fn hosts() {
+    let at = "hosts.yaml";
+    check(at, "hosts:\n", "host:\n", (Code::UnknownKey, at, 1, 1, "host"));
+    check(at, "address: gate.example.org", "adress: x", (Code::UnknownKey, at, 2, 11, "adress"));
+    for address in ["10.0.0", "-x", "a b", "root@web1", "web1:22", "'[::1]'", "x..y", "x.-y"] {
+        check(at, "10.0.0.5", address, (Code::BadAddress, at, 3, 20, address));
+    }
+    check(at, "user: root", "user: -x", (Code::BadAddress, at, 3, 58, "-x"));
+    check(at, "port: 22", "port: 65536", (Code::BadNumber, at, 3, 48, "65536"));
+    check(at, "role: web", "role: web, name: x", (Code::BadName, at, 3, 91, "x"));
+    check(at, "role: web", "role: a b", (Code::BadName, at, 3, 80, "a b"));
+    check(at, "jump: gate", "jump: gato", (Code::UnknownName, at, 3, 36, "gato"));
+    check(at, "jump: gate", "jump: web1", (Code::Circle, at, 3, 36, "web1"));
+    check(at, "gate.example.org", "gate.example.org, jump: web1", (Code::Circle, at, 2, 44, "web1"));
+}
+
+#[test]
+fn what_plans_name_must_be_there() {
+    let (etc, web) = ("plans/etc.yaml", "plans/web.yaml");
+    check(web, "repository: main", "repository: mian", (Code::UnknownName, web, 5, 13, "mian"));
+    check(web, "preset: nightly", "preset: nightli", (Code::UnknownName, web, 6, 9, "nightli"));
+    check(etc, "after: web", "after: webb", (Code::UnknownName, etc, 6, 39, "webb"));
+    check(etc, "after: web", "calendars: [summer]", (Code::UnknownName, etc, 6, 44, "summer"));
+    check("site.yaml", "calendars: [year-end]", "calendars: [x]", (Code::UnknownName, "site.yaml", 7, 48, "x"));
+    check("site.yaml", "calendars: [year-end]", "after: x", (Code::UnknownName, "site.yaml", 7, 43, "x"));
+    check(etc, "after: web", "after: etc", (Code::Circle, etc, 6, 39, "etc"));
+    // Over the preset of the other plan.
+    check("site.yaml", "calendars: [year-end]", "after: etc", (Code::Circle, etc, 6, 39, "web"));
+    check(web, "hosts: role=web", "hosts: rolle=web", (Code::NoHost, web, 3, 8, "rolle=web"));
+    check(web, "hosts: role=web", "hosts: role=db", (Code::NoHost, web, 3, 8, "role=db"));
+    let twice = files(|path, text| {
+        Some(if path == web { text.replace("name: web", "name: etc") } else { text.replace("after: web, ", "") })
+    });
+    assert_eq!(summary(&found(&twice)), [(Code::NameTwice, web, 2, 7, "etc")]);
+}
+
+#[test]
+fn plans_of_a_site() {
+    let (etc, web) = ("plans/etc.yaml", "plans/web.yaml");
+    check(web, "hosts: role=web\n", "", (Code::MissingKey, web, 1, 1, "kind: backup"));
+    check(web, "preset: nightly\n", "", (Code::MissingKey, web, 1, 1, "kind: backup"));
+    check(web, "repository: main", "repository: /srv/backup", (Code::BadName, web, 5, 13, "/srv/backup"));
+    check(web, "priority: 60", "priority: 101", (Code::BadNumber, web, 7, 11, "101"));
+    check(web, "priority: 60", "copies: [x]", (Code::NotYet, web, 7, 1, "copies"));
+    for selector in ["role=", "role=web &", "(role=web", "role=web)", "role web", "=web", "role==web", "web/1", "'& x'"]
+    {
+        check(web, "role=web", selector, (Code::BadSelector, web, 3, 8, selector));
+    }
+    check(etc, "\"05:00\"", "\"5:00\"", (Code::BadTime, etc, 6, 61, "\"5:00\""));
+    check(etc, "then: stop", "then: sleep", (Code::UnknownWord, etc, 6, 76, "sleep"));
+    check(etc, ", then: stop", "", (Code::MissingKey, etc, 6, 52, "{ until: \"05:00\" }"));
+    check(etc, "missed: skip", "missed: run", (Code::BadMissedRule, etc, 6, 92, "run"));
+    check(etc, "times: 3", "times: 30", (Code::BadNumber, etc, 6, 116, "30"));
+}
+
+#[test]
+fn files_that_are_not_there_or_would_not_be_read() {
+    let without = |gone: &'static str| files(move |path, text| (path != gone).then(|| text.to_owned()));
+    // What they would have declared is not called unknown.
+    assert_eq!(summary(&found(&without("site.yaml"))), [(Code::MissingFile, "site.yaml", 1, 1, "")]);
+    assert_eq!(summary(&found(&without("hosts.yaml"))), [(Code::MissingFile, "hosts.yaml", 1, 1, "")]);
+    let mut stray = files(|_, text| Some(text.to_owned()));
+    stray.insert("plans/new.yml", "kind: backup");
+    assert_eq!(summary(&found(&stray)), [(Code::StrayFile, "plans/new.yml", 1, 1, "")]);
+    let mut bytes = files(|_, text| Some(text.to_owned()));
+    bytes.insert("plans/new.yaml", b"kind: backup\nname: \xff\n".to_vec());
+    assert_eq!(summary(&found(&bytes)), [(Code::Encoding, "plans/new.yaml", 2, 7, "")]);
+}
+
+#[test]
+fn the_nearest_name_is_suggested() {
+    assert_eq!(remedy("plans/web.yaml", "repository: main", "repository: mian"), "did you mean `main`?");
+    assert_eq!(remedy("plans/etc.yaml", "after: web", "after: wep"), "did you mean `web`?");
+    assert_eq!(remedy("hosts.yaml", "jump: gate", "jump: Gate"), "did you mean `gate`?");
+    let label = remedy("plans/web.yaml", "hosts: role=web", "hosts: rolle=web");
+    assert_eq!(label, "no host has the label `rolle`; did you mean `role`?");
+    let elsewhere = remedy("plans/web.yaml", "repository: main", "repository: offsite");
+    assert_eq!(elsewhere, "declare it, or name one that there is, such as `main`");
+}
+
+/// One fault in each file, and all of them in one report, with the files in their order.
+#[test]
+fn the_faults_of_all_files_are_in_one_report() {
+    let faulty = files(|path, text| {
+        Some(match path {
+            "site.yaml" => text.replace("Asia/Shanghai", "Asia/Shangai").replace("limits:", "limit:"),
+            "hosts.yaml" => text.replace("jump: gate", "jump: gats"),
+            "plans/etc.yaml" => text.replace("missed: skip", "missed: skipp"),
+            _ => text.replace("repository: main", "repository: man").replace("name: web", "nam: web"),
+        })
+    });
+    let faults = found(&faulty);
+    let expected = [
+        (Code::BadZone, "site.yaml", 2, 7, "Asia/Shangai"),
+        (Code::UnknownKey, "site.yaml", 11, 1, "limit"),
+        (Code::UnknownName, "hosts.yaml", 3, 36, "gats"),
+        (Code::BadMissedRule, "plans/etc.yaml", 6, 92, "skipp"),
+        (Code::UnknownKey, "plans/web.yaml", 2, 1, "nam"),
+        (Code::UnknownName, "plans/web.yaml", 5, 13, "man"),
+    ];
+    assert_eq!(summary(&faults), expected, "{faults}");
+    assert!(faults.to_string().ends_with("6 faults"), "{faults}");
+}
+
+#[test]
+fn a_flood_over_many_files_is_cut_and_counted() {
+    let keys: String = (0..80).map(|number| format!("unheard-of-{number}: x\n")).collect();
+    let faults = found(&files(|_, text| Some(format!("{text}{keys}"))));
+    assert_eq!((faults.iter().count(), faults.omitted()), (100, 220));
+}
