@@ -1,5 +1,5 @@
 //! What the suites share: a place of their own on a real disk, the program as its users call it, disks that fill up or break, trees to back up,
-//! and an independent opinion on whether two trees are the same.
+//! and an independent opinion on whether two trees are the same; and real hosts.
 //!
 //! Nothing here knows the storage format or calls the product's code: whatever these suites claim, they claim of the `strongroom` binary.
 //! Deliberately absent: sleeps, fixed paths, shared state between tests.
@@ -8,6 +8,7 @@ pub mod client;
 pub mod compare;
 pub mod disk;
 pub mod hostile;
+pub mod lab;
 pub mod program;
 pub mod random;
 pub mod record;
@@ -15,7 +16,9 @@ pub mod sandbox;
 pub mod skip;
 pub mod stored;
 pub mod tree;
+pub mod wait;
 
 pub use client::Client;
+pub use lab::Lab;
 pub use program::Outcome;
 pub use sandbox::Sandbox;

@@ -1,0 +1,6 @@
+//! A fleet of real hosts (see [`strongroom_tests::lab`]), driven through the program as its operator would.
+//!
+//! Every test boots a lab of its own, so they run side by side. Where there can be no lab, they are skipped and written down.
+
+mod lab;
+mod lab_faults;
