@@ -1,14 +1,15 @@
 //! What the suites share: a place of their own on a real disk, the program as its users call it, disks that fill up or break, trees to back up,
-//! and an independent opinion on whether two trees are the same; and real hosts.
+//! an independent opinion on whether two trees are the same, and real hosts with an operator to drive them.
 //!
 //! Nothing here knows the storage format or calls the product's code: whatever these suites claim, they claim of the `strongroom` binary.
-//! Deliberately absent: sleeps, fixed paths, shared state between tests.
+//! Deliberately absent: sleeps in place of a state, fixed paths, shared state between tests.
 
 pub mod client;
 pub mod compare;
 pub mod disk;
 pub mod hostile;
 pub mod lab;
+pub mod operator;
 pub mod program;
 pub mod random;
 pub mod record;
