@@ -7,12 +7,17 @@
 //! 3. [`preview`]: what retention would keep, from the snapshots that there are.
 //! 4. [`record`]: what was done, what it showed, and what may be claimed.
 //!
-//! Deliberately absent: the worker (it stands behind the trait), terminals, files, and any clock but the one that is handed in.
+//! And the way to hosts:
+//!
+//! 5. [`ssh`]: connections to their sshd, strict about host keys.
+//!
+//! Deliberately absent: the worker (it stands behind the trait, or behind a stream), terminals, and any clock but the one that is handed in.
 
 pub mod executor;
 pub mod preview;
 pub mod record;
 mod run;
+pub mod ssh;
 
 pub use executor::{
     BackupDone, BackupOrder, CheckResult, CheckVerdict, Executor, RestoreDone, StepPlace, Verification,
