@@ -10,10 +10,12 @@
 //! And the way to hosts:
 //!
 //! 5. [`ssh`]: connections to their sshd, strict about host keys.
+//! 6. [`install`]: how a host gets its worker and a key that can start nothing else.
 //!
 //! Deliberately absent: the worker (it stands behind the trait, or behind a stream), terminals, and any clock but the one that is handed in.
 
 pub mod executor;
+pub mod install;
 pub mod preview;
 pub mod record;
 mod run;

@@ -71,6 +71,11 @@ impl Connection {
         asked.map_err(|lost| SshError::lost(self.place(), lost))
     }
 
+    /// The handle, for what only a proof of restrictions asks.
+    pub(crate) fn handle(&self) -> &Handle<impl russh::client::Handler> {
+        &self.0.handle
+    }
+
     /// A channel on which a command runs.
     pub(super) async fn exec(&self, command: &str) -> Result<Channel<Msg>, SshError> {
         let mut channel = self.session().await?;

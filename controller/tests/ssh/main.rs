@@ -1,7 +1,9 @@
 //! The way to a host, against a real OpenSSH server.
 
 mod host_keys;
+mod installing;
 mod login;
+mod restriction;
 mod sshd;
 mod streams;
 mod uploads;
