@@ -75,6 +75,9 @@ pub enum Error {
     /// The session was fenced or a chunk it counted on was condemned.
     #[error("the session can no longer commit: {0}")]
     Fenced(String),
+    /// The caller did not agree to its own commit.
+    #[error("the backup was not made visible: {0}")]
+    Withheld(String),
     /// No snapshot answers the description.
     #[error("{0}")]
     NoSnapshot(String),
@@ -164,7 +167,7 @@ impl Error {
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::Key(_) | Self::WriterOnly(_) => ErrorKind::Key,
             Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Fenced(_) => ErrorKind::Refused,
-            Self::Cache { .. } => ErrorKind::Other,
+            Self::Cache { .. } | Self::Withheld(_) => ErrorKind::Other,
             Self::Poisoned(failure) => failure.kind,
         }
     }

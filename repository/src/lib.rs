@@ -42,7 +42,7 @@ pub use index::{FrameId, Index, PackRow, Place};
 pub use keys::{Credential, Key, KeyFile};
 pub use live::Live;
 pub use repository::{Created, InitOptions, NewHolder, Repository, Snapshots, Unreadable, WriterIdentity};
-pub use session::{Begin, Committed, Lane, Session, SessionRecord, StoredBytes};
+pub use session::{AboutToCommit, Begin, Committed, Lane, Session, SessionRecord, StoredBytes};
 pub use snapshot::{Inventory, Manifest, Problem, Snapshot, SnapshotKind, Totals};
 pub use tree::entry::{ChunkPageRef, ChunkRef, Consistency, Content, Entry, Extent, Kind, Stillness, Time};
 pub use tree::{LeafRef, Located, Origin, Tree, TreeRoot, TreeWalk, TreeWriter, UnplacedTree};

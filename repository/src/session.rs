@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-pub use commit::Committed;
+pub use commit::{AboutToCommit, Committed};
 pub use lane::Lane;
 use packer::Packer;
 

@@ -30,7 +30,7 @@ use object_store::ObjectStore;
 /// The store of tests: as it comes, since it passes the conformance suite.
 pub use object_store::memory::InMemory;
 
-pub use error::{ErrorKind, StoreError, kind};
+pub use error::{ErrorKind, StoreError, kind, refused};
 pub use faulty::{Fault, Faulty, Injected, Operation, Plan, When};
 pub use limited::Limited;
 pub use local::LocalStore;

@@ -19,7 +19,7 @@ mod stream;
 mod tally;
 
 pub use error::BackupError;
-pub use event::{BackupEvent, EventSink};
+pub use event::{BackupEvent, CommitGate, EventSink};
 pub use options::{BackupKind, BackupOptions, Input};
 pub use report::{BackupReport, Outcome};
-pub use run::run;
+pub use run::{run, run_if};

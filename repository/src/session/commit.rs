@@ -27,12 +27,34 @@ pub struct Committed {
     pub manifest: Manifest,
 }
 
+/// A backup that is durable, and visible if the caller agrees.
+#[derive(Debug)]
+pub struct AboutToCommit<'a> {
+    /// What the commit would follow.
+    pub history: &'a History,
+    /// The snapshot.
+    pub snapshot: ObjectId,
+    /// The manifest as it was stored.
+    pub manifest: &'a Manifest,
+}
+
 /// How often a commit is tried against other writers before it gives up: each failure means that another one got through.
 const COMMIT_TRIES_MAX: u32 = 10_000;
 
 impl Session {
     /// Makes the backup durable, then visible. On any error nothing of it is visible.
-    pub async fn commit(&self, tree: UnplacedTree, mut manifest: Manifest) -> Result<Committed, Error> {
+    pub async fn commit(&self, tree: UnplacedTree, manifest: Manifest) -> Result<Committed, Error> {
+        self.commit_if(tree, manifest, |_| Ok(())).await
+    }
+
+    /// The same, if the caller agrees at the last moment: the snapshot is durable then and not yet visible. It is asked before each try against other writers, with
+    /// the history that the try would continue; so what it sees there is what the commit follows, and a refusal is never too late.
+    pub async fn commit_if(
+        &self,
+        tree: UnplacedTree,
+        mut manifest: Manifest,
+        mut agrees: impl FnMut(&AboutToCommit<'_>) -> Result<(), String>,
+    ) -> Result<Committed, Error> {
         let packs = self.packer.finish().await?;
         let mut new_run = None;
         let mut run_ids = Vec::new();
@@ -72,7 +94,7 @@ impl Session {
             if history.revoked.contains_key(&signer) {
                 return Err(Error::Key("this writer's key was removed from the repository".into()));
             }
-            Ok(())
+            agrees(&AboutToCommit { history, snapshot, manifest: &manifest }).map_err(Error::Withheld)
         };
         let commit = self.repository.commit_when(vec![operation], still_allowed).await?;
         Ok(Committed { snapshot, commit, tree, manifest })
@@ -126,7 +148,7 @@ impl Repository {
     async fn commit_when(
         &self,
         operations: Vec<Operation>,
-        still_allowed: impl Fn(&History) -> Result<(), Error>,
+        mut still_allowed: impl FnMut(&History) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         for _ in 0..COMMIT_TRIES_MAX {
             let history = self.history();

@@ -128,7 +128,8 @@ fn kind_of_io(error: &io::Error) -> ErrorKind {
 }
 
 /// The refusal of an operation that no store of a repository offers.
-pub(super) fn refused(operation: &str, by: &dyn ObjectStore) -> object_store::Error {
+#[must_use]
+pub fn refused(operation: &str, by: &dyn ObjectStore) -> object_store::Error {
     object_store::Error::NotSupported {
         source: format!("{by} does not {operation}: objects are put whole, once, under their final name").into(),
     }

@@ -1,7 +1,8 @@
 //! What a run tells while it goes on.
 
-use strongroom_repository::ObjectId;
+use strongroom_repository::{History, ObjectId};
 
+use super::BackupReport;
 use crate::remarks::Remark;
 use crate::state::StateError;
 
@@ -28,3 +29,8 @@ pub enum BackupEvent {
 
 /// Receives events, on the thread of the run: it should not take long.
 pub type EventSink = Box<dyn FnMut(BackupEvent) + Send>;
+
+/// Decides, on the thread of the run, whether a backup that is durable becomes visible. It gets the history that the commit would follow, and the report as it
+/// will be, but with 0 for the commit's number. It may be asked again, with a longer history, when another writer came first. What it refuses ends the run with
+/// [`Error::Withheld`](strongroom_repository::Error::Withheld).
+pub type CommitGate = Box<dyn FnMut(&History, &BackupReport) -> Result<(), String> + Send>;

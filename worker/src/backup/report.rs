@@ -9,7 +9,7 @@ use strongroom_repository::{ObjectId, Problem, SnapshotKind, Totals};
 pub struct BackupReport {
     /// The snapshot.
     pub snapshot: ObjectId,
-    /// The commit that made it visible.
+    /// The commit that made it visible; 0 before there is one.
     pub commit: u64,
     /// Full or incremental.
     pub kind: SnapshotKind,

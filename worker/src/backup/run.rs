@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use strongroom_repository::{Begin, Committed, Manifest, Repository, Session, SnapshotKind, UnplacedTree, text};
+use strongroom_repository::{
+    AboutToCommit, Begin, Committed, Manifest, Repository, Session, SnapshotKind, UnplacedTree, text,
+};
 use tokio::runtime::Handle;
 
 use super::lanes::with_lanes;
 use super::merge::Merger;
 use super::tally::Tally;
-use super::{BackupError, BackupEvent, BackupOptions, BackupReport, EventSink, Input, Outcome, stream};
+use super::{BackupError, BackupEvent, BackupOptions, BackupReport, CommitGate, EventSink, Input, Outcome, stream};
 use crate::exclude::{Excludes, Filter};
 use crate::filesystem::Root;
 use crate::owners::Owners;
@@ -29,12 +31,24 @@ pub async fn run(
     progress: Arc<Progress>,
     events: EventSink,
 ) -> Result<BackupReport, BackupError> {
+    run_if(repository, options, progress, events, Box::new(|_, _| Ok(()))).await
+}
+
+/// The same, but what was backed up becomes visible only if the gate lets it.
+pub async fn run_if(
+    repository: Arc<Repository>,
+    options: BackupOptions,
+    progress: Arc<Progress>,
+    events: EventSink,
+    gate: CommitGate,
+) -> Result<BackupReport, BackupError> {
     let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
     let (send, receive) = tokio::sync::oneshot::channel();
     let runner = Runner {
         repository,
         progress,
         events,
+        gate,
         stop: Arc::clone(&stop.0),
         runtime: Handle::current(),
         began: Instant::now(),
@@ -63,6 +77,7 @@ pub(super) struct Runner {
     pub(super) repository: Arc<Repository>,
     pub(super) progress: Arc<Progress>,
     pub(super) events: EventSink,
+    pub(super) gate: CommitGate,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) runtime: Handle,
     pub(super) began: Instant,
@@ -184,8 +199,7 @@ impl Runner {
         if merged.tally.sources_found == 0 && !files.sources.node(Sources::TOP).whole {
             return Err(BackupError::NoSource);
         }
-        let (committed, mut report) = self.commit(merged, manifest, read_ms)?;
-        report.unchanged = state.is_some_and(|state| state.tree().root == committed.tree.root);
+        let (committed, report) = self.commit(merged, manifest, read_ms, state.as_deref())?;
         let scan_began_ns = i64::try_from(scan_began.as_nanosecond()).unwrap_or(i64::MIN);
         if let Err(why) = next_state.into_inner().finish(committed.snapshot, &committed.tree, scan_began_ns) {
             (self.events)(BackupEvent::StateNotKept(why));
@@ -218,34 +232,40 @@ impl Runner {
         Ok(Merged { session, tree, tally })
     }
 
-    /// Makes the backup durable and visible.
+    /// Makes the backup durable and, if the gate lets it, visible.
     pub(super) fn commit(
         &mut self,
         merged: Merged,
         mut manifest: Manifest,
         read_ms: u64,
+        state: Option<&State>,
     ) -> Result<(Committed, BackupReport), BackupError> {
         let Merged { session, tree, tally } = merged;
         manifest.finished = self.clock();
         manifest.totals = tally.totals;
         manifest.problems = tally.problems;
-        let committed = self.runtime.block_on(session.commit(tree, manifest))?;
-        (self.events)(BackupEvent::Committed { snapshot: committed.snapshot });
-        let manifest = &committed.manifest;
-        let report = BackupReport {
-            snapshot: committed.snapshot,
-            commit: committed.commit,
-            kind: manifest.kind,
-            outcome: if manifest.totals.problems == 0 { Outcome::Complete } else { Outcome::Partial },
-            parent: manifest.parent,
-            unchanged: false,
-            totals: manifest.totals,
+        let total_ms = self.elapsed_ms();
+        let report = |about: &AboutToCommit<'_>| BackupReport {
+            snapshot: about.snapshot,
+            commit: 0,
+            kind: about.manifest.kind,
+            outcome: if about.manifest.totals.problems == 0 { Outcome::Complete } else { Outcome::Partial },
+            parent: about.manifest.parent,
+            unchanged: state.is_some_and(|state| state.tree().root == about.manifest.root),
+            totals: about.manifest.totals,
             left_out: tally.left_out,
             torn: tally.torn,
-            problems: manifest.problems.clone(),
+            problems: about.manifest.problems.clone(),
             read_ms,
-            total_ms: self.elapsed_ms(),
+            total_ms,
         };
+        let gate = &mut self.gate;
+        let agrees = |about: &AboutToCommit<'_>| gate(about.history, &report(about));
+        let committed = self.runtime.block_on(session.commit_if(tree, manifest, agrees))?;
+        (self.events)(BackupEvent::Committed { snapshot: committed.snapshot });
+        let history = &self.repository.history();
+        let about = AboutToCommit { history, snapshot: committed.snapshot, manifest: &committed.manifest };
+        let report = BackupReport { commit: committed.commit, total_ms: self.elapsed_ms(), ..report(&about) };
         Ok((committed, report))
     }
 

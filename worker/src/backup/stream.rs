@@ -65,7 +65,7 @@ pub(super) fn run(
     tally.totals.bytes = capture.entry.size;
     tally.totals.bytes_read = capture.bytes_read;
     let read_ms = runner.elapsed_ms();
-    Ok(runner.commit(Merged { session, tree, tally }, manifest, read_ms)?.1)
+    Ok(runner.commit(Merged { session, tree, tally }, manifest, read_ms, None)?.1)
 }
 
 fn components(name: &Path) -> Result<Vec<CString>, BackupError> {
