@@ -6,11 +6,12 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::{MetadataCommand, Package};
 
 /// Who may use whom, by the crates' folders. The composition root may use everything that is in the product; suites and benchmarks may use everything.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("plans", &[]),
     ("proto", &["plans"]),
     ("repository", &[]),
     ("worker", &["proto", "plans", "repository"]),
+    ("worker/daemon", &["proto", "plans", "repository", "worker"]),
     ("controller", &["proto", "plans", "repository"]),
     ("controller/cli", &["plans", "proto", "repository", "worker", "controller"]),
     ("tests", &["plans", "proto", "repository", "worker", "controller", "controller/cli", "benches"]),

@@ -70,7 +70,7 @@ macro_rules! conformance {
                 a_large_object heads_tell_the_size listings_keep_to_their_folder
                 listings_one_level_deep listings_from_a_name_on absent_objects deletions
                 what_is_not_offered_is_refused the_probe_is_content
-                plain_threads_may_call);
+                plain_threads_may_call plain_threads_may_delete);
         }
     )* };
     (@cases $fixture:expr; $($case:ident)*) => { $(

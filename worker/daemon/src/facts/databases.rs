@@ -1,0 +1,84 @@
+//! Databases that run now, told by their processes. A copy of their files under their feet is no backup; so the controller asks which plan covers them.
+
+use serde::Serialize;
+
+use super::listening::Listening;
+use super::processes::Process;
+
+/// A database server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Database {
+    /// What it is: `postgresql`, `mysql`, `mariadb`, `redis`, `mongodb`.
+    pub engine: &'static str,
+    /// Its first process.
+    pub pid: u32,
+    /// The TCP ports that it listens at; none if only by a Unix socket, or if that could not be seen.
+    pub ports: Vec<u16>,
+}
+
+/// The names of server programs, as the kernel keeps them.
+const SERVERS: [(&str, &str); 8] = [
+    ("postgres", "postgresql"),
+    ("postmaster", "postgresql"),
+    ("mysqld", "mysql"),
+    ("mariadbd", "mariadb"),
+    ("redis-server", "redis"),
+    ("valkey-server", "redis"),
+    ("mongod", "mongodb"),
+    ("keydb-server", "redis"),
+];
+
+/// One for each group of ports: a server's helpers, which hold no port of their own, are not further servers if there is one that does.
+pub(super) fn find(processes: &[Process], listening: &[Listening]) -> Vec<Database> {
+    let mut found: Vec<Database> = Vec::new();
+    let mut processes: Vec<&Process> = processes.iter().collect();
+    processes.sort_by_key(|process| process.pid);
+    for process in processes {
+        let Some((_, engine)) = SERVERS.iter().find(|(name, _)| *name == process.name) else { continue };
+        let mine = |socket: &&Listening| socket.protocol == "tcp" && socket.pid == Some(process.pid);
+        let mut ports: Vec<u16> = listening.iter().filter(mine).map(|socket| socket.port).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        if !ports.is_empty() || !found.iter().any(|known| known.engine == *engine) {
+            found.push(Database { engine, pid: process.pid, ports });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: u32, name: &str) -> Process {
+        Process { pid, name: name.into(), sockets: vec![] }
+    }
+
+    fn listening(pid: u32, port: u16, address: &str) -> Listening {
+        Listening { protocol: "tcp", address: address.into(), port, pid: Some(pid), process: None }
+    }
+
+    #[test]
+    fn servers_are_found_once_with_their_ports() {
+        let processes = [
+            process(30, "postgres"),
+            process(20, "postgres"),
+            process(40, "postgres"),
+            process(50, "mariadbd"),
+            process(60, "bash"),
+        ];
+        let sockets = [
+            listening(20, 5432, "0.0.0.0"),
+            listening(20, 5432, "::"),
+            listening(40, 5433, "::"),
+            listening(60, 80, "::"),
+        ];
+        let found = find(&processes, &sockets);
+        let database = |engine, pid, ports: &[u16]| Database { engine, pid, ports: ports.into() };
+        assert_eq!(
+            found,
+            [database("postgresql", 20, &[5432]), database("postgresql", 40, &[5433]), database("mariadb", 50, &[])]
+        );
+    }
+}

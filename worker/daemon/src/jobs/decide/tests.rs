@@ -1,0 +1,71 @@
+use jiff::Timestamp;
+use strongroom_repository::{ObjectId, SnapshotKind, Totals};
+use strongroom_worker::backup::Outcome;
+
+use super::*;
+use crate::ledger::FailureKind;
+use crate::request::{Limits, Request, Source};
+
+fn known(state: Recorded) -> Entry {
+    let source = Source::Command { name: "dump".into(), arguments: vec!["true".into()], seconds_max: None };
+    let request = Request {
+        repository: RepositoryId([1; 16]),
+        full: false,
+        host: "h".into(),
+        tags: [].into(),
+        source,
+        limits: Limits::default(),
+        before: vec![],
+        after: vec![],
+    };
+    let entry = Entry::new("j".parse().unwrap(), 5, request, Timestamp::UNIX_EPOCH);
+    Entry { state, fingerprint: "same".into(), committing: vec![draft()], ..entry }
+}
+
+fn draft() -> BackupReport {
+    BackupReport {
+        snapshot: ObjectId([2; 32]),
+        commit: 0,
+        kind: SnapshotKind::Full,
+        outcome: Outcome::Complete,
+        parent: None,
+        unchanged: false,
+        totals: Totals::default(),
+        left_out: 0,
+        torn: 0,
+        problems: vec![],
+        read_ms: 0,
+        total_ms: 0,
+    }
+}
+
+fn check(state: &Recorded, generation: u64, fingerprint: &str, expect: &str) {
+    let found = match decide(&known(state.clone()), generation, fingerprint) {
+        Ok(Decision::Run { committing }) => format!("run, {} to look for", committing.len()),
+        Ok(decision) => format!("{decision:?}").to_lowercase(),
+        Err(error) => error.to_string(),
+    };
+    assert!(found.contains(expect), "{state:?}, {generation} {fingerprint}: {found}");
+}
+
+#[test]
+fn the_table_of_generations() {
+    let running = Recorded::Running;
+    let good = Recorded::BackedUp { report: serde_json::Value::Null };
+    let failed = Recorded::Failed { kind: FailureKind::Store, reason: "full".into() };
+    let cancelled = Recorded::Cancelled;
+    for state in [&running, &good, &failed, &cancelled] {
+        check(state, 4, "same", "older than 5");
+        check(state, 4, "other", "older than 5");
+        check(state, 5, "same", "answer");
+        check(state, 5, "other", "with other content");
+    }
+    check(&running, 6, "same", "raise");
+    check(&running, 6, "other", "cancel it first");
+    check(&good, 6, "same", "raise");
+    check(&good, 6, "other", "raise");
+    for state in [&failed, &cancelled] {
+        check(state, 6, "same", "run, 1 to look for");
+        check(state, 6, "other", "run, 0 to look for");
+    }
+}

@@ -1,0 +1,130 @@
+//! One job: its entry in the ledger, what watchers see of it, and how it is steered.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use strongroom_worker::progress::Position;
+use tokio::sync::watch;
+
+use super::control::Control;
+use super::view::{Phase, View};
+use crate::job_id::JobId;
+use crate::ledger::{Entry, Ledger, LedgerError, Recorded};
+
+/// A job.
+#[derive(Debug)]
+pub(super) struct Job {
+    id: JobId,
+    ledger: Arc<Ledger>,
+    clock: fn() -> Timestamp,
+    entry: Mutex<Entry>,
+    view: watch::Sender<View>,
+    control: Control,
+}
+
+impl Job {
+    /// A job whose entry is in the ledger.
+    pub(super) fn new(entry: Entry, ledger: Arc<Ledger>, clock: fn() -> Timestamp) -> Self {
+        let phase = Option::<Phase>::from(&entry.state);
+        let phase = phase.unwrap_or(Phase::Running { doing: "starting".into(), position: Position::default() });
+        let view = View { job: entry.job.clone(), generation: entry.generation, number: entry.number, phase };
+        Self {
+            id: entry.job.clone(),
+            ledger,
+            clock,
+            entry: Mutex::new(entry),
+            view: watch::Sender::new(view),
+            control: Control::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Looks at the entry.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&Entry) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// What watchers see.
+    pub(super) fn view(&self) -> View {
+        self.view.borrow().clone()
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
+    }
+
+    /// Changes the entry: in the ledger first, then here, then for watchers. On an error nothing has changed. It waits for the disk.
+    pub(super) fn record(&self, change: impl FnOnce(&mut Entry)) -> Result<(), LedgerError> {
+        let mut entry = self.lock();
+        let mut next = entry.clone();
+        change(&mut next);
+        if next.state != entry.state {
+            (next.changed, next.number) = ((self.clock)(), next.number + 1);
+        }
+        self.ledger.write(&next)?;
+        *entry = next;
+        self.show(&entry);
+        Ok(())
+    }
+
+    /// Ends the job. If the ledger cannot be written the end is shown all the same: it is true, and found out again after a restart.
+    pub(super) fn end(&self, state: Recorded) {
+        let Err(error) = self.record(|entry| end(entry, state.clone())) else { return };
+        tracing::error!(job = %self.id, error = strongroom_repository::chain(&error), "the end of a job cannot be kept");
+        let mut entry = self.lock();
+        entry.number += 1;
+        entry.changed = (self.clock)();
+        end(&mut entry, state);
+        self.show(&entry);
+    }
+
+    fn show(&self, entry: &Entry) {
+        self.view.send_modify(|view| {
+            (view.generation, view.number) = (entry.generation, entry.number);
+            if let Some(phase) = Option::<Phase>::from(&entry.state) {
+                view.phase = phase;
+            }
+        });
+    }
+
+    /// Tells watchers what is being done.
+    pub(super) fn show_doing(&self, what: &str) {
+        self.view.send_if_modified(|view| match &mut view.phase {
+            Phase::Running { doing, .. } if doing != what => {
+                what.clone_into(doing);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Tells watchers how far it is.
+    pub(super) fn show_position(&self, now: Position) {
+        self.view.send_if_modified(|view| match &mut view.phase {
+            Phase::Running { position, .. } if *position != now => {
+                *position = now;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entry> {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn end(entry: &mut Entry, state: Recorded) {
+    if matches!(state, Recorded::BackedUp { .. }) {
+        // Nobody has to look for it any more.
+        entry.committing.clear();
+    }
+    entry.state = state;
+}

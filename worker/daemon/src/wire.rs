@@ -1,0 +1,105 @@
+//! Messages become requests, and states become messages: the one place where the two meet.
+
+use std::num::NonZeroU64;
+
+use strongroom_proto::worker::{self as wire, backup_job, job_state};
+use strongroom_worker::progress::Position;
+
+use crate::jobs::{Phase, View};
+use crate::ledger::FailureKind;
+use crate::request::{Hook, Limits, Request, RequestFault, Source};
+
+impl TryFrom<wire::BackupJob> for Request {
+    type Error = RequestFault;
+
+    fn try_from(job: wire::BackupJob) -> Result<Self, RequestFault> {
+        let repository = job.repository.parse().map_err(|_| RequestFault::Repository(job.repository))?;
+        let limits = job.limits.unwrap_or_default();
+        let hooks = job.hooks.unwrap_or_default();
+        let request = Self {
+            repository,
+            full: job.full,
+            host: job.host,
+            tags: job.tags.into_iter().collect(),
+            source: job.source.ok_or(RequestFault::NoSource)?.into(),
+            limits: Limits {
+                upload_bytes_per_second: NonZeroU64::new(limits.upload_bytes_per_second),
+                threads: NonZeroU64::new(limits.threads.into()),
+            },
+            before: hooks.before.into_iter().map(Hook::from).collect(),
+            after: hooks.after.into_iter().map(Hook::from).collect(),
+        };
+        request.check().map(|()| request)
+    }
+}
+
+impl From<backup_job::Source> for Source {
+    fn from(source: backup_job::Source) -> Self {
+        match source {
+            backup_job::Source::Files(files) => Self::Files {
+                paths: files.paths.into_iter().map(Into::into).collect(),
+                excludes: files.excludes,
+                exclude_caches: files.exclude_caches,
+                one_file_system: files.one_file_system,
+                larger_than: (files.larger_than > 0).then_some(files.larger_than),
+            },
+            backup_job::Source::Command(command) => Self::Command {
+                name: command.name.into(),
+                arguments: command.arguments,
+                seconds_max: NonZeroU64::new(command.seconds_max),
+            },
+        }
+    }
+}
+
+impl From<wire::Hook> for Hook {
+    fn from(hook: wire::Hook) -> Self {
+        Self { arguments: hook.arguments, seconds_max: NonZeroU64::new(hook.seconds_max) }
+    }
+}
+
+impl From<View> for wire::JobState {
+    fn from(view: View) -> Self {
+        Self {
+            job: view.job.to_string(),
+            generation: view.generation,
+            number: view.number,
+            state: Some(view.phase.into()),
+        }
+    }
+}
+
+impl From<Phase> for job_state::State {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Running { doing, position } => Self::Running(running(doing, position)),
+            Phase::BackedUp { report } => Self::BackedUp(wire::BackedUp { report: report.to_vec() }),
+            Phase::Failed { kind, reason } => {
+                Self::Failed(wire::Failed { reason, kind: wire::FailureKind::from(kind).into() })
+            }
+            Phase::Cancelled => Self::Cancelled(wire::Cancelled {}),
+        }
+    }
+}
+
+fn running(doing: String, position: Position) -> wire::Running {
+    wire::Running {
+        doing,
+        files_done: position.files_done,
+        files_total: position.files_total,
+        bytes_done: position.bytes_done,
+        bytes_total: position.bytes_total,
+    }
+}
+
+impl From<FailureKind> for wire::FailureKind {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::StoreUnreachable => Self::StoreUnreachable,
+            FailureKind::Store => Self::Store,
+            FailureKind::Source => Self::Source,
+            FailureKind::Command => Self::Command,
+            FailureKind::Worker => Self::Worker,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! A host and its controller: the daemon with folders of its own, a repository behind a gateway, and the calls of a controller.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use strongroom_proto::worker::job_state::State;
+use strongroom_proto::worker::worker_client::WorkerClient;
+use strongroom_proto::worker::{
+    BackupJob, CommandSource, EnrollRequest, FilesSource, Hook, Hooks, JobReference, JobState, StartRequest, backup_job,
+};
+use strongroom_repository::store::LocalStore;
+use strongroom_repository::{
+    Credential, InitOptions, KeyFile, NewHolder, Parameters, Repository, Snapshot, WriterIdentity,
+};
+use strongroom_worker_daemon::serve::{self, Folders};
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::Store;
+use crate::gateway::Gateway;
+
+/// Longer than any step takes.
+pub const LONG: Duration = Duration::from_secs(120);
+
+pub struct Host {
+    pub folder: TempDir,
+    pub folders: Folders,
+    pub gateway: Gateway,
+    pub key: KeyFile,
+    pub writer: KeyFile,
+}
+
+/// The daemon in this process.
+pub struct Daemon {
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<Result<(), serve::ServeError>>,
+    controller: JoinHandle<()>,
+}
+
+impl Host {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Store = Arc::new(LocalStore::open(&folder.path().join("repository")).unwrap());
+        let options = InitOptions {
+            parameters: Parameters::small(),
+            created: Timestamp::UNIX_EPOCH,
+            holder: "owner".into(),
+            how: NewHolder::KeyFile,
+        };
+        let key = Repository::init(Arc::clone(&store), options).await.unwrap().key_file.unwrap();
+        let opened = open(&store, &key, &folder.path().join("admin-cache")).await;
+        let writer = opened.add_writer(&WriterIdentity { holder: "web1".into() }).await.unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let folders = Folders { run: at("run"), state: at("state"), cache: at("cache") };
+        std::fs::create_dir(at("source")).unwrap();
+        Self { folders, gateway: Gateway::new(store), key, writer, folder }
+    }
+
+    pub fn source(&self) -> PathBuf {
+        self.folder.path().join("source")
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.source().join(name), content).unwrap();
+    }
+
+    /// Starts the daemon, and a controller that serves the gateway to it.
+    pub async fn start(&self) -> Daemon {
+        let daemon = self.start_without_gateway().await;
+        Daemon { controller: self.link(), ..daemon }
+    }
+
+    pub async fn start_without_gateway(&self) -> Daemon {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let folders = self.folders.clone();
+        let served =
+            tokio::spawn(async move { serve::run(&folders, Timestamp::now, async { drop(stopped.await) }).await });
+        self.client().await;
+        Daemon { stop: Some(stop), served, controller: tokio::spawn(async {}) }
+    }
+
+    /// Serves the gateway to whichever daemon there is, again and again.
+    pub fn link(&self) -> JoinHandle<()> {
+        let (gateway, path) = (self.gateway.clone(), self.folders.run.join("gateway.sock"));
+        tokio::spawn(async move {
+            loop {
+                match UnixStream::connect(&path).await {
+                    Ok(stream) => gateway.clone().serve(stream).await,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        })
+    }
+
+    /// A client, as soon as there is a daemon.
+    pub async fn client(&self) -> WorkerClient<Channel> {
+        let path = self.folders.run.join("worker.sock");
+        let connect = async {
+            loop {
+                let path = path.clone();
+                let connector = tower::service_fn(move |_: tonic::transport::Uri| {
+                    let path = path.clone();
+                    async move { Ok::<_, std::io::Error>(TokioIo::new(UnixStream::connect(path).await?)) }
+                });
+                let endpoint = Endpoint::from_static("http://worker.invalid");
+                if let Ok(channel) = endpoint.connect_with_connector(connector).await {
+                    return WorkerClient::new(channel);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LONG, connect).await.expect("no daemon")
+    }
+
+    pub async fn enroll(&self) {
+        let key_file = self.writer.to_text().into_bytes();
+        self.client().await.enroll(EnrollRequest { key_file }).await.unwrap();
+    }
+
+    /// A job that backs up the source.
+    pub fn files(&self) -> BackupJob {
+        let files = FilesSource { paths: vec![self.source().display().to_string()], ..FilesSource::default() };
+        self.job(backup_job::Source::Files(files))
+    }
+
+    pub fn command(&self, script: &str) -> BackupJob {
+        let arguments = ["sh", "-c", script].map(str::to_owned).into();
+        let command = CommandSource { name: "dumps/all.sql".into(), arguments, seconds_max: 60 };
+        self.job(backup_job::Source::Command(command))
+    }
+
+    fn job(&self, source: backup_job::Source) -> BackupJob {
+        BackupJob {
+            repository: self.key.repository().to_string(),
+            host: "web1".into(),
+            tags: HashMap::from([("run".to_owned(), "r1".to_owned()), ("plan".to_owned(), "billing".to_owned())]),
+            source: Some(source),
+            ..BackupJob::default()
+        }
+    }
+
+    pub async fn begin(&self, job: &str, generation: u64, backup: BackupJob) -> Result<JobState, Status> {
+        let request = StartRequest { job: job.into(), generation, backup: Some(backup) };
+        self.client().await.start(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Waits for a job's end, through as many daemons as it takes.
+    pub async fn end(&self, job: &str) -> JobState {
+        let wait = async {
+            loop {
+                let reference = JobReference { job: job.into(), generation: 0 };
+                let mut last = None;
+                if let Ok(states) = self.client().await.watch(reference).await {
+                    let mut states = states.into_inner();
+                    while let Ok(Some(state)) = states.message().await {
+                        last = Some(state);
+                    }
+                }
+                match last {
+                    Some(state) if !matches!(state.state, Some(State::Running(_))) => return state,
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        tokio::time::timeout(LONG, wait).await.expect("the job does not end")
+    }
+
+    /// Runs a job to its good end, and returns the report.
+    pub async fn backed_up(&self, job: &str, backup: BackupJob) -> serde_json::Value {
+        self.begin(job, 1, backup).await.unwrap();
+        report(&self.end(job).await)
+    }
+
+    pub async fn repository(&self) -> Arc<Repository> {
+        open(&self.gateway.store, &self.key, &self.folder.path().join("admin-cache")).await
+    }
+
+    /// The snapshots that carry a job's name.
+    pub async fn snapshots(&self, job: &str) -> Vec<Snapshot> {
+        let all = self.repository().await.snapshots().await.unwrap();
+        assert!(all.unreadable.is_empty());
+        all.readable
+            .into_iter()
+            .filter(|found| found.manifest.tags.get("job").map(String::as_str) == Some(job))
+            .collect()
+    }
+
+    /// What a snapshot restores to, by path below `/`.
+    pub async fn restored(&self, snapshot: &Snapshot) -> HashMap<PathBuf, Vec<u8>> {
+        let repository = self.repository().await;
+        repository.open_index().await.unwrap();
+        let tree = repository.tree(snapshot);
+        let mut walk = tree.walk(b"");
+        let mut found = HashMap::new();
+        while let Some((directory, entry)) = walk.next().await.unwrap() {
+            if entry.kind != strongroom_repository::Kind::File {
+                continue;
+            }
+            let mut content = Vec::new();
+            for chunk in tree.chunks(&entry).await.unwrap() {
+                content.extend_from_slice(&repository.read_chunk(&chunk).await.unwrap());
+            }
+            let path = strongroom_repository::tree::order::join(&directory, &entry.name);
+            found.insert(PathBuf::from("/").join(String::from_utf8(path).unwrap()), content);
+        }
+        found
+    }
+
+    /// That a snapshot holds the source as it is.
+    pub async fn check_restores(&self, snapshot: &Snapshot) {
+        let found = self.restored(snapshot).await;
+        let mut count = 0;
+        for file in std::fs::read_dir(self.source()).unwrap() {
+            let path = file.unwrap().path();
+            assert!(found[&path] == std::fs::read(&path).unwrap(), "{}", path.display());
+            count += 1;
+        }
+        assert_eq!(found.len(), count);
+    }
+}
+
+async fn open(store: &Store, key: &KeyFile, cache: &Path) -> Arc<Repository> {
+    Repository::open(Arc::clone(store), &Credential::File(key.clone()), cache).await.unwrap()
+}
+
+impl Daemon {
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        tokio::time::timeout(LONG, &mut self.served).await.expect("does not stop").unwrap().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.controller.abort();
+        self.served.abort();
+    }
+}
+
+pub fn report(state: &JobState) -> serde_json::Value {
+    match &state.state {
+        Some(State::BackedUp(done)) => serde_json::from_slice(&done.report).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn failure(state: &JobState) -> (i32, String) {
+    match &state.state {
+        Some(State::Failed(failed)) => (failed.kind, failed.reason.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn refused<T: std::fmt::Debug>(result: Result<T, Status>, expect: Code) -> String {
+    let status = result.expect_err("must be refused");
+    assert_eq!(status.code(), expect, "{status:?}");
+    status.message().to_owned()
+}
+
+pub fn hooks(before: &[&str], after: &[&str]) -> Option<Hooks> {
+    let hook = |script: &&str| Hook { arguments: ["sh", "-c", script].map(str::to_owned).into(), seconds_max: 60 };
+    Some(Hooks { before: before.iter().map(hook).collect(), after: after.iter().map(hook).collect() })
+}
+
+/// Bytes that do not compress.
+pub fn noise(seed: u64, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    blake3::Hasher::new_keyed(&[5; 32]).update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
