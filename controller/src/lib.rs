@@ -1,25 +1,42 @@
 //! The controller: what is done about a plan, in which order, and what the record says.
 //!
-//! A plan's way through this crate, which is also the order of the modules:
+//! One run, on one machine or in a fleet:
 //!
 //! 1. [`run`]: the steps of the plan, one after another; what fails leaves the rest undone.
-//! 2. [`executor`]: the hands that do them, behind a small trait: in this process today, over the wire to a worker later.
+//! 2. [`executor`]: the hands that do them, behind a small trait: in this process, or a worker's over the wire.
 //! 3. [`preview`]: what retention would keep, from the snapshots that there are.
 //! 4. [`record`]: what was done, what it showed, and what may be claimed.
 //!
-//! And the way to hosts:
+//! A fleet, unattended:
 //!
-//! 5. [`ssh`]: connections to their sshd, strict about host keys.
-//! 6. [`install`]: how a host gets its worker and a key that can start nothing else.
+//! 1. [`site`]: the directory of plans and hosts that is in force.
+//! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
+//! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
+//! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`status`]: what is protected. [`notify`]: who is told.
+//! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`gateway`]: the store of hosts that have no credentials.
 //!
-//! Deliberately absent: the worker (it stands behind the trait, or behind a stream), terminals, and any clock but the one that is handed in.
+//! Deliberately absent: the worker (it stands behind the trait, or at the other end of the wire), terminals, and any clock but the one that is handed in.
+
+pub mod daemon;
+pub mod dialer;
+pub mod gateway;
+pub mod install;
+pub mod journal;
+mod link;
+pub mod links;
+pub mod notify;
+pub mod operator;
+pub mod remote;
+pub mod runs;
+pub mod scheduler;
+pub mod site;
+pub mod ssh;
+pub mod status;
 
 pub mod executor;
-pub mod install;
 pub mod preview;
 pub mod record;
 mod run;
-pub mod ssh;
 
 pub use executor::{
     BackupDone, BackupOrder, CheckResult, CheckVerdict, Executor, RestoreDone, StepPlace, Verification,

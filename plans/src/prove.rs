@@ -181,7 +181,8 @@ impl CheckCommand {
         Some(Self { program: program.clone(), arguments: arguments.to_vec() })
     }
 
-    fn words(&self) -> impl Iterator<Item = &str> {
+    /// The program and its arguments.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.program).chain(&self.arguments).map(String::as_str)
     }
 }

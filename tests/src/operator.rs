@@ -35,6 +35,12 @@ impl Operator {
         Ok(Self { home: home.into(), site })
     }
 
+    /// What the program remembers.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.home.join("state")
+    }
+
     /// The bare program in the operator's environment.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Command> {
         let mut command = Command::new(program::strongroom()?);
@@ -65,7 +71,7 @@ impl Operator {
         command.env("HOME", &self.home).env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("RUST_BACKTRACE", "1");
         command.env("STRONGROOM_CACHE_DIR", self.home.join("cache"));
         command.env("STRONGROOM_STATE_DIR", self.home.join("state"));
-        command.env("XDG_RUNTIME_DIR", self.home.join("run"));
+        command.env("STRONGROOM_SOCKET", self.home.join("run/controller.sock"));
     }
 }
 

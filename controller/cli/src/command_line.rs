@@ -9,7 +9,9 @@ use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::{backup, cat, diff, find, inspect, key, ls, mount, plan, repo, restore, run, snapshots};
+use crate::{
+    backup, cat, diff, find, fleet, host, inspect, key, ls, mount, plan, repo, restore, run, serve, site, snapshots,
+};
 
 /// Backups that were proven to come back.
 #[derive(Debug, Parser)]
@@ -71,6 +73,15 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Plan(plan::PlanCommand),
     #[command(subcommand)]
+    Site(site::SiteCommand),
+    #[command(subcommand)]
+    Host(host::HostCommand),
+    Serve(serve::ServeArgs),
+    Status(fleet::StatusArgs),
+    Runs(fleet::RunsArgs),
+    #[command(subcommand)]
+    Journal(fleet::JournalCommand),
+    #[command(subcommand)]
     Repo(repo::RepoCommand),
     Backup(backup::BackupArgs),
     Snapshots(snapshots::SnapshotsArgs),
@@ -91,6 +102,12 @@ impl Command {
             Self::Repo(command) => command.run(context),
             Self::Run(args) => run::run(&args, context),
             Self::Plan(command) => command.run(context),
+            Self::Site(command) => command.run(context),
+            Self::Host(command) => command.run(context),
+            Self::Serve(args) => serve::run(&args, context),
+            Self::Status(args) => fleet::status(&args, context),
+            Self::Runs(args) => fleet::runs(&args, context),
+            Self::Journal(command) => command.run(context),
             Self::Backup(args) => backup::run(&args, context),
             Self::Snapshots(args) => snapshots::run(&args, context),
             Self::Ls(args) => ls::run(&args, context),

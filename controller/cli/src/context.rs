@@ -54,6 +54,11 @@ impl Context {
         })
     }
 
+    /// Waits for something that looks after signals itself.
+    pub(crate) fn serve<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
     /// For tasks that run beside a command.
     pub(crate) fn handle(&self) -> &Handle {
         self.runtime.handle()

@@ -1,4 +1,4 @@
-//! The `strongroom` program: the command line on top of the engine. It is the only package that knows both the controller and the worker.
+//! The `strongroom` program: the command line on top of the engine. It is the only package that knows both the controller and the worker's library.
 //!
 //! A command's way through this crate, which is also the order of the modules:
 //!
@@ -28,6 +28,8 @@ mod backup;
 mod cat;
 mod diff;
 mod find;
+mod fleet;
+mod host;
 mod inspect;
 mod key;
 mod ls;
@@ -35,6 +37,8 @@ mod mount;
 mod repo;
 mod restore;
 mod run;
+mod serve;
+mod site;
 mod snapshots;
 
 mod output;

@@ -40,6 +40,14 @@ pub(crate) struct Bar {
     task: Option<JoinHandle<()>>,
 }
 
+/// Where bars are drawn: nowhere, unless a terminal is there and no log lines would tear them.
+pub(crate) fn target(context: &Context) -> ProgressDrawTarget {
+    match stderr().is_terminal() && !context.is_logging() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    }
+}
+
 /// Shows how far `read` says it has come, until the bar is finished.
 pub(crate) fn watch(context: &Context, verb: &'static str, read: impl Fn() -> Reading + Send + 'static) -> Bar {
     let done = Arc::new(Mutex::new(false));

@@ -8,6 +8,9 @@ mod local;
 mod record_file;
 mod scratch;
 
+pub(crate) use local::Local;
+pub(crate) use scratch::Scratch;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -23,12 +26,12 @@ use crate::backup::{host_name, program};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
+use crate::fleet::{self, Asked, ControllerArgs};
 use crate::places;
 use crate::plan_file::{self, PlanFile};
 use crate::repo;
 use crate::shown;
 use answer::{RunAnswer, Steps, Whereabouts};
-use local::Local;
 use record_file::PlanLock;
 
 /// Run a plan on this machine: back up, restore, prove
@@ -43,11 +46,20 @@ Examples:
   strongroom run plans/examples/this-host.yaml --dry-run
   strongroom run plans/examples/this-host.yaml
   strongroom run /etc/strongroom/billing.yaml --full
-  strongroom run /etc/strongroom/billing.yaml --json > record.json")]
+  strongroom run /etc/strongroom/billing.yaml --json > record.json
+  strongroom run nightly --host web1 --watch")]
 pub(crate) struct RunArgs {
-    /// The plan file
+    /// A plan file; or the name of a plan of the site, which the controller runs
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
+
+    /// On this host only [default: all hosts of the site's plan]
+    #[arg(long, value_name = "NAME", help_heading = "Plans of the site")]
+    host: Option<String>,
+
+    /// Follow the runs until they end
+    #[arg(long, help_heading = "Plans of the site")]
+    watch: bool,
 
     /// Read every byte of every file, as the plan's full runs do [default for plans with full runs only]
     #[arg(long)]
@@ -59,12 +71,28 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     key: KeyArgs,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+impl RunArgs {
+    /// The site's plan that is meant, if it is one: what looks like a file, or is there as one, is a file.
+    fn of_site(&self) -> Option<&str> {
+        let name = self.plan.to_str()?;
+        let is_name = name.parse::<strongroom_plans::Name>().is_ok() && !name.ends_with(".yaml");
+        (self.host.is_some() || self.watch || (is_name && !self.plan.exists())).then_some(name)
+    }
 }
 
 /// What fails if the plan does.
 const RUN: &str = "run the plan";
 
 pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
+    if let Some(plan) = args.of_site() {
+        let asked = Asked { plan, host: args.host.as_deref(), full: args.full, watch: args.watch };
+        return fleet::start(&asked, &args.controller, context);
+    }
     let PlanFile { text, plan } = plan_file::load(&args.plan, RUN)?;
     let folder = repository_folder(&plan, &args.plan)?;
     let Some(url) = folder.to_str() else {

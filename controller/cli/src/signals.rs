@@ -37,8 +37,9 @@ impl Signals {
     /// Waits for the first signal.
     pub(crate) async fn arrived(&self) -> u8 {
         let mut first = self.first.clone();
-        match first.wait_for(Option::is_some).await {
-            Ok(number) => number.unwrap_or(INTERRUPT),
+        let arrived = first.wait_for(Option::is_some).await.map(|number| number.unwrap_or(INTERRUPT));
+        match arrived {
+            Ok(number) => number,
             // The watching task ends only with the program.
             Err(_) => std::future::pending().await,
         }

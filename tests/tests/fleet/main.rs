@@ -2,5 +2,6 @@
 //!
 //! Every test boots a lab of its own, so they run side by side. Where there can be no lab, they are skipped and written down.
 
+mod first_backup;
 mod lab;
 mod lab_faults;

@@ -70,7 +70,14 @@ fn merge(old: &str, corpus: Corpus, section: &str) -> String {
             text.push_str(&format!("\n{}\n", kept.trim_end()));
         }
     }
-    text
+    // What people wrote below the tables.
+    let written = old.split_inclusive('\n').scan(false, |below, line| {
+        let title_of = |corpus: &Corpus| line.trim_end() == title(*corpus);
+        *below |= line.starts_with("## ") && ![Corpus::Linux, Corpus::Image, Corpus::Small].iter().any(title_of);
+        Some(if *below { line } else { "" })
+    });
+    let written: String = written.collect();
+    if written.is_empty() { text } else { format!("{text}\n{}\n", written.trim_end()) }
 }
 
 fn find(text: &str, corpus: Corpus) -> Option<&str> {
@@ -107,5 +114,7 @@ mod tests {
         let expect = format!("{HEADER}\n{}\n{}", of(Corpus::Linux, "old linux"), of(Corpus::Small, "new small"));
         assert_eq!(last, expect);
         assert_eq!(merge(&last, Corpus::Linux, &of(Corpus::Linux, "old linux")), last);
+        let explained = format!("{last}\n## What misses its target\n\n## Constants\n\nThree.\n");
+        assert_eq!(merge(&explained, Corpus::Small, &of(Corpus::Small, "new small")), explained);
     }
 }

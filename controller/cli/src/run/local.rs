@@ -21,7 +21,7 @@ const FINDINGS_MAX: usize = 1000;
 
 /// Does a plan's steps here and now.
 #[derive(Debug)]
-pub(super) struct Local<'a> {
+pub(crate) struct Local<'a> {
     context: &'a Context,
     opened: &'a Opened,
     host: String,
@@ -30,7 +30,7 @@ pub(super) struct Local<'a> {
 }
 
 impl<'a> Local<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         context: &'a Context,
         opened: &'a Opened,
         host: String,

@@ -21,27 +21,27 @@ const REMOVERS: usize = 8;
 
 /// A scratch directory that may or may not be there.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
-    pub(super) fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Makes it, empty.
-    pub(super) fn create(&self) -> Result<(), Failure> {
+    pub(crate) fn create(&self) -> Result<(), Failure> {
         self.remove()?;
         create_private(&self.path).doing(|| "prepare the scratch directory".into())
     }
 
     /// Removes it with everything in it, whatever forbids that.
-    pub(super) fn remove(&self) -> Result<(), Failure> {
+    pub(crate) fn remove(&self) -> Result<(), Failure> {
         let mut result = Ok(());
         for _ in 0..ATTEMPTS {
             result = remove_all(&self.path);

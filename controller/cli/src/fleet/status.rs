@@ -1,0 +1,95 @@
+//! `strongroom status`: what is protected, overdue, unproven.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use strongroom_controller::status::{Protection, State, Status};
+use strongroom_proto::operator::StatusRequest;
+
+use super::ControllerArgs;
+use crate::choice::short_id;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Answer;
+use crate::shown::{Align, Table, time};
+
+/// Show what is protected, overdue or unproven, the worst first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Asks the running controller. Ends with 0 when every plan has a restore point in time on each of its \
+hosts, proven as the plan demands (or was not due yet), else with 4: fit for a monitoring check.
+
+Examples:
+  strongroom status
+  strongroom status --json | jq -r '.rows[] | select(.state == \"overdue\") | .host'
+  strongroom status --quiet || page-someone")]
+pub(crate) struct StatusArgs {
+    /// Print only what is not protected
+    #[arg(long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure> {
+    let controller = args.controller.connect(context)?;
+    let mut client = controller.client();
+    let mut status: Status = controller.ask("show the status", context, client.status(StatusRequest {}))?;
+    let exit = if status.is_good() { Exit::Success } else { Exit::Damaged };
+    if args.quiet {
+        status.rows.retain(|row| row.state < State::New);
+    }
+    context.output.answer(&Shown(status))?;
+    Ok(exit)
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Shown(Status);
+
+impl Answer for Shown {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut table = Table::new(&[
+            ("STATE", Align::Left),
+            ("PLAN", Align::Left),
+            ("HOST", Align::Left),
+            ("RESTORE POINT", Align::Left),
+            ("PROOF", Align::Left),
+            ("NEXT", Align::Left),
+            ("", Align::Left),
+        ]);
+        self.0.rows.iter().for_each(|row| table.row(cells(row)));
+        table.write(out)?;
+        let counts = self.0.counts();
+        let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {}", word(*state))).collect();
+        writeln!(out, "{}", if counts.is_empty() { "no plan has a host".into() } else { counts.join(", ") })
+    }
+}
+
+fn cells(row: &Protection) -> [String; 7] {
+    let point = row.restore_point.as_ref();
+    let snapshots = point.map(|point| point.snapshots.iter().map(|id| short_id(id)).collect::<Vec<_>>().join(" "));
+    let going_on = row.running.as_ref().map(|run| format!("running: {run}"));
+    [
+        word(row.state).into(),
+        row.plan.clone(),
+        row.host.clone(),
+        point.map_or("none".into(), |point| format!("{} {}", time(point.time), snapshots.unwrap_or_default())),
+        point.and_then(|point| point.proof.clone()).unwrap_or_else(|| "-".into()),
+        row.next.map_or("-".into(), time),
+        going_on.or_else(|| row.reason.clone()).unwrap_or_default(),
+    ]
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Unprotected => "UNPROTECTED",
+        State::Overdue => "OVERDUE",
+        State::Unproven => "UNPROVEN",
+        State::New => "new",
+        State::Protected => "protected",
+    }
+}

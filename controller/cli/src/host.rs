@@ -1,0 +1,95 @@
+//! `strongroom host`: hosts become part of a site, and leave it.
+
+mod add;
+mod inventory;
+mod list;
+mod remove;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use strongroom_controller::install::{Admin, Done, InstallError, Notice, Plan, carry_out};
+use strongroom_controller::ssh::{Identity, Target, connect};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{Cause, Doing, Failure};
+
+/// Add, list, upgrade or remove hosts
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    Add(add::AddArgs),
+    List(list::ListArgs),
+    Upgrade(add::UpgradeArgs),
+    Remove(remove::RemoveArgs),
+}
+
+impl HostCommand {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Add(args) => add::run(args, context),
+            Self::List(args) => list::run(args, context),
+            Self::Upgrade(args) => add::upgrade(args, context),
+            Self::Remove(args) => remove::run(args, context),
+        }
+    }
+}
+
+/// How an administrator logs in. The controller's own login can do nothing but reach the worker.
+#[derive(Debug, Args)]
+struct AdminArgs {
+    /// Who logs in to set the host up: root, or a user with sudo without a password
+    #[arg(long, value_name = "USER", default_value = "root")]
+    user: String,
+
+    /// The port of the host's sshd
+    #[arg(long, value_name = "PORT", default_value_t = 22)]
+    port: u16,
+
+    /// The administrator's private key [default: the SSH agent's keys]
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+}
+
+impl AdminArgs {
+    fn identities(&self) -> Result<Vec<Identity>, Failure> {
+        match (&self.identity, std::env::var_os("SSH_AUTH_SOCK")) {
+            (Some(path), _) => {
+                let identity = Identity::from_file(path, None);
+                Ok(vec![identity.doing(|| "read the administrator's key".into())?])
+            }
+            (None, Some(socket)) => Ok(vec![Identity::Agent(socket.into())]),
+            (None, None) => {
+                let why = Cause::Usage("no key was given, and there is no SSH agent".into());
+                Err(Failure::new("log in as an administrator", why).advise("give --identity FILE, or start an agent"))
+            }
+        }
+    }
+}
+
+/// Does a plan's steps on a host, and says which.
+fn carry(plan: &Plan, admin: &Target, context: &Context) -> Result<(), Failure> {
+    let what = format!("set up {}", admin.place());
+    context.wait(&what, async {
+        let connection = connect(admin).await?;
+        let admin = Admin::new(connection, &admin.user).await?;
+        carry_out(plan, &admin, &mut |notice| tell(&notice, context)).await
+    })
+}
+
+fn tell(notice: &Notice, context: &Context) {
+    match notice {
+        Notice::Beginning { number, of, title } => context.say(&format!("step {number} of {of}: {title}")),
+        Notice::Ended { done: Done::AlreadySo, .. } => context.say("  it is so already"),
+        Notice::Ended { done: Done::Made, .. } => {}
+        Notice::Ended { done: Done::Proven(attempts), .. } => {
+            attempts.iter().for_each(|attempt| context.say(&format!("  {attempt}")));
+        }
+    }
+}
+
+impl From<InstallError> for Cause {
+    fn from(error: InstallError) -> Self {
+        Self::Program(Box::new(error))
+    }
+}

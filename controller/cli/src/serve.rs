@@ -1,0 +1,170 @@
+//! `strongroom serve`: the controller, unattended.
+//!
+//! What is decided, and what is written down before it is done, is the controller crate's; this module brings what it needs from this machine: the site's directory, the
+//! repositories with their keys, the hosts' lines, the hands that prove (`hands`), and the socket.
+
+mod hands;
+mod runner;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use strongroom_controller::Clock;
+use strongroom_controller::daemon::{Daemon, Setting};
+use strongroom_controller::dialer::Dialer;
+use strongroom_controller::gateway::Gateway;
+use strongroom_controller::journal::Journal;
+use strongroom_controller::links::Links;
+use strongroom_controller::notify::Notices;
+use strongroom_controller::operator::{self, Request};
+use strongroom_controller::site::{Loaded, SiteError};
+use strongroom_controller::ssh::{SshError, ensure_key};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::access::{KeyArgs, create_private};
+use crate::backup::program;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{Cause, Doing, Failure};
+use crate::fleet::{ControllerArgs, JOURNAL};
+use crate::signals::Signals;
+use runner::Runner;
+
+/// Run the controller of a site
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Runs the site's plans when they are due, over SSH, and writes down what it does before it does it. It \
+stays in the foreground and ends with SIGTERM or Ctrl-C; runs that were going on are taken up again at \
+the next start. SIGHUP reads the site again, as `strongroom site load` does: a faulty one is refused \
+and the one in force stays.
+
+Its journal, its SSH key and the hosts' keys are in the state folder (--state-dir).
+
+Examples:
+  strongroom serve --site /etc/strongroom
+  strongroom serve --site /etc/strongroom --state-dir /var/lib/strongroom-controller -v")]
+pub(crate) struct ServeArgs {
+    /// The site's directory: site.yaml, hosts.yaml, plans/
+    #[arg(long, value_name = "DIR")]
+    site: PathBuf,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// The controller's SSH key in the state folder.
+pub(crate) const SSH_KEY: &str = "ssh-key";
+/// The hosts' keys in the state folder.
+pub(crate) const KNOWN_HOSTS: &str = "known-hosts";
+/// Questions that wait for an answer: more operators than a site has.
+const REQUESTS_MAX: usize = 64;
+
+pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> {
+    let site = Loaded::read(&args.site).doing(|| format!("load the site {}", args.site.display()))?;
+    let state = context.state_dir()?;
+    create_private(&state).doing(|| "prepare the state folder".into())?;
+    let journal = context.wait("open the journal", Journal::open(&state.join(JOURNAL)))?;
+    let key = context.wait("prepare the controller's SSH key", ensure_key(&state.join(SSH_KEY)))?;
+    let repositories = runner::open_all(&site.site, &args.key, context)?;
+    let gateway = Arc::new(Gateway::new(repositories.values().map(|opened| Arc::clone(&opened.repository))));
+    let dialer = Arc::new(Dialer::new(Arc::clone(&site.site), key.identity(), state.join(KNOWN_HOSTS)));
+    let links = Arc::new(Links::new(Arc::clone(&dialer) as _, gateway, program()));
+    let runner = Runner { context, links, repositories };
+    let listener = {
+        let _inside = context.handle().enter();
+        let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };
+        let folder = args.controller.socket().parent().map(create_private).transpose();
+        folder.and_then(|_| operator::listen(args.controller.socket()).map_err(failed)).doing(|| "serve".into())?
+    };
+    let (plans, hosts) = (site.site.plans().len(), site.site.hosts().len());
+    context.say(&format!(
+        "serving {}: {plans} plans, {hosts} hosts; asked by `strongroom status --socket {}`",
+        args.site.display(),
+        args.controller.socket().display()
+    ));
+    std::thread::scope(|scope| {
+        let start = |order| drop(scope.spawn(|| runner.run(order)));
+        let load = || {
+            let loaded = Loaded::read(&args.site).map_err(|error| strongroom_repository::chain(&error))?;
+            runner.knows_repositories(&loaded.site)?;
+            dialer.replace(Arc::clone(&loaded.site));
+            Ok(loaded)
+        };
+        let served = context.serve(async {
+            let (_ways, told) = watch::channel(runner::ways(&site.site));
+            let (notices, sending) = Notices::new(told);
+            let sending = tokio::spawn(sending);
+            let setting = Setting { journal, clock: SystemClock, start, load, program: program(), notices };
+            let daemon = Daemon::new(setting, site).await.map_err(Cause::from)?;
+            let (requests, receive) = mpsc::channel(REQUESTS_MAX);
+            let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
+            let stop = context.signals.clone();
+            let answering = tokio::spawn(operator::serve(listener, requests, until_stopped(stop)));
+            let stop = context.signals.clone();
+            let ended = daemon.run(receive, until_stopped(stop)).await;
+            hangup.abort();
+            answering.abort();
+            drop(sending);
+            ended.map_err(Cause::from)
+        });
+        // A socket that nobody listens on would make the next start wonder.
+        let _ = std::fs::remove_file(args.controller.socket());
+        served.doing(|| "serve".into())
+    })?;
+    Ok(Exit::Success)
+}
+
+async fn until_stopped(signals: Signals) {
+    signals.arrived().await;
+}
+
+/// The usual wish to a daemon to read its configuration again.
+async fn reload_on_hangup(requests: mpsc::Sender<Request>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        let (reply, answer) = oneshot::channel();
+        if requests.send(Request::Reload(operator::oneself(), reply)).await.is_err() {
+            return;
+        }
+        match answer.await {
+            Ok(Ok(site)) => tracing::info!(site, "the site was loaded"),
+            Ok(Err(refused)) => tracing::error!(%refused, "the site was refused, the one in force stays"),
+            Err(_) => return,
+        }
+    }
+}
+
+/// The clock of this machine, in its zone.
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::system()
+    }
+}
+
+impl From<SiteError> for Cause {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Faults(faults) => Self::Plan(faults),
+            SiteError::File { path, source } => Self::File { doing: "read", path, source },
+        }
+    }
+}
+
+impl From<SshError> for Cause {
+    fn from(error: SshError) -> Self {
+        Self::Program(Box::new(error))
+    }
+}

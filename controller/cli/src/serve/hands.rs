@@ -1,0 +1,128 @@
+//! The hands of a run in a fleet: the host's worker backs up, this machine restores to scratch and proves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use strongroom_controller::daemon::{Doing, RunOrder};
+use strongroom_controller::links::{Links, Unreachable};
+use strongroom_controller::remote::{self, JobFault, RemoteJob};
+use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace};
+use strongroom_plans::{CheckCommand, RunKind, Step};
+use strongroom_proto::worker::backup_job::Source;
+use strongroom_proto::worker::{BackupJob, Running, StartRequest};
+use strongroom_repository::{ObjectId, Snapshot, WriterIdentity, chain};
+use strongroom_worker::backup::BackupReport;
+
+use crate::access::Opened;
+use crate::context::Context;
+use crate::failure::{Cause, Failure};
+use crate::run::Local;
+
+/// Does the steps of one run.
+pub(super) struct Hands<'a> {
+    pub(super) order: &'a RunOrder,
+    pub(super) links: &'a Arc<Links>,
+    pub(super) opened: &'a Opened,
+    pub(super) context: &'a Context,
+    /// Restores and checks, on this machine.
+    pub(super) local: Local<'a>,
+    /// Jobs so far: each source is one.
+    pub(super) jobs: AtomicU32,
+    /// Set when nothing was begun, because the host could not be reached.
+    pub(super) unreachable: Option<Unreachable>,
+    /// Set when the run was cancelled.
+    pub(super) cancelled: bool,
+}
+
+impl Hands<'_> {
+    fn job(&self, order: &BackupOrder<'_>) -> StartRequest {
+        let number = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
+        let job = format!("{}.{number}", self.order.run);
+        let mut tags = order.tags.clone();
+        tags.insert("run".into(), self.order.run.to_string());
+        tags.insert("job".into(), job.clone());
+        StartRequest {
+            job,
+            generation: self.order.attempt.into(),
+            backup: Some(BackupJob {
+                repository: self.opened.repository.id().to_string(),
+                full: self.order.kind == RunKind::Full,
+                host: self.order.host.clone(),
+                tags: tags.into_iter().collect(),
+                source: Some(Source::Files(order.source.into())),
+                limits: None,
+                hooks: None,
+            }),
+        }
+    }
+
+    /// A key with which the host adds to the repository. It goes to the host and is kept nowhere else.
+    async fn key(&self) -> Result<Vec<u8>, String> {
+        let writer = WriterIdentity { holder: self.order.host.clone() };
+        let file = self.opened.repository.add_writer(&writer).await.map_err(|error| chain(&error))?;
+        tracing::info!(host = self.order.host, "registered a writer's key");
+        Ok(file.to_text().into_bytes())
+    }
+
+    fn fail(&mut self, fault: JobFault) -> Failure {
+        match &fault {
+            JobFault::Unreachable { source, .. } => self.unreachable = Some(source.clone()),
+            JobFault::Cancelled => self.cancelled = true,
+            _ => {}
+        }
+        Failure::new(format!("back up on {}", self.order.host), Cause::Program(Box::new(fault)))
+    }
+}
+
+impl Executor for Hands<'_> {
+    type Fault = Failure;
+
+    fn beginning(&mut self, place: StepPlace, step: &Step) {
+        self.order.tell(Doing { step: format!("step {} of {}: {step}", place.number, place.of), ..Doing::default() });
+    }
+
+    fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Failure> {
+        let request = self.job(order);
+        let job = RemoteJob { host: self.order.host.clone(), request, cancel: self.order.cancel.clone() };
+        let progress = |running: &Running| {
+            self.order.tell(Doing {
+                step: running.doing.clone(),
+                files_done: running.files_done,
+                bytes_done: running.bytes_done,
+                bytes_total: running.bytes_total,
+            });
+        };
+        let what = format!("back up on {}", self.order.host);
+        let running = remote::run(self.links, &job, || self.key(), progress);
+        // The outer failure is a signal: the run goes on at the next start.
+        let done = self.context.wait(&what, async { Ok::<_, Cause>(running.await) })?;
+        let report = done.map_err(|fault| self.fail(fault))?;
+        let report: BackupReport = serde_json::from_slice(&report)
+            .map_err(|error| Failure::new("understand the worker's report", Cause::Program(Box::new(error))))?;
+        Ok(BackupDone {
+            snapshot: report.snapshot,
+            commit: report.commit,
+            kind: report.kind,
+            totals: report.totals,
+            problems: report.problems,
+        })
+    }
+
+    /// What the worker committed is newer than what is known here.
+    fn restore(&mut self, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
+        self.context.wait("read what the host committed", self.opened.repository.refresh())?;
+        self.local.restore(snapshots)
+    }
+
+    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
+        self.local.check(command)
+    }
+
+    fn discard_scratch(&mut self) -> Result<(), Failure> {
+        self.local.discard_scratch()
+    }
+
+    fn snapshots(&mut self) -> Result<Vec<Snapshot>, Failure> {
+        self.local.snapshots()
+    }
+}

@@ -1,0 +1,117 @@
+//! One run on a thread of its own, from its order to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use strongroom_controller::daemon::{RunEnd, RunOrder};
+use strongroom_controller::links::Links;
+use strongroom_controller::notify::{Occasion, Way};
+use strongroom_controller::runs::Ending;
+use strongroom_controller::{RunRequest, run};
+use strongroom_plans::{Name, NotifyBy, RunKind, Site};
+use strongroom_repository::SnapshotKind;
+
+use super::SystemClock;
+use super::hands::Hands;
+use crate::access::{self, KeyArgs, Opened};
+use crate::backup::program;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::run::{Local, Scratch};
+
+/// Does runs.
+pub(super) struct Runner<'a> {
+    pub(super) context: &'a Context,
+    pub(super) links: Arc<Links>,
+    /// By the site's names.
+    pub(super) repositories: BTreeMap<Name, Opened>,
+}
+
+/// Opens every repository of a site.
+pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<BTreeMap<Name, Opened>, Failure> {
+    let open = |(name, spec): (&Name, &strongroom_plans::RepositorySpec)| {
+        let url = spec.directory().to_string_lossy().into_owned();
+        let opened = access::open(&url, key, context);
+        let opened = opened.map_err(|failure| {
+            failure.advise(format!("make it with `strongroom repo init {url}`, and keep its key"))
+        })?;
+        Ok((name.clone(), opened))
+    };
+    site.repositories().iter().map(open).collect()
+}
+
+/// The commands that the site names for news.
+pub(super) fn ways(site: &Site) -> Arc<[Way]> {
+    let ways = site.notifications().iter().filter_map(|notification| {
+        let NotifyBy::Command(command) = notification.to() else { return None };
+        let on = notification.on().iter().filter_map(|occasion| match occasion {
+            strongroom_plans::Occasion::Failed => Some(Occasion::Failed),
+            strongroom_plans::Occasion::Missed => Some(Occasion::Missed),
+            strongroom_plans::Occasion::Recovered => Some(Occasion::Recovered),
+            strongroom_plans::Occasion::Overdue => None,
+        });
+        Some(Way { command: command.words().map(str::to_owned).collect(), on: on.collect() })
+    });
+    ways.collect()
+}
+
+impl Runner<'_> {
+    /// Another site may name only repositories that are open: opening one needs a key, and that is a person's business.
+    pub(super) fn knows_repositories(&self, site: &Site) -> Result<(), String> {
+        let unknown = site.repositories().iter().find(|(name, spec)| {
+            self.repositories.get(*name).is_none_or(|opened| opened.location.path() != spec.directory())
+        });
+        unknown.map_or(Ok(()), |(name, _)| {
+            Err(format!("the repository {name} is new, or lies elsewhere now: start the controller again to open it"))
+        })
+    }
+
+    /// Does a run, and reports its end.
+    pub(super) fn run(&self, order: RunOrder) {
+        let end = self.end_of(&order);
+        order.end(end);
+    }
+
+    fn end_of(&self, order: &RunOrder) -> RunEnd {
+        let over = |ending, reason: &str| RunEnd::Over { ending, reason: Some(reason.to_owned()), record: None };
+        let Some(opened) = self.repositories.get(order.plan.repository()) else {
+            return over(Ending::Failed, "its repository is not open");
+        };
+        let Ok(state) = self.context.state_dir() else { return over(Ending::Failed, "there is no state folder") };
+        let kind = match order.kind {
+            RunKind::Full => SnapshotKind::Full,
+            RunKind::Incremental => SnapshotKind::Incremental,
+        };
+        let scratch = Scratch::at(state.join("scratch").join(order.run.as_str()));
+        let request = RunRequest {
+            plan: order.plan.plan(),
+            plan_hash: order.plan_version.clone(),
+            host: order.host.clone(),
+            program: program(),
+            repository: opened.repository.id(),
+            location: opened.location.to_string(),
+        };
+        let mut hands = Hands {
+            order,
+            context: self.context,
+            links: &self.links,
+            opened,
+            local: Local::new(self.context, opened, order.host.clone(), scratch, kind),
+            jobs: AtomicU32::new(0),
+            unreachable: None,
+            cancelled: false,
+        };
+        let ended = run(&request, &mut hands, &SystemClock);
+        let (unreachable, cancelled) = (hands.unreachable.take(), hands.cancelled);
+        if ended.fault.is_some() && self.context.signals.received().is_some() {
+            return RunEnd::Interrupted;
+        }
+        if let Some(unreachable) = unreachable {
+            return RunEnd::Unreachable { why: unreachable.why, passing: unreachable.passing };
+        }
+        let reason = ended.fault.as_ref().map(ToString::to_string);
+        let ending = if cancelled { Ending::Cancelled } else { ended.record.verdict.into() };
+        RunEnd::Over { ending, reason, record: serde_json::to_value(&ended.record).ok() }
+    }
+}

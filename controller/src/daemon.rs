@@ -1,0 +1,249 @@
+//! The controller at work: one loop that owns the state of all runs, and turns everything that happens into entries of the journal.
+//!
+//! Into the loop come the time, ends of runs, questions of operators, and the wish to stop. What is due is decided by the [`crate::scheduler`], which is pure; what a run does
+//! happens on a thread of its own, outside of the loop, behind the function that starts it.
+//!
+//! What holds: an entry is durable before what it announces begins. A write that fails ends the loop: without its journal a controller does nothing. Runs that were going on are
+//! taken up again at the next start, under their old names, so that their hosts know the jobs.
+
+mod answer;
+mod order;
+mod plan_runs;
+mod standing;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+pub use answer::Reloaded;
+pub use order::{RunEnd, RunOrder};
+pub use standing::{Doing, Standing};
+
+use crate::journal::{Event, Journal, JournalError, Origin};
+use crate::notify::{Notice, Notices};
+use crate::operator::Request;
+use crate::run::Clock;
+use crate::runs::{Ending, Run, RunId};
+use crate::scheduler::{RunKey, Scheduler};
+use crate::site::Loaded;
+
+/// A due time is noticed at most so late, however the clock is set meanwhile.
+const TICK_MAX: Duration = Duration::from_secs(5);
+
+/// What the loop needs from outside.
+pub struct Setting<C, S, L> {
+    /// The journal.
+    pub journal: Journal,
+    /// The time.
+    pub clock: C,
+    /// Starts a run on a thread of its own, which ends by sending its end.
+    pub start: S,
+    /// Reads the site directory.
+    pub load: L,
+    /// Program and version.
+    pub program: String,
+    /// Who is told of failures.
+    pub notices: Notices,
+}
+
+/// The loop's state.
+pub struct Daemon<C, S, L> {
+    setting: Setting<C, S, L>,
+    site: Loaded,
+    scheduler: Scheduler,
+    active: BTreeMap<RunId, Active>,
+    ends: mpsc::UnboundedSender<(RunId, RunEnd)>,
+    ended: mpsc::UnboundedReceiver<(RunId, RunEnd)>,
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+struct Active {
+    /// Its place in the schedule; none if somebody asked for it.
+    key: Option<RunKey>,
+    cancel: watch::Sender<bool>,
+    standing: watch::Sender<Standing>,
+    /// Why it is to end, if it was stopped by its window.
+    stopped: Option<&'static str>,
+}
+
+impl<C, S, L> Daemon<C, S, L>
+where
+    C: Clock,
+    S: Fn(RunOrder),
+    L: Fn() -> Result<Loaded, String>,
+{
+    /// A controller for a site, with what the journal knows.
+    pub async fn new(setting: Setting<C, S, L>, site: Loaded) -> Result<Self, JournalError> {
+        let now = setting.clock.now();
+        let known = setting.journal.latest_runs().await?;
+        let scheduler = Scheduler::new(&site.site, known.iter().filter_map(plan_runs::known), now);
+        let (ends, ended) = mpsc::unbounded_channel();
+        Ok(Self { setting, site, scheduler, active: BTreeMap::new(), ends, ended })
+    }
+
+    /// Works until `shutdown`, and then until the runs that go on have come to a place where they can be taken up again.
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), JournalError> {
+        let program = self.setting.program.clone();
+        self.write(Event::ControllerStarted { program }).await?;
+        let loaded = self.site.loaded(crate::operator::oneself());
+        self.write(loaded).await?;
+        self.take_up().await?;
+        tokio::pin!(shutdown);
+        loop {
+            self.tick().await?;
+            let pause = self.pause();
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some((run, end)) = self.ended.recv() => self.end(&run, end).await?,
+                Some(request) = requests.recv() => self.answer(request).await?,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.stop().await
+    }
+
+    async fn write(&self, event: Event) -> Result<(), JournalError> {
+        self.setting.journal.append(self.setting.clock.now(), event).await.map(drop)
+    }
+
+    /// Until the next due time, or a moment.
+    fn pause(&self) -> Duration {
+        let now = self.setting.clock.now();
+        let next = self.scheduler.next_wake().map(|next| next.duration_since(now));
+        next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX))
+    }
+
+    /// What went on when the last controller ended goes on.
+    async fn take_up(&mut self) -> Result<(), JournalError> {
+        for run in self.setting.journal.open_runs().await? {
+            // What was only planned is decided anew by the scheduler, which knows it.
+            if run.started.is_none() && run.origin == Origin::Schedule {
+                continue;
+            }
+            self.go(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Has a run done that the journal knows as begun.
+    async fn go(&mut self, run: Run) -> Result<(), JournalError> {
+        let Some(plan) = self.site.plan(&run.plan) else {
+            return self
+                .conclude(&run.id, Ending::Cancelled, Some("its plan is no longer in the site".into()), None)
+                .await;
+        };
+        let (cancel, cancelled) = watch::channel(run.cancelled);
+        let (standing, _) = watch::channel(Standing::begun(run.clone()));
+        let order = RunOrder {
+            run: run.id.clone(),
+            plan,
+            plan_version: run.plan_version.clone(),
+            host: run.host.clone(),
+            kind: run.kind,
+            attempt: run.attempts.max(1),
+            cancel: cancelled,
+            standing: standing.clone(),
+            ends: self.ends.clone(),
+        };
+        let key = (run.origin == Origin::Schedule).then(|| plan_runs::key(&run));
+        self.active.insert(run.id.clone(), Active { key, cancel, standing, stopped: None });
+        (self.setting.start)(order);
+        Ok(())
+    }
+
+    async fn end(&mut self, id: &RunId, end: RunEnd) -> Result<(), JournalError> {
+        let Some(active) = self.active.remove(id) else { return Ok(()) };
+        let now = self.setting.clock.now();
+        match end {
+            RunEnd::Interrupted => Ok(()),
+            RunEnd::Unreachable { why, passing } => self.unreachable(id, active, why, passing).await,
+            RunEnd::Over { ending, reason, record } => {
+                if let Some(key) = &active.key {
+                    self.scheduler.ended(key, plan_runs::outcome(ending), now);
+                }
+                let reason = active.stopped.map(str::to_owned).or(reason);
+                self.conclude(id, ending, reason, record).await?;
+                self.show_end(id, &active).await
+            }
+        }
+    }
+
+    /// A scheduled run waits for its host as long as its plan allows; one that somebody asked for has failed.
+    async fn unreachable(
+        &mut self,
+        id: &RunId,
+        active: Active,
+        why: String,
+        passing: bool,
+    ) -> Result<(), JournalError> {
+        let now = self.setting.clock.now();
+        match &active.key {
+            Some(key) if passing => {
+                self.scheduler.unreachable(key, now);
+                Ok(())
+            }
+            key => {
+                if let Some(key) = key {
+                    self.scheduler.ended(key, plan_runs::outcome(Ending::Failed), now);
+                }
+                self.conclude(id, Ending::Failed, Some(why), None).await?;
+                self.show_end(id, &active).await
+            }
+        }
+    }
+
+    async fn show_end(&self, id: &RunId, active: &Active) -> Result<(), JournalError> {
+        if let Some(run) = self.setting.journal.run(id).await? {
+            active.standing.send_replace(Standing::begun(run));
+        }
+        Ok(())
+    }
+
+    /// Writes a run's end, and tells whoever wants to know.
+    async fn conclude(
+        &mut self,
+        id: &RunId,
+        ending: Ending,
+        reason: Option<String>,
+        record: Option<serde_json::Value>,
+    ) -> Result<(), JournalError> {
+        let before = match self.setting.journal.run(id).await? {
+            Some(run) => self.setting.journal.latest_end(&run.plan, &run.host).await?,
+            None => None,
+        };
+        self.write(Event::RunEnded { run: id.clone(), ending, reason: reason.clone(), record }).await?;
+        tracing::info!(run = %id, %ending, reason, "run ended");
+        if let Some(run) = self.setting.journal.run(id).await? {
+            self.setting.notices.tell(Notice::of(&run, before));
+        }
+        Ok(())
+    }
+
+    /// Asks the runs to come to a place where they can be taken up again, and waits for them.
+    async fn stop(mut self) -> Result<(), JournalError> {
+        while !self.active.is_empty() {
+            // The threads watch for the same signal as we do.
+            let Some((run, end)) = self.ended.recv().await else { break };
+            self.end(&run, end).await?;
+        }
+        self.write(Event::ControllerStopped {}).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.setting.clock.now()
+    }
+}
+
+impl<C, S, L> std::fmt::Debug for Daemon<C, S, L> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Daemon({} active)", self.active.len())
+    }
+}

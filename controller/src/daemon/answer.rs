@@ -1,0 +1,172 @@
+//! Answers to operators.
+
+use serde::{Deserialize, Serialize};
+use strongroom_plans::RunKind;
+use tokio::sync::watch;
+
+use super::order::RunOrder;
+use super::{Daemon, Standing};
+use crate::journal::{Event, JournalError, Origin, Who};
+use crate::operator::{Refused, Request, document};
+use crate::run::Clock;
+use crate::runs::{Run, RunId};
+use crate::site::Loaded;
+use crate::status::{Known, Status};
+
+/// What a reload changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reloaded {
+    /// BLAKE3 over the site's files.
+    pub site: String,
+    /// Its git commit, where it is a clean work tree.
+    pub commit: Option<String>,
+    /// How many plans it has.
+    pub plans: usize,
+    /// How many hosts.
+    pub hosts: usize,
+}
+
+/// Runs in one answer: more than anybody reads, and few enough for one message.
+const RUNS_MAX: u32 = 10_000;
+
+impl<C, S, L> Daemon<C, S, L>
+where
+    C: Clock,
+    S: Fn(RunOrder),
+    L: Fn() -> Result<Loaded, String>,
+{
+    /// Answers one question. An error is one of the journal, and ends the loop; whoever asked and did not wait gets no answer.
+    pub(super) async fn answer(&mut self, request: Request) -> Result<(), JournalError> {
+        match request {
+            Request::Status(reply) => {
+                let status = self.status().await?;
+                let _ = reply.send(document(&status));
+            }
+            Request::Runs { plan, host, count_max, reply } => {
+                let count_max = count_max.min(RUNS_MAX);
+                let runs = self.setting.journal.runs(plan.as_deref(), host.as_deref(), count_max).await?;
+                let _ = reply.send(document(&runs));
+            }
+            Request::Watch(run, reply) => {
+                let _ = reply.send(self.watch(&run).await?);
+            }
+            Request::Start { plan, host, full, by, reply } => {
+                let started = self.start_asked(&plan, host.as_deref(), full, by).await?;
+                let _ = reply.send(started);
+            }
+            Request::Cancel(run, by, reply) => {
+                let cancelled = self.cancel(&run, by).await?;
+                let _ = reply.send(cancelled.and_then(|run| document(&run)));
+            }
+            Request::Hosts(host, reply) => {
+                let hosts: Vec<_> =
+                    self.site.hosts().filter(|found| host.as_ref().is_none_or(|host| found.name == *host)).collect();
+                let unknown =
+                    || Err(Refused::Unknown(format!("the site has no host {}", host.clone().unwrap_or_default())));
+                let _ = reply.send(if hosts.is_empty() && host.is_some() { unknown() } else { document(&hosts) });
+            }
+            Request::Reload(by, reply) => {
+                let reloaded = self.reload(by).await?;
+                let _ = reply.send(reloaded.and_then(|reloaded| document(&reloaded)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn status(&self) -> Result<Status, JournalError> {
+        let now = self.now();
+        let mut found = Vec::new();
+        for (plan, host) in self.site.pairs() {
+            let newest = self.setting.journal.runs(Some(&plan), Some(&host), 1).await?.pop();
+            let good = self.setting.journal.latest_good(&plan, &host).await?;
+            let running = self.active.values().map(|active| active.standing.borrow().run.clone());
+            let running = running.into_iter().find(|run| run.plan == plan && run.host == host);
+            found.push((plan, host, newest, good, running));
+        }
+        let known = found.iter().map(|(plan, host, newest, good, running)| {
+            let times = self.site.times(plan, host, now);
+            Known {
+                plan,
+                host,
+                demands_proof: times.demands_proof,
+                last_due: times.last_due,
+                next_due: times.next_due,
+                grace: times.grace,
+                newest: newest.as_ref(),
+                good: good.as_ref(),
+                running: running.as_ref(),
+            }
+        });
+        Ok(Status::of(now, known))
+    }
+
+    async fn watch(&self, id: &RunId) -> Result<Result<watch::Receiver<Standing>, Refused>, JournalError> {
+        if let Some(active) = self.active.get(id) {
+            return Ok(Ok(active.standing.subscribe()));
+        }
+        let run = self.setting.journal.run(id).await?;
+        // Its sender is dropped at once: one state, and the end.
+        let ended = run.map(|run| watch::channel(Standing::begun(run)).1);
+        Ok(ended.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
+    }
+
+    async fn start_asked(
+        &mut self,
+        plan: &str,
+        host: Option<&str>,
+        full: bool,
+        by: Who,
+    ) -> Result<Result<Vec<RunId>, Refused>, JournalError> {
+        let hosts = match self.site.hosts_of(plan, host) {
+            Ok(hosts) => hosts,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let going_on = |run: &Run| run.plan == plan && hosts.contains(&run.host);
+        if let Some(active) = self.active.values().find(|active| going_on(&active.standing.borrow().run)) {
+            let run = active.standing.borrow().run.clone();
+            return Ok(Err(Refused::Unfit(format!("{plan} runs on {} already: it is the run {}", run.host, run.id))));
+        }
+        let kind = if full { RunKind::Full } else { self.site.usual_kind(plan) };
+        let mut started = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let now = self.now();
+            let id = RunId::asked(plan, &host, now);
+            self.plan(&id, plan, &host, now, kind, Origin::Asked(by.clone())).await?;
+            self.start_run(&id, 1).await?;
+            started.push(id);
+        }
+        Ok(Ok(started))
+    }
+
+    async fn cancel(&mut self, id: &RunId, by: Who) -> Result<Result<Run, Refused>, JournalError> {
+        let Some(run) = self.setting.journal.run(id).await? else {
+            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
+        };
+        if let Some(ended) = &run.ended {
+            return Ok(Err(Refused::Unfit(format!("the run {id} has ended: {}", ended.ending))));
+        }
+        self.write(Event::RunCancelled { run: id.clone(), by }).await?;
+        if let Some(active) = self.active.get(id) {
+            active.cancel.send_replace(true);
+        }
+        Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
+    }
+
+    /// A faulty site is refused, and the one before stays in force.
+    async fn reload(&mut self, by: Who) -> Result<Result<Reloaded, Refused>, JournalError> {
+        let loaded = match (self.setting.load)() {
+            Ok(loaded) => loaded,
+            Err(faults) => {
+                self.write(Event::SiteRefused { faults: faults.clone(), by }).await?;
+                return Ok(Err(Refused::Unfit(faults)));
+            }
+        };
+        self.write(loaded.loaded(by)).await?;
+        let now = self.now();
+        self.scheduler.reload(&loaded.site, now);
+        self.site = loaded;
+        let (plans, hosts) = (self.site.site.plans().len(), self.site.site.hosts().len());
+        Ok(Ok(Reloaded { site: self.site.version.clone(), commit: self.site.commit.clone(), plans, hosts }))
+    }
+}

@@ -1,0 +1,76 @@
+//! The store of hosts that have no credentials: their workers hand sealed objects to the controller, which keeps them.
+//!
+//! The connection is the controller's (a second channel of the SSH connection that it opened); on it, the worker is the client. A host can create objects and read what a
+//! writer needs, no more: [`policy`] says what that is. Interrupted puts are resumed: what has arrived is held for a while (`held`).
+//!
+//! What holds:
+//!
+//! * Nothing is overwritten or deleted for a host. The one object that is overwritten, the hint, is written here and never taken from a host.
+//! * An object that is named by its hash is stored under no other name; a commit follows the one before it, so that no host can leave a gap that stops the others.
+//! * A put that was answered is durable.
+//!
+//! Deliberately absent: any look into what is stored, which needs keys that no gateway has; and any trust in what a host says of itself: which host speaks is known from the
+//! connection.
+
+mod answer;
+mod held;
+mod policy;
+mod put;
+mod serve;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use object_store::ObjectStore;
+use strongroom_repository::{Repository, RepositoryId};
+use tonic::Status;
+
+pub use held::Held;
+pub use serve::serve;
+
+/// The repositories that hosts may add to, and what is held of their interrupted puts. One for all hosts.
+#[derive(Debug, Default)]
+pub struct Gateway {
+    repositories: HashMap<RepositoryId, Arc<Repository>>,
+    held: Held,
+    received_bytes: AtomicU64,
+}
+
+impl Gateway {
+    /// A gateway to these repositories.
+    #[must_use]
+    pub fn new(repositories: impl IntoIterator<Item = Arc<Repository>>) -> Self {
+        let repositories = repositories.into_iter().map(|repository| (repository.id(), repository)).collect();
+        Self { repositories, ..Self::default() }
+    }
+
+    /// Bytes of objects that hosts have sent since the start, those of interrupted puts included.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Ordering::Relaxed)
+    }
+
+    fn repository(&self, id: &str) -> Result<&Arc<Repository>, Status> {
+        let known = id.parse().ok().and_then(|id: RepositoryId| self.repositories.get(&id));
+        known.ok_or_else(|| Status::not_found("the gateway leads to no such repository"))
+    }
+
+    fn store(&self, id: &str) -> Result<&Arc<dyn ObjectStore>, Status> {
+        self.repository(id).map(|repository| repository.store())
+    }
+}
+
+/// What went wrong with a store, as the worker must see it: whether to try again, and whose fault it is.
+fn status(error: &object_store::Error) -> Status {
+    use strongroom_repository::store::ErrorKind;
+    let text = strongroom_repository::chain(error);
+    match strongroom_repository::store::kind(error) {
+        ErrorKind::NotFound => Status::not_found(text),
+        ErrorKind::AlreadyExists => Status::already_exists(text),
+        ErrorKind::NoSpace => Status::resource_exhausted(text),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnly => Status::failed_precondition(text),
+        ErrorKind::Transient => Status::unavailable(text),
+        ErrorKind::Other => Status::internal(text),
+    }
+}

@@ -1,0 +1,135 @@
+//! What a host may create and read through the gateway. Names come from the host: whatever is not listed here is refused.
+
+use strongroom_repository::object::{CONFIG, HINT};
+use strongroom_repository::{ObjectId, SessionId};
+
+/// A name that a host may create, and what the gateway checks about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Creatable {
+    /// Named by the BLAKE3 of its bytes.
+    Hashed(ObjectId),
+    /// The record of an open session.
+    Session,
+    /// An entry of the history.
+    Commit(u64),
+}
+
+/// A name that a host may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readable {
+    /// To everybody who writes.
+    Freely,
+    /// If it registers a writer: other keys are wrapped by passphrases, which a host could try at leisure.
+    IfWriterKey,
+}
+
+/// Packs and pages are not readable: a writer has no key for them, and needs none.
+pub(super) fn creatable(name: &str) -> Option<Creatable> {
+    let (folder, rest) = name.split_once('/')?;
+    match folder {
+        "packs" | "pages" => {
+            let (first, hex) = rest.split_once('/')?;
+            let id = object_id(hex)?;
+            (first == &hex[..2]).then_some(Creatable::Hashed(id))
+        }
+        "index" | "snapshots" => object_id(rest).map(Creatable::Hashed),
+        "sessions" => session_id(rest).then_some(Creatable::Session),
+        "commits" => commit_number(rest).map(Creatable::Commit),
+        _ => None,
+    }
+}
+
+pub(super) fn readable(name: &str) -> Option<Readable> {
+    if name == CONFIG || name == HINT {
+        return Some(Readable::Freely);
+    }
+    match name.split_once('/')? {
+        ("keys", _) => Some(Readable::IfWriterKey),
+        ("commits", rest) => commit_number(rest).map(|_| Readable::Freely),
+        ("index" | "snapshots", rest) => object_id(rest).map(|_| Readable::Freely),
+        _ => None,
+    }
+}
+
+fn object_id(hex: &str) -> Option<ObjectId> {
+    is_lower_hex(hex).then(|| hex.parse().ok())?
+}
+
+fn session_id(hex: &str) -> bool {
+    is_lower_hex(hex) && hex.parse::<SessionId>().is_ok()
+}
+
+/// Sixteen hexadecimal digits, from 1.
+fn commit_number(hex: &str) -> Option<u64> {
+    let number = (hex.len() == 16 && is_lower_hex(hex)).then(|| u64::from_str_radix(hex, 16).ok())?;
+    number.filter(|number| *number > 0)
+}
+
+/// One object has one name.
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "ab00000000000000000000000000000000000000000000000000000000000001";
+
+    #[test]
+    fn hosts_create_what_a_backup_consists_of() {
+        for name in
+            [format!("packs/ab/{ID}"), format!("pages/ab/{ID}"), format!("index/{ID}"), format!("snapshots/{ID}")]
+        {
+            assert!(matches!(creatable(&name), Some(Creatable::Hashed(_))), "{name}");
+        }
+        assert_eq!(creatable("sessions/00000000000000000000000000000001"), Some(Creatable::Session));
+        assert_eq!(creatable("commits/0000000000000010"), Some(Creatable::Commit(16)));
+    }
+
+    #[test]
+    fn and_nothing_else() {
+        let upper = ID.to_uppercase();
+        for name in [
+            "config".into(),
+            "hint".into(),
+            "keys/00000000000000000000000000000001".into(),
+            format!("packs/ac/{ID}"),
+            format!("packs/{ID}"),
+            format!("packs/ab/../{ID}"),
+            format!("packs/AB/{upper}"),
+            format!("index/{upper}"),
+            format!("index/{ID}/x"),
+            "index/".into(),
+            "commits/0000000000000000".into(),
+            "commits/10".into(),
+            "commits/+000000000000010".into(),
+            "sessions/../config".into(),
+            String::new(),
+        ] {
+            assert_eq!(creatable(&name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn hosts_read_the_history_and_the_index_but_no_data() {
+        for name in [
+            "config".into(),
+            "hint".into(),
+            "commits/0000000000000001".into(),
+            format!("index/{ID}"),
+            format!("snapshots/{ID}"),
+        ] {
+            assert_eq!(readable(&name), Some(Readable::Freely), "{name}");
+        }
+        assert_eq!(readable("keys/00000000000000000000000000000001"), Some(Readable::IfWriterKey));
+        for name in [
+            format!("packs/ab/{ID}"),
+            format!("pages/ab/{ID}"),
+            "sessions/00000000000000000000000000000001".into(),
+            "../config".into(),
+        ] {
+            assert_eq!(readable(&name), None, "{name}");
+        }
+    }
+}

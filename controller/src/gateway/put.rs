@@ -1,0 +1,153 @@
+//! One put: the parts are collected, checked against what the header promised, and created as one object.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use strongroom_proto::gateway::{PutHeader, PutPart, PutReply};
+use strongroom_repository::object::{HINT, commit_name};
+use strongroom_repository::store::{self, ErrorKind};
+use tonic::{Status, Streaming};
+
+use super::held::{Arrived, Key};
+use super::policy::{self, Creatable};
+use super::{Gateway, status};
+
+/// A pack is about 64 MiB, an index run of a first backup can be larger; nothing that a writer makes comes near this.
+const OBJECT_BYTES_MAX: u64 = 1 << 30;
+
+impl Gateway {
+    pub(super) async fn put(&self, host: &str, mut parts: Streaming<PutPart>) -> Result<PutReply, Status> {
+        let first = parts.message().await?.ok_or_else(|| Status::invalid_argument("a put without a part"))?;
+        let header = first.header.as_ref().ok_or_else(|| Status::invalid_argument("a put without its header"))?;
+        let kind = policy::creatable(&header.name).ok_or_else(|| no_business("create", &header.name))?;
+        let store = Arc::clone(self.store(&header.repository)?);
+        let key = key_of(host, header)?;
+        if let Creatable::Hashed(id) = kind
+            && id.0 != key.blake3
+        {
+            return Err(Status::invalid_argument(format!("{} is not the name of these bytes", key.name)));
+        }
+        // Before the bytes are sent, so that a resumed put of what was stored long ago costs nothing.
+        if store.head(&Path::from(&*key.name)).await.is_ok() {
+            return Err(Status::already_exists(key.name));
+        }
+        let offset = header.offset;
+        let mut arrived = self.held.take(&key);
+        if arrived.length < offset {
+            self.held.keep(key, arrived);
+            return Err(Status::failed_precondition("less is held than was skipped: ask again what is held"));
+        }
+        if arrived.length > offset {
+            arrived = Arrived::default();
+            if offset > 0 {
+                return Err(Status::failed_precondition("more is held than was skipped: ask again what is held"));
+            }
+        }
+        let end = self.collect(first, &mut parts, &mut arrived, key.length).await;
+        match end {
+            Ok(()) => {}
+            Err(error) => {
+                self.held.keep(key, arrived);
+                return Err(error);
+            }
+        }
+        check(&arrived, &key)?;
+        self.create(&*store, &key, kind, arrived).await
+    }
+
+    /// Until all is there. What has arrived stays in `arrived` also when the stream breaks.
+    async fn collect(
+        &self,
+        first: PutPart,
+        parts: &mut Streaming<PutPart>,
+        arrived: &mut Arrived,
+        length: u64,
+    ) -> Result<(), Status> {
+        let mut next = Some(first);
+        while let Some(part) = next {
+            self.received_bytes.fetch_add(part.bytes.len() as u64, Ordering::Relaxed);
+            if arrived.length + part.bytes.len() as u64 > length {
+                return Err(Status::invalid_argument("more bytes than the header promised"));
+            }
+            if !part.bytes.is_empty() {
+                arrived.push(part.bytes);
+            }
+            next = parts.message().await?;
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        store: &dyn ObjectStore,
+        key: &Key,
+        kind: Creatable,
+        arrived: Arrived,
+    ) -> Result<PutReply, Status> {
+        if let Creatable::Commit(number) = kind {
+            follows(store, number).await?;
+        }
+        let payload = PutPayload::from_iter(arrived.parts);
+        let created = store.put_opts(&Path::from(&*key.name), payload, PutOptions::from(PutMode::Create)).await;
+        created.map_err(|error| status(&error))?;
+        if let Creatable::Commit(number) = kind {
+            // Only a hint: whoever opens the repository next is slower without it, and no less right.
+            let _ = store.put(&Path::from(HINT), number.to_string().into_bytes().into()).await;
+        }
+        tracing::debug!(host = %key.host, name = %key.name, bytes = key.length, "stored for a host");
+        Ok(PutReply {})
+    }
+
+    /// How much of an interrupted put is held.
+    pub(super) fn held_of(&self, host: &str, header: &PutHeader) -> Result<u64, Status> {
+        key_of(host, header).map(|key| self.held.length(&key))
+    }
+}
+
+/// A gap in the history would stop every writer.
+async fn follows(store: &dyn ObjectStore, number: u64) -> Result<(), Status> {
+    if number == 1 {
+        return Ok(());
+    }
+    match store.head(&Path::from(commit_name(number - 1))).await {
+        Ok(_) => Ok(()),
+        Err(error) if store::kind(&error) == ErrorKind::NotFound => {
+            Err(Status::invalid_argument(format!("commit {number} does not follow the newest one")))
+        }
+        Err(error) => Err(status(&error)),
+    }
+}
+
+fn check(arrived: &Arrived, key: &Key) -> Result<(), Status> {
+    if arrived.length != key.length {
+        return Err(Status::invalid_argument(format!("{} of {} bytes came", arrived.length, key.length)));
+    }
+    let mut hasher = blake3::Hasher::new();
+    for part in &arrived.parts {
+        hasher.update(part);
+    }
+    match *hasher.finalize().as_bytes() == key.blake3 {
+        true => Ok(()),
+        false => Err(Status::data_loss(format!("{} did not arrive as it was sent", key.name))),
+    }
+}
+
+fn key_of(host: &str, header: &PutHeader) -> Result<Key, Status> {
+    if header.length > OBJECT_BYTES_MAX {
+        return Err(Status::invalid_argument(format!("an object of {} bytes is none of a backup's", header.length)));
+    }
+    let blake3 = <[u8; 32]>::try_from(header.blake3.as_ref());
+    Ok(Key {
+        host: host.to_owned(),
+        repository: header.repository.clone(),
+        name: header.name.clone(),
+        length: header.length,
+        blake3: blake3.map_err(|_| Status::invalid_argument("a BLAKE3 has 32 bytes"))?,
+    })
+}
+
+pub(super) fn no_business(doing: &str, name: &str) -> Status {
+    Status::permission_denied(format!("a host has no business to {doing} '{}'", name.escape_default()))
+}

@@ -1,0 +1,130 @@
+//! What an entry of the journal says. The JSON of these types is kept for years: fields are added, never changed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strongroom_plans::RunKind;
+
+use crate::runs::{Ending, RunId};
+
+/// Something that happened, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Event {
+    /// A controller began to work with this journal.
+    ControllerStarted {
+        /// Program and version.
+        program: String,
+    },
+    /// It ended as it was asked to. After a crash there is no such entry.
+    ControllerStopped {},
+    /// A site directory is in force from now on.
+    SiteLoaded {
+        /// BLAKE3 over its files.
+        site: String,
+        /// The git commit, where the directory is a clean work tree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
+        /// Who loaded it.
+        by: Who,
+    },
+    /// A site directory was refused; the one before stays in force.
+    SiteRefused {
+        /// What was wrong with it.
+        faults: String,
+        /// Who wanted to load it.
+        by: Who,
+    },
+    /// A run came due, or a person asked for it.
+    RunPlanned {
+        /// The run.
+        run: RunId,
+        /// Its plan.
+        plan: String,
+        /// BLAKE3 of the plan as it will be run.
+        plan_version: String,
+        /// Its host.
+        host: String,
+        /// When it was due.
+        due: Timestamp,
+        /// What it reads.
+        kind: RunKind,
+        /// Why there is this run.
+        origin: Origin,
+    },
+    /// An attempt at a run begins.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// From 1.
+        attempt: u32,
+    },
+    /// Somebody asked for the end of a run.
+    RunCancelled {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+    },
+    /// A run is over.
+    RunEnded {
+        /// The run.
+        run: RunId,
+        /// How.
+        ending: Ending,
+        /// Why, where that is not obvious.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The record of what was done, where something was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<serde_json::Value>,
+    },
+    /// A host was installed, or installed again.
+    HostAdded {
+        /// Its name.
+        host: String,
+        /// Where it is.
+        address: String,
+        /// SHA-256 fingerprints of its host keys.
+        fingerprints: Vec<String>,
+        /// Who added it.
+        by: Who,
+    },
+    /// A host's worker was removed.
+    HostRemoved {
+        /// Its name.
+        host: String,
+        /// Who removed it.
+        by: Who,
+    },
+    /// Somebody was told of something.
+    Notified {
+        /// What it was about.
+        subject: String,
+        /// By which way.
+        way: String,
+        /// Why it failed, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<String>,
+    },
+}
+
+/// Why there is a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The plan's schedule.
+    Schedule,
+    /// A person.
+    Asked(Who),
+}
+
+/// Who did something: read from the socket's credentials, never from what somebody says of himself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Who {
+    /// The user's number.
+    pub uid: u32,
+    /// The user's name, where the system knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}

@@ -1,0 +1,335 @@
+//! The journal's database: SQLite, one file, one connection that writes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use tokio::sync::Mutex;
+
+use super::chain::{Broken, Entry, EntryHash};
+use super::event::Event;
+use crate::runs::{Ending, Impossible, Run, RunId, fold};
+
+/// The layout of the database. A newer one is refused; an older one is brought up to date by the statements after its own.
+const LAYOUTS: [&str; 1] = ["
+    create table entries (
+        number   integer primary key,
+        time     text    not null,
+        text     text    not null,
+        previous blob    not null,
+        hash     blob    not null
+    ) strict;
+    create trigger entries_are_not_changed before update on entries begin select raise(abort, 'entries are not changed'); end;
+    create trigger entries_are_not_removed before delete on entries begin select raise(abort, 'entries are not removed'); end;
+    create table runs (
+        id      text    primary key,
+        plan    text    not null,
+        host    text    not null,
+        due     integer not null,
+        ending  text,
+        number  integer not null,
+        run     text    not null
+    ) strict;
+    create index runs_by_due on runs (due desc);
+    create index runs_by_plan on runs (plan, host, due desc);
+    create index runs_open on runs (due) where ending is null;
+"];
+
+/// The journal. One process writes it, the controller that owns the socket; others may read meanwhile. Should two write, the second one's entry has a number that is taken,
+/// and is refused.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: SqliteConnection,
+    newest: u64,
+    hash: EntryHash,
+    /// After a failed write nobody knows what is on the disk: nothing more is written.
+    poisoned: bool,
+}
+
+/// The journal cannot be read or written, or does not hold together.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The database refused.
+    #[error("cannot {doing} the journal {path}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// A release after this one wrote it.
+    #[error("the journal {path} has layout {found}, and this release knows {known}: use the release that wrote it")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: i64,
+        /// What is known here.
+        known: usize,
+    },
+    /// It is not what was written.
+    #[error("the journal {path} was changed")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// Where and how.
+        source: Broken,
+    },
+    /// An entry cannot be read.
+    #[error("entry {number} of the journal {path} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Which.
+        number: u64,
+        /// Why.
+        why: String,
+    },
+    /// What is to be written cannot have happened.
+    #[error("an entry that contradicts the journal was not written")]
+    Impossible(#[from] Impossible),
+    /// An earlier write failed.
+    #[error("an earlier write to the journal {path} failed; the controller must be started again")]
+    Poisoned {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Journal {
+    /// Opens the journal, or makes it.
+    pub async fn open(path: &Path) -> Result<Self, JournalError> {
+        let failed = |doing| database(doing, path);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true);
+        let mut connection = options.connect().await.map_err(failed("open"))?;
+        lay_out(&mut connection, path).await?;
+        let newest = sqlx::query("select number, hash from entries order by number desc limit 1");
+        let newest = newest.fetch_optional(&mut connection).await.map_err(failed("read"))?;
+        let (newest, hash) = newest.map_or(Ok((0, EntryHash::START)), |row| head(&row, path))?;
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(Writer { connection, newest, hash, poisoned: false }) })
+    }
+
+    /// Writes an entry and what it changes; durable when this returns. An error means that nothing may be done that the entry announces.
+    pub async fn append(&self, time: Timestamp, event: Event) -> Result<Entry, JournalError> {
+        let mut writer = self.writer.lock().await;
+        if writer.poisoned {
+            return Err(JournalError::Poisoned { path: self.path.clone() });
+        }
+        let entry = Entry::following(writer.hash, writer.newest + 1, time, event);
+        match self.write(&mut writer.connection, &entry).await {
+            Ok(()) => {
+                (writer.newest, writer.hash) = (entry.number, entry.hash);
+                Ok(entry)
+            }
+            Err(error) => {
+                writer.poisoned = matches!(error, JournalError::Database { .. });
+                Err(error)
+            }
+        }
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, entry: &Entry) -> Result<(), JournalError> {
+        let failed = || database("write", &self.path);
+        let mut transaction = connection.begin().await.map_err(failed())?;
+        if let Some(id) = entry.event.run() {
+            let before = read_run(&mut transaction, id, &self.path).await?;
+            let after = fold(before, entry)?;
+            write_run(&mut transaction, &after, entry.number).await.map_err(failed())?;
+        }
+        let insert = sqlx::query("insert into entries (number, time, text, previous, hash) values (?, ?, ?, ?, ?)")
+            .bind(entry.number.cast_signed())
+            .bind(entry.time.to_string())
+            .bind(&*entry.text)
+            .bind(entry.previous.as_slice())
+            .bind(entry.hash.as_slice());
+        insert.execute(&mut *transaction).await.map_err(failed())?;
+        transaction.commit().await.map_err(failed())
+    }
+
+    /// One run.
+    pub async fn run(&self, id: &RunId) -> Result<Option<Run>, JournalError> {
+        read_run(&mut self.writer.lock().await.connection, id, &self.path).await
+    }
+
+    /// Runs, the latest due first.
+    pub async fn runs(&self, plan: Option<&str>, host: Option<&str>, count_max: u32) -> Result<Vec<Run>, JournalError> {
+        let query = sqlx::query(
+            "select run from runs where (?1 is null or plan = ?1) and (?2 is null or host = ?2) order by due desc, id limit ?3",
+        );
+        self.fetch_runs(query.bind(plan).bind(host).bind(count_max)).await
+    }
+
+    /// How the latest run of a plan on a host ended that was more than left out.
+    pub async fn latest_end(&self, plan: &str, host: &str) -> Result<Option<Ending>, JournalError> {
+        let query = "select run from runs where plan = ? and host = ? \
+                     and ending not in ('skipped', 'superseded', 'cancelled') order by due desc limit 1";
+        let run = self.fetch_runs(sqlx::query(query).bind(plan).bind(host)).await?.pop();
+        Ok(run.and_then(|run| run.ended).map(|ended| ended.ending))
+    }
+
+    /// The latest run of a plan on a host that left a restore point.
+    pub async fn latest_good(&self, plan: &str, host: &str) -> Result<Option<Run>, JournalError> {
+        let query = "select run from runs where plan = ? and host = ? \
+                     and ending in ('done', 'partial', 'unproven') order by due desc limit 1";
+        Ok(self.fetch_runs(sqlx::query(query).bind(plan).bind(host)).await?.pop())
+    }
+
+    /// Runs that have not ended.
+    pub async fn open_runs(&self) -> Result<Vec<Run>, JournalError> {
+        self.fetch_runs(sqlx::query("select run from runs where ending is null order by due, id")).await
+    }
+
+    /// The runs since an instant, and before it the latest of each plan and host: what a scheduler goes on from.
+    pub async fn latest_runs(&self) -> Result<Vec<Run>, JournalError> {
+        let query = "select run from runs as latest where ending is null or due = \
+                     (select max(due) from runs where plan = latest.plan and host = latest.host) order by due, id";
+        self.fetch_runs(sqlx::query(query)).await
+    }
+
+    async fn fetch_runs(
+        &self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<Vec<Run>, JournalError> {
+        let mut writer = self.writer.lock().await;
+        let rows = query.fetch_all(&mut writer.connection).await.map_err(database("read", &self.path))?;
+        rows.iter().map(|row| run_of(row, &self.path)).collect()
+    }
+
+    /// The number of the newest entry; 0 if there is none.
+    pub async fn newest(&self) -> Result<u64, JournalError> {
+        let mut writer = self.writer.lock().await;
+        let newest =
+            sqlx::query_scalar("select coalesce(max(number), 0) from entries").fetch_one(&mut writer.connection);
+        newest.await.map(i64::cast_unsigned).map_err(database("read", &self.path))
+    }
+
+    /// Entries from a number on, at most so many.
+    pub async fn entries(&self, from: u64, count_max: u32) -> Result<Vec<Entry>, JournalError> {
+        let query = sqlx::query(
+            "select number, time, text, previous, hash from entries where number >= ? order by number limit ?",
+        );
+        let query = query.bind(from.cast_signed()).bind(count_max);
+        let mut writer = self.writer.lock().await;
+        let rows = query.fetch_all(&mut writer.connection).await.map_err(database("read", &self.path))?;
+        rows.iter().map(|row| entry_of(row, &self.path)).collect()
+    }
+
+    /// Reads every entry, checks that they hang together, and that the tables are their sum. Returns the number of entries and the newest hash, which may be written down
+    /// elsewhere: a journal that was exchanged as a whole is not found out without.
+    pub async fn verify(&self) -> Result<(u64, EntryHash), JournalError> {
+        const AT_ONCE: u32 = 10_000;
+        let (mut number, mut hash) = (0, EntryHash::START);
+        let mut runs: BTreeMap<RunId, Run> = BTreeMap::new();
+        loop {
+            let entries = self.entries(number + 1, AT_ONCE).await?;
+            let Some(last) = entries.last() else { break };
+            let (last_number, last_hash) = (last.number, last.hash);
+            for entry in &entries {
+                entry.check(number, hash).map_err(|source| JournalError::Broken { path: self.path.clone(), source })?;
+                (number, hash) = (entry.number, entry.hash);
+                if let Some(id) = entry.event.run() {
+                    let run = fold(runs.remove(id), entry)?;
+                    runs.insert(id.clone(), run);
+                }
+            }
+            debug_assert_eq!((number, hash), (last_number, last_hash));
+        }
+        let stored = self.fetch_runs(sqlx::query("select run from runs order by id")).await?;
+        match stored.iter().eq(runs.values()) {
+            true => Ok((number, hash)),
+            false => Err(JournalError::Broken { path: self.path.clone(), source: Broken::Changed(number) }),
+        }
+    }
+}
+
+fn database(doing: &'static str, path: &Path) -> impl FnOnce(sqlx::Error) -> JournalError {
+    move |source| JournalError::Database { doing, path: path.to_owned(), source }
+}
+
+async fn lay_out(connection: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
+    let failed = |doing| database(doing, path);
+    let found: i64 =
+        sqlx::query_scalar("pragma user_version").fetch_one(&mut *connection).await.map_err(failed("open"))?;
+    let known = LAYOUTS.len();
+    let missing = usize::try_from(found).ok().and_then(|found| LAYOUTS.get(found..));
+    let missing = missing.ok_or_else(|| JournalError::TooNew { path: path.to_owned(), found, known })?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = connection.begin().await.map_err(failed("prepare"))?;
+    for statements in missing {
+        sqlx::raw_sql(*statements).execute(&mut *transaction).await.map_err(failed("prepare"))?;
+    }
+    let version = sqlx::AssertSqlSafe(format!("pragma user_version = {known}"));
+    sqlx::raw_sql(version).execute(&mut *transaction).await.map_err(failed("prepare"))?;
+    transaction.commit().await.map_err(failed("prepare"))
+}
+
+async fn read_run(connection: &mut SqliteConnection, id: &RunId, path: &Path) -> Result<Option<Run>, JournalError> {
+    let row = sqlx::query("select run from runs where id = ?").bind(id.as_str()).fetch_optional(connection).await;
+    row.map_err(database("read", path))?.map(|row| run_of(&row, path)).transpose()
+}
+
+async fn write_run(connection: &mut SqliteConnection, run: &Run, number: u64) -> Result<(), sqlx::Error> {
+    // BUG if it fails: a run serialises.
+    let text = serde_json::to_string(run).expect("a run serialises");
+    let upsert = sqlx::query(
+        "insert into runs (id, plan, host, due, ending, number, run) values (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         on conflict (id) do update set ending = ?5, number = ?6, run = ?7",
+    );
+    let upsert = upsert.bind(run.id.as_str()).bind(&run.plan).bind(&run.host).bind(run.due.as_second());
+    upsert
+        .bind(run.ended.as_ref().map(|ended| ended.ending.to_string()))
+        .bind(number.cast_signed())
+        .bind(text)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+fn head(row: &SqliteRow, path: &Path) -> Result<(u64, EntryHash), JournalError> {
+    let number = row.get::<i64, _>(0).cast_unsigned();
+    let hash = EntryHash::from_slice(row.get::<&[u8], _>(1));
+    Ok((number, hash.ok_or_else(|| unreadable(path, number, "its hash has another length"))?))
+}
+
+fn entry_of(row: &SqliteRow, path: &Path) -> Result<Entry, JournalError> {
+    let number = row.get::<i64, _>(0).cast_unsigned();
+    let bad = |why: String| unreadable(path, number, why);
+    let hash = |at: usize| {
+        EntryHash::from_slice(row.get::<&[u8], _>(at)).ok_or_else(|| bad("a hash has another length".into()))
+    };
+    let text: String = row.get(2);
+    Ok(Entry {
+        number,
+        time: row.get::<&str, _>(1).parse().map_err(|why: jiff::Error| bad(why.to_string()))?,
+        event: serde_json::from_str(&text).map_err(|why| bad(why.to_string()))?,
+        text,
+        previous: hash(3)?,
+        hash: hash(4)?,
+    })
+}
+
+fn run_of(row: &SqliteRow, path: &Path) -> Result<Run, JournalError> {
+    let text: &str = row.get(0);
+    serde_json::from_str(text).map_err(|why| unreadable(path, 0, format!("a run of it: {why}")))
+}
+
+fn unreadable(path: &Path, number: u64, why: impl Into<String>) -> JournalError {
+    JournalError::Unreadable { path: path.to_owned(), number, why: why.into() }
+}

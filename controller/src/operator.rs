@@ -1,0 +1,211 @@
+//! What the command line asks of a running controller, over its unix socket.
+//!
+//! Nothing is decided here: each call becomes a [`Request`] to the loop that owns the state, and its answer a document. Who asks is read from the socket.
+
+use std::path::Path;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use rustix::process::geteuid;
+use serde::Serialize;
+use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
+use strongroom_proto::operator::{
+    Document, HostsRequest, ReloadRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest,
+};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
+use tonic::transport::Server;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Request as Call, Response, Status};
+
+use crate::daemon::Standing;
+use crate::journal::Who;
+use crate::runs::RunId;
+
+/// A question, and where its answer goes.
+#[derive(Debug)]
+pub enum Request {
+    /// What is protected, overdue, unproven.
+    Status(Reply),
+    /// Runs, the latest due first.
+    Runs {
+        /// Of this plan only.
+        plan: Option<String>,
+        /// Of this host only.
+        host: Option<String>,
+        /// At most so many.
+        count_max: u32,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Where one run stands, again and again until it ends.
+    Watch(RunId, oneshot::Sender<Result<watch::Receiver<Standing>, Refused>>),
+    /// Start a plan now.
+    Start {
+        /// The plan.
+        plan: String,
+        /// On this host only.
+        host: Option<String>,
+        /// Whether everything is read.
+        full: bool,
+        /// Who wants it.
+        by: Who,
+        /// The runs.
+        reply: oneshot::Sender<Result<Vec<RunId>, Refused>>,
+    },
+    /// End a run.
+    Cancel(RunId, Who, Reply),
+    /// The hosts, or one of them.
+    Hosts(Option<String>, Reply),
+    /// Read the site directory again.
+    Reload(Who, Reply),
+}
+
+/// Where a document goes.
+pub type Reply = oneshot::Sender<Result<String, Refused>>;
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such thing.
+    #[error("{0}")]
+    Unknown(String),
+    /// It cannot be done now, or not so.
+    #[error("{0}")]
+    Unfit(String),
+    /// The controller cannot.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// A document of any shape that `--json` prints.
+pub fn document(answer: &impl Serialize) -> Result<String, Refused> {
+    serde_json::to_string(answer).map_err(|error| Refused::Broken(error.to_string()))
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown(text) => Self::not_found(text),
+            Refused::Unfit(text) => Self::failed_precondition(text),
+            Refused::Broken(text) => Self::internal(text),
+        }
+    }
+}
+
+/// Listens on a socket that only its owner can open.
+pub fn listen(socket: &Path) -> std::io::Result<UnixListener> {
+    match std::os::unix::net::UnixStream::connect(socket) {
+        Ok(_) => return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "another controller listens on it")),
+        // What a killed controller left.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => std::fs::remove_file(socket)?,
+        Err(_) => {}
+    }
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(socket);
+    rustix::process::umask(before);
+    listener
+}
+
+/// Answers on a socket until `shutdown`.
+pub async fn serve(
+    listener: UnixListener,
+    requests: mpsc::Sender<Request>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let service = OperatorServer::new(Operator { requests });
+    Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown)
+        .await
+}
+
+struct Operator {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Operator {
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Request) -> Result<T, Status> {
+        let ends = |_| Status::unavailable("the controller is about to end");
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| ends(()))?;
+        Ok(answer.await.map_err(|_| ends(()))??)
+    }
+
+    async fn document(&self, request: impl FnOnce(Reply) -> Request) -> Result<Response<Document>, Status> {
+        self.ask(request).await.map(|json| Response::new(Document { json }))
+    }
+}
+
+/// The other end of the socket.
+fn who<T>(call: &Call<T>) -> Result<Who, Status> {
+    let peer = call.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    let uid = peer.ok_or_else(|| Status::unauthenticated("the socket does not say who asks"))?.uid();
+    Ok(Who { uid, name: user_name(uid) })
+}
+
+/// The name of a user of this machine, from its own list; who comes from elsewhere has a number alone.
+#[must_use]
+pub fn user_name(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let found = users.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
+    found.and_then(|line| line.split(':').next()).map(str::to_owned)
+}
+
+/// The user as whom this process acts.
+#[must_use]
+pub fn oneself() -> Who {
+    let uid = geteuid().as_raw();
+    Who { uid, name: user_name(uid) }
+}
+
+fn run_id(reference: &RunReference) -> Result<RunId, Status> {
+    reference.run.parse().map_err(|why: &str| Status::invalid_argument(why))
+}
+
+fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+#[tonic::async_trait]
+impl Service for Operator {
+    type WatchStream = BoxStream<'static, Result<Document, Status>>;
+
+    async fn status(&self, _: Call<StatusRequest>) -> Result<Response<Document>, Status> {
+        self.document(Request::Status).await
+    }
+
+    async fn runs(&self, call: Call<RunsRequest>) -> Result<Response<Document>, Status> {
+        let RunsRequest { plan, host, count_max } = call.into_inner();
+        self.document(|reply| Request::Runs { plan: given(plan), host: given(host), count_max, reply }).await
+    }
+
+    async fn watch(&self, call: Call<RunReference>) -> Result<Response<Self::WatchStream>, Status> {
+        let run = run_id(call.get_ref())?;
+        let states = self.ask(|reply| Request::Watch(run, reply)).await?;
+        Ok(Response::new(WatchStream::new(states).map(|standing| Ok(Document { json: document(&standing)? })).boxed()))
+    }
+
+    async fn start(&self, call: Call<StartRequest>) -> Result<Response<Started>, Status> {
+        let by = who(&call)?;
+        let StartRequest { plan, host, full } = call.into_inner();
+        let runs = self.ask(|reply| Request::Start { plan, host: given(host), full, by, reply }).await?;
+        Ok(Response::new(Started { runs: runs.iter().map(ToString::to_string).collect() }))
+    }
+
+    async fn cancel(&self, call: Call<RunReference>) -> Result<Response<Document>, Status> {
+        let (run, by) = (run_id(call.get_ref())?, who(&call)?);
+        self.document(|reply| Request::Cancel(run, by, reply)).await
+    }
+
+    async fn hosts(&self, call: Call<HostsRequest>) -> Result<Response<Document>, Status> {
+        let host = given(call.into_inner().host);
+        self.document(|reply| Request::Hosts(host, reply)).await
+    }
+
+    async fn reload(&self, call: Call<ReloadRequest>) -> Result<Response<Document>, Status> {
+        let by = who(&call)?;
+        self.document(|reply| Request::Reload(by, reply)).await
+    }
+}

@@ -1,0 +1,213 @@
+//! A job on a host: started, attached to again after every cut, and ended once.
+//!
+//! The worker runs the job, not the connection. So there is one path: start (which finds a job that is there), watch until it ends, and after a cut begin again with both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_proto::worker::job_state::State;
+use strongroom_proto::worker::{EnrollRequest, FailureKind, JobReference, JobState, Running, StartRequest};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::links::{Link, Links, Unreachable, said};
+
+/// How long a job may be out of sight. A host that was rebooted, or cut off for a night's maintenance, is back by then.
+const OUT_OF_SIGHT_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Between tries to reach a host that runs a job of ours; doubled each time.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// A job and where it is to run.
+#[derive(Debug)]
+pub struct RemoteJob {
+    /// The host.
+    pub host: String,
+    /// What is to be done.
+    pub request: StartRequest,
+    /// Turns true when somebody wants it to end.
+    pub cancel: watch::Receiver<bool>,
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobFault {
+    /// The host could not be reached, and nothing was begun there.
+    #[error("host {host} cannot be reached")]
+    Unreachable {
+        /// Which.
+        host: String,
+        /// Why.
+        source: Unreachable,
+    },
+    /// The job was begun, and then the host was not heard of for too long. It may go on there.
+    #[error("host {host} was not heard of for {} hours while the job ran", OUT_OF_SIGHT_MAX.as_secs() / 3600)]
+    OutOfSight {
+        /// Which.
+        host: String,
+        /// The last attempt's failure.
+        source: Unreachable,
+    },
+    /// The worker refused the job.
+    #[error("the worker on {host} refused the job: {reason}")]
+    Refused {
+        /// Which.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// The key for the host could not be made.
+    #[error("no key could be made for {host}: {reason}")]
+    Key {
+        /// Which.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// The job failed there.
+    #[error("{reason}")]
+    Failed {
+        /// Whose fault it is.
+        kind: FailureKind,
+        /// Why.
+        reason: String,
+    },
+    /// It was cancelled.
+    #[error("it was cancelled")]
+    Cancelled,
+}
+
+/// Runs a job to its end and returns the worker's report. `key` makes the key file with which the worker writes, where it has none yet; `progress` is told how far it is.
+pub async fn run<K, F>(
+    links: &Arc<Links>,
+    job: &RemoteJob,
+    key: K,
+    progress: impl Fn(&Running),
+) -> Result<Vec<u8>, JobFault>
+where
+    K: Fn() -> F,
+    F: Future<Output = Result<Vec<u8>, String>>,
+{
+    let mut begun = false;
+    let mut seen = Instant::now();
+    let mut again = AGAIN_FIRST;
+    loop {
+        let failure = match links.reach(&job.host).await {
+            Ok(link) => match attend(&link, job, &key, &progress, &mut begun).await {
+                Attended::Ended(result) => return result,
+                Attended::Cut(why) => {
+                    (seen, again) = (Instant::now(), AGAIN_FIRST);
+                    why
+                }
+            },
+            Err(why) => why,
+        };
+        let host = job.host.clone();
+        if !begun {
+            return Err(JobFault::Unreachable { host, source: failure });
+        }
+        if seen.elapsed() > OUT_OF_SIGHT_MAX || !failure.passing {
+            return Err(JobFault::OutOfSight { host, source: failure });
+        }
+        tracing::info!(host, job = job.request.job, why = %failure, "the line was lost, the job goes on");
+        tokio::time::sleep(again).await;
+        again = (again * 2).min(AGAIN_MAX);
+    }
+}
+
+/// What came of one line.
+enum Attended {
+    Ended(Result<Vec<u8>, JobFault>),
+    Cut(Unreachable),
+}
+
+async fn attend<K, F>(link: &Link, job: &RemoteJob, key: &K, progress: &impl Fn(&Running), begun: &mut bool) -> Attended
+where
+    K: Fn() -> F,
+    F: Future<Output = Result<Vec<u8>, String>>,
+{
+    let started = match start(link, job, key).await {
+        Ok(state) => state,
+        Err(ended) => return ended,
+    };
+    *begun = true;
+    if let Some(result) = result(started, progress) {
+        return Attended::Ended(result);
+    }
+    tokio::select! {
+        attended = watch_job(link, job, progress) => attended,
+        () = link.ended() => Attended::Cut(Unreachable { why: "the line was cut".into(), passing: true }),
+    }
+}
+
+async fn start<K, F>(link: &Link, job: &RemoteJob, key: &K) -> Result<JobState, Attended>
+where
+    K: Fn() -> F,
+    F: Future<Output = Result<Vec<u8>, String>>,
+{
+    let refused = |reason| Attended::Ended(Err(JobFault::Refused { host: job.host.clone(), reason }));
+    match link.worker().start(job.request.clone()).await {
+        Ok(state) => return Ok(state.into_inner()),
+        Err(status) if status.code() == Code::FailedPrecondition => {}
+        Err(status) => return Err(cut(&status).map_or_else(|| refused(said(&status)), Attended::Cut)),
+    }
+    let no_key = |reason| Attended::Ended(Err(JobFault::Key { host: job.host.clone(), reason }));
+    let key_file = key().await.map_err(no_key)?;
+    let failed = |status: tonic::Status| cut(&status).map_or_else(|| refused(said(&status)), Attended::Cut);
+    link.worker().enroll(EnrollRequest { key_file: key_file.into() }).await.map_err(failed)?;
+    link.worker().start(job.request.clone()).await.map(tonic::Response::into_inner).map_err(failed)
+}
+
+async fn watch_job(link: &Link, job: &RemoteJob, progress: &impl Fn(&Running)) -> Attended {
+    let reference = JobReference { job: job.request.job.clone(), generation: job.request.generation };
+    let failed = |status: tonic::Status| {
+        let lost = || Unreachable { why: said(&status), passing: true };
+        Attended::Cut(cut(&status).unwrap_or_else(lost))
+    };
+    let mut states = match link.worker().watch(reference.clone()).await {
+        Ok(states) => states.into_inner(),
+        Err(status) => return failed(status),
+    };
+    let mut cancel = job.cancel.clone();
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            state = states.message() => match state {
+                Ok(Some(state)) => if let Some(result) = result(state, progress) { return Attended::Ended(result) },
+                Ok(None) => return Attended::Cut(Unreachable { why: "the worker ended the watch".into(), passing: true }),
+                Err(status) => return failed(status),
+            },
+            // Asked once on each line: the worker remembers it, and answers by the job's end.
+            Ok(_) = cancel.wait_for(|cancel| *cancel), if !asked => {
+                asked = true;
+                if let Err(status) = link.worker().cancel(reference.clone()).await {
+                    return failed(status);
+                }
+            }
+        }
+    }
+}
+
+/// The job's result, if it has ended.
+fn result(state: JobState, progress: &impl Fn(&Running)) -> Option<Result<Vec<u8>, JobFault>> {
+    match state.state? {
+        State::Running(running) => {
+            progress(&running);
+            None
+        }
+        State::BackedUp(done) => Some(Ok(done.report.into())),
+        State::Failed(failed) => Some(Err(JobFault::Failed { kind: failed.kind(), reason: failed.reason })),
+        State::Cancelled(_) => Some(Err(JobFault::Cancelled)),
+    }
+}
+
+/// Whether a call failed because of the line. A call that was on its way when the line broke ends as unknown, with the transport's error as its cause.
+fn cut(status: &tonic::Status) -> Option<Unreachable> {
+    let by_line = match status.code() {
+        Code::Unavailable => true,
+        Code::Unknown | Code::Cancelled | Code::Internal => std::error::Error::source(status).is_some(),
+        _ => false,
+    };
+    by_line.then(|| Unreachable { why: said(status), passing: true })
+}

@@ -1,0 +1,227 @@
+//! The site directory that is in force: read from disk, checked as a whole, known by its version.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use strongroom_plans::{Faults, FleetPlan, MissedRule, Name, RunKind, Schedule, Site, SiteFiles};
+
+use crate::journal::{Event, Who};
+use crate::operator::Refused;
+
+/// A site that is fit to be in force.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The site.
+    pub site: Arc<Site>,
+    /// BLAKE3 over its files.
+    pub version: String,
+    /// The git commit, where the directory is a clean work tree.
+    pub commit: Option<String>,
+}
+
+impl Loaded {
+    /// Reads a site's directory.
+    pub fn read(directory: &Path) -> Result<Self, SiteError> {
+        let site = Site::read(&files(directory)?)?;
+        let version = site.version().to_string();
+        Ok(Self { site: Arc::new(site), version, commit: git_commit(directory) })
+    }
+
+    /// The entry that says so.
+    #[must_use]
+    pub fn loaded(&self, by: Who) -> Event {
+        Event::SiteLoaded { site: self.version.clone(), commit: self.commit.clone(), by }
+    }
+
+    /// A plan by its name.
+    #[must_use]
+    pub fn plan(&self, name: &str) -> Option<Arc<FleetPlan>> {
+        self.find(name).map(|plan| Arc::new(plan.clone()))
+    }
+
+    fn find(&self, name: &str) -> Option<&FleetPlan> {
+        self.site.plans().values().find(|plan| plan.name().as_str() == name)
+    }
+
+    /// The version of a plan; empty for one that is not there.
+    #[must_use]
+    pub fn plan_version(&self, name: &str) -> String {
+        self.find(name).map(|plan| plan.version().to_string()).unwrap_or_default()
+    }
+
+    /// What a plan's runs read when nobody says.
+    #[must_use]
+    pub fn usual_kind(&self, name: &str) -> RunKind {
+        self.find(name).map_or(RunKind::Full, |plan| plan.plan().usual_kind())
+    }
+
+    /// The hosts on which a plan is to run: all of its own, or the one that was named.
+    pub fn hosts_of(&self, plan: &str, host: Option<&str>) -> Result<Vec<String>, Refused> {
+        let found = self.find(plan).ok_or_else(|| {
+            let names: Vec<&str> = self.site.plans().keys().map(Name::as_str).collect();
+            Refused::Unknown(format!("the site has no plan {plan}; its plans are {}", names.join(", ")))
+        })?;
+        let hosts: Vec<String> = found.hosts().iter().map(ToString::to_string).collect();
+        match host {
+            None => Ok(hosts),
+            Some(host) if hosts.iter().any(|found| found == host) => Ok(vec![host.to_owned()]),
+            Some(host) => {
+                Err(Refused::Unfit(format!("{plan} does not cover {host}; its hosts are {}", hosts.join(", "))))
+            }
+        }
+    }
+
+    /// Every plan with each of its hosts.
+    pub fn pairs(&self) -> impl Iterator<Item = (String, String)> {
+        let plans = self.site.plans().values();
+        plans.flat_map(|plan| plan.hosts().iter().map(|host| (plan.name().to_string(), host.to_string())))
+    }
+
+    /// The hosts, with the plans that cover them.
+    pub fn hosts(&self) -> impl Iterator<Item = HostRow> {
+        self.site.hosts().values().map(|host| {
+            let covers = |plan: &&FleetPlan| plan.hosts().contains(host.name());
+            HostRow {
+                name: host.name().to_string(),
+                address: host.address().to_string(),
+                port: host.port(),
+                labels: host.labels().iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+                plans: self.site.plans().values().filter(covers).map(|plan| plan.name().to_string()).collect(),
+            }
+        })
+    }
+
+    /// When a plan is due on a host, as seen at an instant.
+    #[must_use]
+    pub fn times(&self, plan: &str, host: &str, now: Timestamp) -> Times {
+        let found = self.find(plan).zip(self.site.hosts().values().find(|found| found.name().as_str() == host));
+        let Some((plan, host)) = found else {
+            return Times { demands_proof: false, last_due: None, next_due: None, grace: GRACE };
+        };
+        let zone = self.site.zone_of(plan, host);
+        let schedule = plan.plan().schedule();
+        let due_after = |after| schedule.and_then(|schedule| schedule.due(after, zone).next()).map(|due| due.at);
+        Times {
+            demands_proof: plan.plan().prove().is_some(),
+            last_due: schedule.and_then(|schedule| last_due(schedule, zone, now)),
+            next_due: due_after(now),
+            grace: grace(schedule.and_then(Schedule::missed)),
+        }
+    }
+}
+
+/// A run that was due takes its time; a day's backups are done in the hours after.
+const GRACE: SignedDuration = SignedDuration::from_hours(6);
+
+/// A plan that may run late is late only after that.
+fn grace(missed: Option<MissedRule>) -> SignedDuration {
+    match missed {
+        Some(MissedRule::RunOnceWithin(span)) => {
+            let span = SignedDuration::from_secs(span.seconds().try_into().unwrap_or(i64::MAX));
+            span.max(GRACE)
+        }
+        Some(MissedRule::Skip) | None => GRACE,
+    }
+}
+
+/// How far back a due time is looked for: each span is tried only where the ones before held none, and no rule pauses for more than a year and a day.
+const LOOK_BACK_HOURS: [i64; 5] = [2, 48, 24 * 8, 24 * 35, 24 * 368];
+
+fn last_due(schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    LOOK_BACK_HOURS.iter().find_map(|hours| {
+        let from = now.checked_sub(SignedDuration::from_hours(*hours)).ok()?;
+        schedule.due(from, zone).map(|due| due.at).take_while(|at| *at <= now).last()
+    })
+}
+
+/// The files of a site, as they are now.
+fn files(directory: &Path) -> Result<SiteFiles, SiteError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SiteError::File { path, source }
+    };
+    let mut files = SiteFiles::new(directory.to_string_lossy());
+    // Read in the order of their names, so that the same directory always makes the same report.
+    let mut names = BTreeSet::new();
+    for folder in ["", "plans"] {
+        let path = directory.join(folder);
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => continue,
+            entries => entries.map_err(failed(&path))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed(&path))?;
+            let name = Path::new(folder).join(entry.file_name());
+            names.extend(name.to_str().filter(|name| SiteFiles::concerns(name)).map(str::to_owned));
+        }
+    }
+    for name in names {
+        let path = directory.join(&name);
+        files.insert(name, fs::read(&path).map_err(failed(&path))?);
+    }
+    Ok(files)
+}
+
+/// The commit of a clean work tree. Where git is not there, or the directory is none of its, or something is not committed, the content hash alone is the version.
+fn git_commit(directory: &Path) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        // What a repository's own configuration would start has no business here.
+        let safe = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
+        let output = Command::new("git").arg("-C").arg(directory).args(safe).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let changes = git(&["status", "--porcelain", "--", "."])?;
+    changes.is_empty().then(|| git(&["rev-parse", "HEAD"]))?
+}
+
+/// Why a site cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its files have faults; they are shown as they are.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+/// A host, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostRow {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// The port of its sshd.
+    pub port: u16,
+    /// Its labels.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// The plans that cover it.
+    pub plans: Vec<String>,
+}
+
+/// When a plan is due on a host.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Whether it demands a proof.
+    pub demands_proof: bool,
+    /// The newest due time that has passed.
+    pub last_due: Option<Timestamp>,
+    /// The next one.
+    pub next_due: Option<Timestamp>,
+    /// How long after a due time its restore point may come.
+    pub grace: SignedDuration,
+}

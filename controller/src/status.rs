@@ -1,0 +1,248 @@
+//! What is protected, and what is not: for each plan and host, from its runs. An absence counts as much as a failure.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::runs::{Ending, Run, RunId};
+
+/// The state of the whole site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// As of when.
+    pub time: Timestamp,
+    /// Each plan on each of its hosts, the worst first.
+    pub rows: Vec<Protection>,
+}
+
+/// One plan on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Protection {
+    /// The plan.
+    pub plan: String,
+    /// The host.
+    pub host: String,
+    /// What may be relied on.
+    pub state: State,
+    /// In words, what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The newest restore point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_point: Option<RestorePoint>,
+    /// The run that goes on now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<RunId>,
+    /// When the next run is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Timestamp>,
+}
+
+/// The newest good run's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RestorePoint {
+    /// The run that made it.
+    pub run: RunId,
+    /// When that began: what came later is not in it.
+    pub time: Timestamp,
+    /// Its snapshots.
+    pub snapshots: Vec<String>,
+    /// What was proven of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
+}
+
+/// What may be relied on, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// There is no restore point at all, and there should be.
+    Unprotected,
+    /// A due time has passed and brought no new restore point.
+    Overdue,
+    /// There is one in time, and its proof failed or is missing though the plan demands one.
+    Unproven,
+    /// No run was due yet.
+    New,
+    /// There is one in time, proven as the plan demands.
+    Protected,
+}
+
+/// What is known of one plan on one host.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The plan.
+    pub plan: &'a str,
+    /// The host.
+    pub host: &'a str,
+    /// Whether the plan demands a proof.
+    pub demands_proof: bool,
+    /// The newest due time that has passed, if the plan has a schedule.
+    pub last_due: Option<Timestamp>,
+    /// The next one.
+    pub next_due: Option<Timestamp>,
+    /// How long after its due time a run may still bring its restore point.
+    pub grace: SignedDuration,
+    /// The newest run, whatever came of it.
+    pub newest: Option<&'a Run>,
+    /// The newest run that left a restore point.
+    pub good: Option<&'a Run>,
+    /// The run that goes on.
+    pub running: Option<&'a Run>,
+}
+
+impl Status {
+    /// The rows in order, the worst first.
+    #[must_use]
+    pub fn of<'a>(time: Timestamp, known: impl IntoIterator<Item = Known<'a>>) -> Self {
+        let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection(time)).collect();
+        rows.sort_by(|left, right| (left.state, &left.plan, &left.host).cmp(&(right.state, &right.plan, &right.host)));
+        Self { time, rows }
+    }
+
+    /// How many rows are in each state.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<State, usize> {
+        let mut counts = BTreeMap::new();
+        self.rows.iter().for_each(|row| *counts.entry(row.state).or_default() += 1);
+        counts
+    }
+
+    /// Whether everything is protected, or has not been due yet.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.rows.iter().all(|row| row.state >= State::New)
+    }
+}
+
+impl Known<'_> {
+    fn protection(&self, now: Timestamp) -> Protection {
+        let (state, reason) = self.state(now);
+        let point = self.good.and_then(|run| {
+            let ended = run.ended.as_ref()?;
+            let time = run.started.unwrap_or(run.due);
+            Some(RestorePoint {
+                run: run.id.clone(),
+                time,
+                snapshots: ended.snapshots.clone(),
+                proof: ended.proof.clone(),
+            })
+        });
+        Protection {
+            plan: self.plan.to_owned(),
+            host: self.host.to_owned(),
+            state,
+            reason,
+            restore_point: point,
+            running: self.running.map(|run| run.id.clone()),
+            next: self.next_due,
+        }
+    }
+
+    fn state(&self, now: Timestamp) -> (State, Option<String>) {
+        let late = |due: Timestamp| due.checked_add(self.grace).is_ok_and(|latest| latest < now);
+        let Some(good) = self.good else {
+            return match (self.newest, self.last_due) {
+                (Some(_), _) => (State::Unprotected, self.last_words()),
+                (None, Some(due)) if late(due) => (State::Unprotected, Some("no run has begun yet".into())),
+                (None, _) => (State::New, None),
+            };
+        };
+        if self.last_due.is_some_and(|due| good.due < due && late(due)) {
+            return (State::Overdue, self.last_words());
+        }
+        // Claimed (L0) is what every backup says of itself.
+        let proven = good.ended.as_ref().and_then(|ended| ended.proof.as_deref()).is_some_and(|proof| proof >= "L3");
+        if self.demands_proof && !proven {
+            return (State::Unproven, self.last_words());
+        }
+        (State::Protected, None)
+    }
+
+    /// What the newest run's end says, where it is no good one.
+    fn last_words(&self) -> Option<String> {
+        let run = self.newest?;
+        let Some(ended) = &run.ended else { return Some(format!("run {} goes on", run.id)) };
+        if ended.ending == Ending::Done {
+            return None;
+        }
+        let because = ended.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Some(format!("the run of {} was {}{because}", run.due.strftime("%Y-%m-%d %H:%M UTC"), ended.ending))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_plans::RunKind;
+
+    use super::*;
+    use crate::journal::Origin;
+    use crate::runs::Ended;
+
+    fn time(text: &str) -> Timestamp {
+        format!("2026-11-{text}:00Z").parse().unwrap()
+    }
+
+    fn run(due: &str, ending: Option<Ending>, proof: &str) -> Run {
+        let due = time(due);
+        let ended = ending.map(|ending| Ended {
+            at: due,
+            ending,
+            reason: (!ending.is_good()).then(|| "host web1 cannot be reached".into()),
+            entry: 1,
+            snapshots: vec![],
+            proof: Some(proof.into()),
+        });
+        Run {
+            id: RunId::scheduled("nightly", "web1", due),
+            plan: "nightly".into(),
+            plan_version: String::new(),
+            host: "web1".into(),
+            due,
+            kind: RunKind::Incremental,
+            origin: Origin::Schedule,
+            attempts: 1,
+            started: Some(due),
+            cancelled: false,
+            ended,
+        }
+    }
+
+    /// Daily at 01:30, an hour of grace; now is the 22nd at `now`.
+    fn check(now: &str, newest: Option<&Run>, good: Option<&Run>, expect: State) {
+        let known = Known {
+            plan: "nightly",
+            host: "web1",
+            demands_proof: true,
+            last_due: Some(time("22T01:30")),
+            next_due: Some(time("23T01:30")),
+            grace: SignedDuration::from_hours(1),
+            newest,
+            good,
+            running: None,
+        };
+        let status = Status::of(time(now), [known]);
+        assert_eq!(status.rows[0].state, expect, "{:?}", status.rows[0]);
+        assert_eq!(status.is_good(), matches!(expect, State::New | State::Protected));
+    }
+
+    #[test]
+    fn an_absence_counts_as_much_as_a_failure() {
+        let done = run("22T01:30", Some(Ending::Done), "L3");
+        let yesterday = run("21T01:30", Some(Ending::Done), "L3");
+        let missed = run("22T01:30", Some(Ending::Missed), "");
+        let unproven = run("22T01:30", Some(Ending::Partial), "L0");
+        check("22T03:00", Some(&done), Some(&done), State::Protected);
+        check("22T02:00", Some(&yesterday), Some(&yesterday), State::Protected);
+        check("22T03:00", Some(&yesterday), Some(&yesterday), State::Overdue);
+        check("22T03:00", Some(&missed), Some(&yesterday), State::Overdue);
+        check("22T03:00", Some(&missed), None, State::Unprotected);
+        check("22T03:00", None, None, State::Unprotected);
+        check("22T02:00", None, None, State::New);
+        check("22T03:00", Some(&unproven), Some(&unproven), State::Unproven);
+    }
+}
