@@ -12,25 +12,29 @@ mod plan_runs;
 mod standing;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
 pub use answer::Reloaded;
 pub use order::{RunEnd, RunOrder};
 pub use standing::{Doing, Standing};
 
-use crate::journal::{Event, Journal, JournalError, Origin};
+use crate::journal::{Event, Journal, JournalError};
 use crate::notify::{Notice, Notices};
 use crate::operator::Request;
 use crate::run::Clock;
 use crate::runs::{Ending, Run, RunId};
-use crate::scheduler::{RunKey, Scheduler};
+use crate::scheduler::{Ended, RunKey, RunOutcome, Scheduler};
 use crate::site::Loaded;
 
 /// A due time is noticed at most so late, however the clock is set meanwhile.
 const TICK_MAX: Duration = Duration::from_secs(5);
+
+/// A scheduler goes on from the runs of two days.
+const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(48);
 
 /// What the loop needs from outside.
 pub struct Setting<C, S, L> {
@@ -61,8 +65,8 @@ pub struct Daemon<C, S, L> {
 /// A run that goes on.
 #[derive(Debug)]
 struct Active {
-    /// Its place in the schedule; none if somebody asked for it.
-    key: Option<RunKey>,
+    /// As the scheduler names it.
+    key: RunKey,
     cancel: watch::Sender<bool>,
     standing: watch::Sender<Standing>,
     /// Why it is to end, if it was stopped by its window.
@@ -78,8 +82,10 @@ where
     /// A controller for a site, with what the journal knows.
     pub async fn new(setting: Setting<C, S, L>, site: Loaded) -> Result<Self, JournalError> {
         let now = setting.clock.now();
-        let known = setting.journal.latest_runs().await?;
-        let scheduler = Scheduler::new(&site.site, known.iter().filter_map(plan_runs::known), now);
+        let since = setting.journal.latest_time().await?.unwrap_or(now);
+        let recent = since.checked_sub(KNOWN_FOR).unwrap_or(Timestamp::MIN);
+        let known = setting.journal.runs_to_go_on_from(recent).await?;
+        let scheduler = Scheduler::new(Arc::clone(&site.site), known.iter().filter_map(plan_runs::known), since);
         let (ends, ended) = mpsc::unbounded_channel();
         Ok(Self { setting, site, scheduler, active: BTreeMap::new(), ends, ended })
     }
@@ -111,34 +117,31 @@ where
     }
 
     async fn write(&self, event: Event) -> Result<(), JournalError> {
-        self.setting.journal.append(self.setting.clock.now(), event).await.map(drop)
+        self.setting.journal.append(self.now(), event).await
     }
 
     /// Until the next due time, or a moment.
     fn pause(&self) -> Duration {
         let now = self.setting.clock.now();
-        let next = self.scheduler.next_wake().map(|next| next.duration_since(now));
+        let next = self.scheduler.wakes_at().map(|next| next.duration_since(now));
         next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX))
     }
 
-    /// What went on when the last controller ended goes on.
+    /// What went on when the last controller ended goes on, under the same name: its host knows the job.
     async fn take_up(&mut self) -> Result<(), JournalError> {
         for run in self.setting.journal.open_runs().await? {
-            // What was only planned is decided anew by the scheduler, which knows it.
-            if run.started.is_none() && run.origin == Origin::Schedule {
-                continue;
+            if run.going {
+                self.go(run).await?;
             }
-            self.go(run).await?;
         }
         Ok(())
     }
 
     /// Has a run done that the journal knows as begun.
     async fn go(&mut self, run: Run) -> Result<(), JournalError> {
-        let Some(plan) = self.site.plan(&run.plan) else {
-            return self
-                .conclude(&run.id, Ending::Cancelled, Some("its plan is no longer in the site".into()), None)
-                .await;
+        let (Some(plan), Some(key)) = (self.site.plan(&run.plan), plan_runs::key(&run)) else {
+            let why = "its plan is no longer in the site".to_owned();
+            return self.conclude(&run.id, Ending::Cancelled, Some(why), None).await;
         };
         let (cancel, cancelled) = watch::channel(run.cancelled);
         let (standing, _) = watch::channel(Standing::begun(run.clone()));
@@ -148,12 +151,11 @@ where
             plan_version: run.plan_version.clone(),
             host: run.host.clone(),
             kind: run.kind,
-            attempt: run.attempts.max(1),
+            attempt: run.attempts,
             cancel: cancelled,
             standing: standing.clone(),
             ends: self.ends.clone(),
         };
-        let key = (run.origin == Origin::Schedule).then(|| plan_runs::key(&run));
         self.active.insert(run.id.clone(), Active { key, cancel, standing, stopped: None });
         (self.setting.start)(order);
         Ok(())
@@ -161,43 +163,28 @@ where
 
     async fn end(&mut self, id: &RunId, end: RunEnd) -> Result<(), JournalError> {
         let Some(active) = self.active.remove(id) else { return Ok(()) };
-        let now = self.setting.clock.now();
-        match end {
-            RunEnd::Interrupted => Ok(()),
-            RunEnd::Unreachable { why, passing } => self.unreachable(id, active, why, passing).await,
+        let (ending, outcome, reason, record) = match end {
+            RunEnd::Interrupted => return Ok(()),
+            RunEnd::Unreachable { why, passing: true } => (Ending::Missed, RunOutcome::Unreachable, Some(why), None),
+            RunEnd::Unreachable { why, passing: false } => (Ending::Failed, RunOutcome::Badly, Some(why), None),
+            RunEnd::Lost { why } => (Ending::Failed, RunOutcome::Lost, Some(why), None),
             RunEnd::Over { ending, reason, record } => {
-                if let Some(key) = &active.key {
-                    self.scheduler.ended(key, plan_runs::outcome(ending), now);
-                }
                 let reason = active.stopped.map(str::to_owned).or(reason);
-                self.conclude(id, ending, reason, record).await?;
-                self.show_end(id, &active).await
+                (ending, plan_runs::outcome(ending), reason, record)
             }
+        };
+        if outcome != RunOutcome::Unreachable {
+            self.scheduler.host_seen(&active.key.host, true, self.now());
         }
-    }
-
-    /// A scheduled run waits for its host as long as its plan allows; one that somebody asked for has failed.
-    async fn unreachable(
-        &mut self,
-        id: &RunId,
-        active: Active,
-        why: String,
-        passing: bool,
-    ) -> Result<(), JournalError> {
-        let now = self.setting.clock.now();
-        match &active.key {
-            Some(key) if passing => {
-                self.scheduler.unreachable(key, now);
-                Ok(())
+        match self.scheduler.ended(&active.key, outcome, self.now()) {
+            Ended::Again { at } => {
+                let lost = outcome == RunOutcome::Lost;
+                let reason = reason.unwrap_or_default();
+                self.write(Event::RunPostponed { run: id.clone(), reason, not_before: at, lost }).await
             }
-            key => {
-                if let Some(key) = key {
-                    self.scheduler.ended(key, plan_runs::outcome(Ending::Failed), now);
-                }
-                self.conclude(id, Ending::Failed, Some(why), None).await?;
-                self.show_end(id, &active).await
-            }
-        }
+            Ended::Over | Ended::Unknown => self.conclude(id, ending, reason, record).await,
+        }?;
+        self.show_end(id, &active).await
     }
 
     async fn show_end(&self, id: &RunId, active: &Active) -> Result<(), JournalError> {
@@ -219,11 +206,17 @@ where
             Some(run) => self.setting.journal.latest_end(&run.plan, &run.host).await?,
             None => None,
         };
-        self.write(Event::RunEnded { run: id.clone(), ending, reason: reason.clone(), record }).await?;
-        tracing::info!(run = %id, %ending, reason, "run ended");
-        if let Some(run) = self.setting.journal.run(id).await? {
-            self.setting.notices.tell(Notice::of(&run, before));
+        self.write(Event::RunEnded { run: id.clone(), ending, reason, record }).await?;
+        self.tell(id, before).await
+    }
+
+    /// Tells of a run that has ended; `before` is how the one before it did.
+    async fn tell(&self, id: &RunId, before: Option<Ending>) -> Result<(), JournalError> {
+        let Some(run) = self.setting.journal.run(id).await? else { return Ok(()) };
+        if let Some(ended) = &run.ended {
+            tracing::info!(run = %id, plan = run.plan, host = run.host, ending = %ended.ending, "run ended");
         }
+        self.setting.notices.tell(Notice::of(&run, before));
         Ok(())
     }
 

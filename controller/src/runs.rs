@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! planned ──► started ──► ended: done, partial, unproven, failed, cancelled
-//!    │           └──► started again (another attempt, or the controller came back)
+//!    │           └──► postponed ──► started again, as another attempt
 //!    └──► ended: missed, skipped, superseded, cancelled
 //! ```
 
@@ -42,6 +42,18 @@ pub struct Run {
     pub origin: Origin,
     /// How often it was begun.
     pub attempts: u32,
+    /// How many of these attempts had begun something on the host when they were given up.
+    #[serde(default)]
+    pub lost: u32,
+    /// Whether an attempt goes on.
+    #[serde(default)]
+    pub going: bool,
+    /// Why the last attempt was given up, while another one is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postponed: Option<String>,
+    /// The next attempt does not begin before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// When it was first begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -209,6 +221,7 @@ impl Event {
         match self {
             Self::RunPlanned { run, .. }
             | Self::RunStarted { run, .. }
+            | Self::RunPostponed { run, .. }
             | Self::RunCancelled { run, .. }
             | Self::RunEnded { run, .. } => Some(run),
             _ => None,
@@ -229,20 +242,37 @@ pub(crate) fn fold(before: Option<Run>, entry: &Entry) -> Result<Run, Impossible
             kind: *kind,
             origin: origin.clone(),
             attempts: 0,
+            lost: 0,
+            going: false,
+            postponed: None,
+            not_before: None,
             started: None,
             cancelled: false,
             ended: None,
         }),
         (Event::RunPlanned { run, .. }, Some(_)) => impossible(run, "be planned twice"),
-        (Event::RunStarted { run, .. } | Event::RunCancelled { run, .. } | Event::RunEnded { run, .. }, None) => {
+        (event, None) => {
+            // BUG: only events about runs are folded.
+            let run = event.run().unwrap_or_else(|| unreachable!("{event:?} is not about a run"));
             impossible(run, "go on: it was never planned")
         }
         (Event::RunStarted { run, .. }, Some(before)) if before.ended.is_some() => {
             impossible(run, "begin after its end")
         }
+        (Event::RunStarted { run, attempt }, Some(before)) if before.going || *attempt <= before.attempts => {
+            impossible(run, "begin an attempt that has begun")
+        }
         (Event::RunStarted { attempt, .. }, Some(mut run)) => {
-            run.attempts = *attempt;
+            (run.attempts, run.going, run.postponed, run.not_before) = (*attempt, true, None, None);
             run.started.get_or_insert(entry.time);
+            Ok(run)
+        }
+        (Event::RunPostponed { run, .. }, Some(before)) if !before.going => {
+            impossible(run, "be postponed: no attempt goes on")
+        }
+        (Event::RunPostponed { reason, not_before, lost, .. }, Some(mut run)) => {
+            (run.going, run.postponed, run.not_before) = (false, Some(reason.clone()), Some(*not_before));
+            run.lost += u32::from(*lost);
             Ok(run)
         }
         (Event::RunCancelled { .. }, Some(mut run)) => {
@@ -253,11 +283,12 @@ pub(crate) fn fold(before: Option<Run>, entry: &Entry) -> Result<Run, Impossible
         (Event::RunEnded { ending, reason, record, .. }, Some(mut run)) => {
             let (snapshots, proof) = record.as_ref().map(claims).unwrap_or_default();
             let (at, ending, reason) = (entry.time, *ending, reason.clone());
+            run.going = false;
             run.ended = Some(Ended { at, ending, reason, entry: entry.number, snapshots, proof });
             Ok(run)
         }
         // BUG: only events about runs are folded.
-        (event, _) => unreachable!("{event:?} is not about a run"),
+        (event, Some(_)) => unreachable!("{event:?} is not about a run"),
     }
 }
 

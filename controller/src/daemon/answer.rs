@@ -1,7 +1,9 @@
 //! Answers to operators.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use strongroom_plans::RunKind;
+use strongroom_plans::{Name, RunKind};
 use tokio::sync::watch;
 
 use super::order::RunOrder;
@@ -122,19 +124,30 @@ where
             Ok(hosts) => hosts,
             Err(refused) => return Ok(Err(refused)),
         };
-        let going_on = |run: &Run| run.plan == plan && hosts.contains(&run.host);
-        if let Some(active) = self.active.values().find(|active| going_on(&active.standing.borrow().run)) {
-            let run = active.standing.borrow().run.clone();
-            return Ok(Err(Refused::Unfit(format!("{plan} runs on {} already: it is the run {}", run.host, run.id))));
-        }
         let kind = if full { RunKind::Full } else { self.site.usual_kind(plan) };
+        let Ok(plan) = plan.parse::<Name>() else { return Ok(Err(Refused::Unknown(format!("{plan} is no name")))) };
+        let hosts: Vec<Name> = hosts.iter().filter_map(|host| host.parse().ok()).collect();
+        let going =
+            |host: &Name| self.active.iter().find(|(_, active)| active.key.plan == plan && active.key.host == *host);
+        if let Some((host, (run, _))) = hosts.iter().find_map(|host| Some((host, going(host)?))) {
+            return Ok(Err(Refused::Unfit(format!("{plan} runs on {host} already: it is the run {run}"))));
+        }
         let mut started = Vec::with_capacity(hosts.len());
         for host in hosts {
             let now = self.now();
-            let id = RunId::asked(plan, &host, now);
-            self.plan(&id, plan, &host, now, kind, Origin::Asked(by.clone())).await?;
-            self.start_run(&id, 1).await?;
-            started.push(id);
+            if self.scheduler.begun_by_hand(&plan, &host, kind, now).is_none() {
+                return Ok(Err(Refused::Unfit(format!("{plan} cannot begin on {host} now"))));
+            }
+            let run = RunId::asked(plan.as_str(), host.as_str(), now);
+            let planned = self.plan(&run, &plan, &host, now, kind, Origin::Asked(by.clone()));
+            self.setting
+                .journal
+                .append_all(now, vec![planned, Event::RunStarted { run: run.clone(), attempt: 1 }])
+                .await?;
+            if let Some(run) = self.setting.journal.run(&run).await? {
+                self.go(run).await?;
+            }
+            started.push(run);
         }
         Ok(Ok(started))
     }
@@ -164,8 +177,9 @@ where
         };
         self.write(loaded.loaded(by)).await?;
         let now = self.now();
-        self.scheduler.reload(&loaded.site, now);
+        let decisions = self.scheduler.reload(Arc::clone(&loaded.site), now);
         self.site = loaded;
+        self.carry_out(decisions).await?;
         let (plans, hosts) = (self.site.site.plans().len(), self.site.site.hosts().len());
         Ok(Ok(Reloaded { site: self.site.version.clone(), commit: self.site.commit.clone(), plans, hosts }))
     }

@@ -48,6 +48,11 @@ pub enum RunEnd {
         /// Whether it may be reached later without anybody's doing.
         passing: bool,
     },
+    /// The host was lost while it worked, and is not coming back soon enough.
+    Lost {
+        /// Why.
+        why: String,
+    },
     /// The controller is about to end; the run goes on at its next start.
     Interrupted,
 }

@@ -1,13 +1,13 @@
 //! What the scheduler decides becomes entries and threads.
 
-use strongroom_plans::RunKind;
+use jiff::Timestamp;
+use strongroom_plans::{Name, RunKind};
 
-use super::{Active, Daemon};
-use crate::daemon::order::RunOrder;
+use super::{Active, Daemon, RunOrder};
 use crate::journal::{Event, JournalError, Origin};
 use crate::run::Clock;
 use crate::runs::{Ending, Run, RunId};
-use crate::scheduler::{Decision, KnownRun, Outcome, RunKey};
+use crate::scheduler::{self, Decision, KnownRun, KnownState, RunKey, RunOutcome};
 use crate::site::Loaded;
 
 impl<C, S, L> Daemon<C, S, L>
@@ -16,88 +16,112 @@ where
     S: Fn(RunOrder),
     L: Fn() -> Result<Loaded, String>,
 {
-    /// Does what the scheduler has decided.
+    /// Does what the scheduler has decided: all of it is written down first, in one go.
     pub(super) async fn tick(&mut self) -> Result<(), JournalError> {
-        let now = self.now();
-        for decision in self.scheduler.tick(now) {
+        let decisions = self.scheduler.tick(self.now());
+        self.carry_out(decisions).await
+    }
+
+    pub(super) async fn carry_out(&mut self, decisions: Vec<Decision>) -> Result<(), JournalError> {
+        let mut events = Vec::new();
+        let mut begun = Vec::new();
+        let mut ended = Vec::new();
+        for decision in decisions {
             match decision {
-                Decision::Start { key, kind, attempt, .. } => self.begin(&key, kind, attempt).await?,
+                Decision::Wait { key, kind, .. } => drop(self.planned(&key, kind, &mut events).await?),
+                Decision::Start { key, kind, attempt, .. } => {
+                    let run = self.planned(&key, kind, &mut events).await?;
+                    events.push(Event::RunStarted { run: run.clone(), attempt });
+                    begun.push((run, kind));
+                }
                 Decision::Record { key, kind, ending } => {
-                    let id = self.planned(&key, kind).await?;
-                    let (ending, reason) = (ending.ending(), ending.reason());
-                    self.conclude(&id, ending, Some(reason), None).await?;
+                    let run = self.planned(&key, kind, &mut events).await?;
+                    let (reason, ending) = (Some(ending.to_string()), ending_of(&ending));
+                    events.push(Event::RunEnded { run: run.clone(), ending, reason, record: None });
+                    ended.push((run, key));
                 }
                 Decision::Stop { key, .. } => self.stop_run(&key),
+            }
+        }
+        let mut before = Vec::new();
+        for (run, key) in ended {
+            let latest = self.setting.journal.latest_end(key.plan.as_str(), key.host.as_str()).await?;
+            before.push((run, latest));
+        }
+        self.setting.journal.append_all(self.now(), events).await?;
+        for (run, latest) in before {
+            self.tell(&run, latest).await?;
+        }
+        for (run, kind) in begun {
+            if let Some(run) = self.setting.journal.run(&run).await? {
+                self.go(Run { kind, ..run }).await?;
             }
         }
         Ok(())
     }
 
-    /// The run of a due time, known to the journal.
-    async fn planned(&self, key: &RunKey, kind: RunKind) -> Result<RunId, JournalError> {
-        let id = RunId::scheduled(&key.plan, &key.host, key.due);
-        if self.setting.journal.run(&id).await?.is_none() {
-            self.plan(&id, &key.plan, &key.host, key.due, kind, Origin::Schedule).await?;
+    /// The run of a due time, and the entry that opens its record where there is none.
+    async fn planned(&self, key: &RunKey, kind: RunKind, events: &mut Vec<Event>) -> Result<RunId, JournalError> {
+        let id = RunId::scheduled(key.plan.as_str(), key.host.as_str(), key.due);
+        let is_new = |event: &Event| matches!(event, Event::RunPlanned { run, .. } if *run == id);
+        if !events.iter().any(is_new) && self.setting.journal.run(&id).await?.is_none() {
+            events.push(self.plan(&id, &key.plan, &key.host, key.due, kind, Origin::Schedule));
         }
         Ok(id)
     }
 
-    pub(super) async fn plan(
+    pub(super) fn plan(
         &self,
         id: &RunId,
-        plan: &str,
-        host: &str,
-        due: jiff::Timestamp,
+        plan: &Name,
+        host: &Name,
+        due: Timestamp,
         kind: RunKind,
         origin: Origin,
-    ) -> Result<(), JournalError> {
-        let plan_version = self.site.plan_version(plan);
-        let (run, plan, host) = (id.clone(), plan.to_owned(), host.to_owned());
-        self.write(Event::RunPlanned { run, plan, plan_version, host, due, kind, origin }).await
-    }
-
-    async fn begin(&mut self, key: &RunKey, kind: RunKind, attempt: u32) -> Result<(), JournalError> {
-        let id = self.planned(key, kind).await?;
-        if self.active.contains_key(&id) {
-            return Ok(());
-        }
-        self.start_run(&id, attempt).await
-    }
-
-    pub(super) async fn start_run(&mut self, id: &RunId, attempt: u32) -> Result<(), JournalError> {
-        self.write(Event::RunStarted { run: id.clone(), attempt }).await?;
-        match self.setting.journal.run(id).await? {
-            Some(run) => self.go(run).await,
-            None => Ok(()),
-        }
+    ) -> Event {
+        let plan_version = self.site.plan_version(plan.as_str());
+        let (run, plan, host) = (id.clone(), plan.to_string(), host.to_string());
+        Event::RunPlanned { run, plan, plan_version, host, due, kind, origin }
     }
 
     /// The end of the window: the run is cancelled, and says why.
     fn stop_run(&mut self, key: &RunKey) {
-        let id = RunId::scheduled(&key.plan, &key.host, key.due);
-        if let Some(Active { cancel, stopped, .. }) = self.active.get_mut(&id) {
+        let active = self.active.values_mut().find(|active| active.key == *key);
+        if let Some(Active { cancel, stopped, .. }) = active {
             *stopped = Some("its window ended");
             cancel.send_replace(true);
         }
     }
 }
 
-/// A run's place in the schedule.
-pub(super) fn key(run: &Run) -> RunKey {
-    RunKey { plan: run.plan.clone(), host: run.host.clone(), due: run.due }
+/// What the scheduler has to know of a run.
+pub(super) fn known(run: &Run) -> Option<KnownRun> {
+    let state = match &run.ended {
+        None if run.going => {
+            let attempt = run.attempts;
+            KnownState::Going { since: run.started.unwrap_or(run.due), attempt, lost: run.lost }
+        }
+        None => KnownState::Waiting { attempts: run.attempts, lost: run.lost, not_before: run.not_before },
+        Some(ended) => KnownState::Closed { well: ended.ending.is_good() },
+    };
+    Some(KnownRun { key: key(run)?, kind: run.kind, state })
 }
 
-/// What the scheduler has to know of a run, if it is one of its own.
-pub(super) fn known(run: &Run) -> Option<KnownRun> {
-    (run.origin == Origin::Schedule).then(|| KnownRun {
-        key: key(run),
-        kind: run.kind,
-        attempts: run.attempts,
-        outcome: run.ended.as_ref().map(|ended| outcome(ended.ending)),
-    })
+/// A run as the scheduler names it.
+pub(super) fn key(run: &Run) -> Option<RunKey> {
+    Some(RunKey { plan: run.plan.parse().ok()?, host: run.host.parse().ok()?, due: run.due })
 }
 
 /// An ending as the scheduler sees it.
-pub(super) fn outcome(ending: Ending) -> Outcome {
-    if ending.is_good() { Outcome::Good } else { Outcome::Bad }
+pub(super) fn outcome(ending: Ending) -> RunOutcome {
+    if ending.is_good() { RunOutcome::Well } else { RunOutcome::Badly }
+}
+
+fn ending_of(ending: &scheduler::Ending) -> Ending {
+    match ending {
+        scheduler::Ending::Missed => Ending::Missed,
+        scheduler::Ending::Skipped(_) => Ending::Skipped,
+        scheduler::Ending::Superseded { .. } => Ending::Superseded,
+        scheduler::Ending::GaveUp => Ending::Failed,
+    }
 }

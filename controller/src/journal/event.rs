@@ -58,6 +58,17 @@ pub enum Event {
         /// From 1.
         attempt: u32,
     },
+    /// An attempt at a run came to nothing, and there will be another.
+    RunPostponed {
+        /// The run.
+        run: RunId,
+        /// Why.
+        reason: String,
+        /// Not before that time.
+        not_before: Timestamp,
+        /// Whether the attempt had begun something on the host.
+        lost: bool,
+    },
     /// Somebody asked for the end of a run.
     RunCancelled {
         /// The run.
@@ -77,34 +88,6 @@ pub enum Event {
         /// The record of what was done, where something was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         record: Option<serde_json::Value>,
-    },
-    /// A host was installed, or installed again.
-    HostAdded {
-        /// Its name.
-        host: String,
-        /// Where it is.
-        address: String,
-        /// SHA-256 fingerprints of its host keys.
-        fingerprints: Vec<String>,
-        /// Who added it.
-        by: Who,
-    },
-    /// A host's worker was removed.
-    HostRemoved {
-        /// Its name.
-        host: String,
-        /// Who removed it.
-        by: Who,
-    },
-    /// Somebody was told of something.
-    Notified {
-        /// What it was about.
-        subject: String,
-        /// By which way.
-        way: String,
-        /// Why it failed, if it did.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        fault: Option<String>,
     },
 }
 

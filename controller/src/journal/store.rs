@@ -125,16 +125,28 @@ impl Journal {
     }
 
     /// Writes an entry and what it changes; durable when this returns. An error means that nothing may be done that the entry announces.
-    pub async fn append(&self, time: Timestamp, event: Event) -> Result<Entry, JournalError> {
+    pub async fn append(&self, time: Timestamp, event: Event) -> Result<(), JournalError> {
+        self.append_all(time, vec![event]).await
+    }
+
+    /// Writes several entries, all or none.
+    pub async fn append_all(&self, time: Timestamp, events: Vec<Event>) -> Result<(), JournalError> {
         let mut writer = self.writer.lock().await;
         if writer.poisoned {
             return Err(JournalError::Poisoned { path: self.path.clone() });
         }
-        let entry = Entry::following(writer.hash, writer.newest + 1, time, event);
-        match self.write(&mut writer.connection, &entry).await {
+        let Writer { newest, hash, .. } = *writer;
+        let entries = events.into_iter().scan((newest, hash), |(number, hash), event| {
+            let entry = Entry::following(*hash, *number + 1, time, event);
+            (*number, *hash) = (entry.number, entry.hash);
+            Some(entry)
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let Some(last) = entries.last() else { return Ok(()) };
+        match self.write(&mut writer.connection, &entries).await {
             Ok(()) => {
-                (writer.newest, writer.hash) = (entry.number, entry.hash);
-                Ok(entry)
+                (writer.newest, writer.hash) = (last.number, last.hash);
+                Ok(())
             }
             Err(error) => {
                 writer.poisoned = matches!(error, JournalError::Database { .. });
@@ -143,22 +155,38 @@ impl Journal {
         }
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, entry: &Entry) -> Result<(), JournalError> {
+    async fn write(&self, connection: &mut SqliteConnection, entries: &[Entry]) -> Result<(), JournalError> {
         let failed = || database("write", &self.path);
         let mut transaction = connection.begin().await.map_err(failed())?;
-        if let Some(id) = entry.event.run() {
-            let before = read_run(&mut transaction, id, &self.path).await?;
-            let after = fold(before, entry)?;
-            write_run(&mut transaction, &after, entry.number).await.map_err(failed())?;
+        for entry in entries {
+            if let Some(id) = entry.event.run() {
+                let before = read_run(&mut transaction, id, &self.path).await?;
+                let after = fold(before, entry)?;
+                write_run(&mut transaction, &after, entry.number).await.map_err(failed())?;
+            }
+            let insert = sqlx::query("insert into entries (number, time, text, previous, hash) values (?, ?, ?, ?, ?)")
+                .bind(entry.number.cast_signed())
+                .bind(entry.time.to_string())
+                .bind(&*entry.text)
+                .bind(entry.previous.as_slice())
+                .bind(entry.hash.as_slice());
+            insert.execute(&mut *transaction).await.map_err(failed())?;
         }
-        let insert = sqlx::query("insert into entries (number, time, text, previous, hash) values (?, ?, ?, ?, ?)")
-            .bind(entry.number.cast_signed())
-            .bind(entry.time.to_string())
-            .bind(&*entry.text)
-            .bind(entry.previous.as_slice())
-            .bind(entry.hash.as_slice());
-        insert.execute(&mut *transaction).await.map_err(failed())?;
         transaction.commit().await.map_err(failed())
+    }
+
+    /// The latest time that stands in an entry; a clock that was set back does not move it.
+    pub async fn latest_time(&self) -> Result<Option<Timestamp>, JournalError> {
+        // The times are written with as many digits as they need: compared as instants, not as text.
+        let mut writer = self.writer.lock().await;
+        let rows = sqlx::query("select number, time from entries order by number desc limit 1000");
+        let rows = rows.fetch_all(&mut writer.connection).await.map_err(database("read", &self.path))?;
+        let time = |row: &SqliteRow| {
+            let number = row.get::<i64, _>(0).cast_unsigned();
+            let time = row.get::<&str, _>(1).parse::<Timestamp>();
+            time.map_err(|why| unreadable(&self.path, number, why.to_string()))
+        };
+        rows.iter().map(time).try_fold(None, |latest, time| Ok(latest.max(Some(time?))))
     }
 
     /// One run.
@@ -194,11 +222,11 @@ impl Journal {
         self.fetch_runs(sqlx::query("select run from runs where ending is null order by due, id")).await
     }
 
-    /// The runs since an instant, and before it the latest of each plan and host: what a scheduler goes on from.
-    pub async fn latest_runs(&self) -> Result<Vec<Run>, JournalError> {
-        let query = "select run from runs as latest where ending is null or due = \
+    /// What a scheduler goes on from: the runs that have not ended, those due since an instant, and the latest of each plan and host.
+    pub async fn runs_to_go_on_from(&self, since: Timestamp) -> Result<Vec<Run>, JournalError> {
+        let query = "select run from runs as latest where ending is null or due >= ? or due = \
                      (select max(due) from runs where plan = latest.plan and host = latest.host) order by due, id";
-        self.fetch_runs(sqlx::query(query)).await
+        self.fetch_runs(sqlx::query(query).bind(since.as_second())).await
     }
 
     async fn fetch_runs(

@@ -4,7 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use strongroom_tests::{Controller, Lab, Operator, Sandbox, compare, lab, skip};
+use strongroom_tests::operator::{Controller, Operator};
+use strongroom_tests::{Lab, Sandbox, compare, lab, skip};
 
 const SOON: Duration = Duration::from_secs(60);
 

@@ -9,7 +9,7 @@ use strongroom_controller::remote::{self, JobFault, RemoteJob};
 use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace};
 use strongroom_plans::{CheckCommand, RunKind, Step};
 use strongroom_proto::worker::backup_job::Source;
-use strongroom_proto::worker::{BackupJob, Running, StartRequest};
+use strongroom_proto::worker::{BackupJob, FailureKind, Running, StartRequest};
 use strongroom_repository::{ObjectId, Snapshot, WriterIdentity, chain};
 use strongroom_worker::backup::BackupReport;
 
@@ -30,6 +30,8 @@ pub(super) struct Hands<'a> {
     pub(super) jobs: AtomicU32,
     /// Set when nothing was begun, because the host could not be reached.
     pub(super) unreachable: Option<Unreachable>,
+    /// Set when the host was lost on the way, or the store for it.
+    pub(super) lost: Option<String>,
     /// Set when the run was cancelled.
     pub(super) cancelled: bool,
 }
@@ -67,6 +69,9 @@ impl Hands<'_> {
     fn fail(&mut self, fault: JobFault) -> Failure {
         match &fault {
             JobFault::Unreachable { source, .. } => self.unreachable = Some(source.clone()),
+            JobFault::OutOfSight { .. } | JobFault::Failed { kind: FailureKind::StoreUnreachable, .. } => {
+                self.lost = Some(chain(&fault));
+            }
             JobFault::Cancelled => self.cancelled = true,
             _ => {}
         }

@@ -100,6 +100,7 @@ impl Runner<'_> {
             local: Local::new(self.context, opened, order.host.clone(), scratch, kind),
             jobs: AtomicU32::new(0),
             unreachable: None,
+            lost: None,
             cancelled: false,
         };
         let ended = run(&request, &mut hands, &SystemClock);
@@ -109,6 +110,9 @@ impl Runner<'_> {
         }
         if let Some(unreachable) = unreachable {
             return RunEnd::Unreachable { why: unreachable.why, passing: unreachable.passing };
+        }
+        if let Some(why) = hands.lost.take() {
+            return RunEnd::Lost { why };
         }
         let reason = ended.fault.as_ref().map(ToString::to_string);
         let ending = if cancelled { Ending::Cancelled } else { ended.record.verdict.into() };
