@@ -90,7 +90,7 @@ mod tests {
     #[cfg(target_endian = "little")]
     #[test]
     fn rows_of_the_kernels_tables() {
-        let row = |line| row(line, "tcp", "0A").map(|(found, inode)| (found.address, found.port, inode));
+        let row = |line: &str| row(line, "tcp", "0A").map(|(found, inode)| (found.address, found.port, inode));
         let listening = "   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000   108        0 23455 1 0 100 0 0 10 0";
         assert_eq!(row(listening), Some(("127.0.0.1".into(), 5432, 23455)));
         assert_eq!(row(&listening.replace(" 0A ", " 01 ")), None);

@@ -51,12 +51,12 @@ fn what_cannot_be_read_is_set_aside_and_the_rest_is_there() {
         ledger.write(&entry(job)).unwrap();
     }
     let at = |name: &str| folder.path().join(name);
-    let text = std::fs::read_to_string(at("torn.json")).unwrap();
-    std::fs::write(at("torn.json"), &text[..text.len() / 2]).unwrap();
-    std::fs::write(at("newer.json"), text.replace("\"strongroom-job\": 1", "\"strongroom-job\": 2")).unwrap();
-    std::fs::copy(at("good.json"), at("misnamed.json")).unwrap();
-    std::fs::write(at("UPPER.json"), &text).unwrap();
-    std::fs::write(at(".one.json.new"), "unfinished").unwrap();
+    let text = fs::read_to_string(at("torn.json")).unwrap();
+    fs::write(at("torn.json"), &text[..text.len() / 2]).unwrap();
+    fs::write(at("newer.json"), text.replace("\"strongroom-job\": 1", "\"strongroom-job\": 2")).unwrap();
+    fs::copy(at("good.json"), at("misnamed.json")).unwrap();
+    fs::write(at("UPPER.json"), &text).unwrap();
+    fs::write(at(".one.json.new"), "unfinished").unwrap();
     let (_, found) = Ledger::open(folder.path()).unwrap();
     assert_eq!(found, [entry("good")]);
     for name in ["torn.damaged", "newer.damaged", "misnamed.damaged", "UPPER.damaged", ".one.json.new"] {
@@ -70,8 +70,8 @@ fn fields_of_a_newer_release_are_passed_over() {
     let (ledger, _) = Ledger::open(folder.path()).unwrap();
     ledger.write(&entry("one")).unwrap();
     let path = folder.path().join("one.json");
-    let text = std::fs::read_to_string(&path).unwrap().replacen('{', "{\"priority\": 5,", 1);
-    std::fs::write(&path, text).unwrap();
+    let text = fs::read_to_string(&path).unwrap().replacen('{', "{\"priority\": 5,", 1);
+    fs::write(&path, text).unwrap();
     assert_eq!(Ledger::open(folder.path()).unwrap().1, [entry("one")]);
 }
 

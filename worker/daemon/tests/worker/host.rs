@@ -74,8 +74,9 @@ impl Host {
 
     /// Starts the daemon, and a controller that serves the gateway to it.
     pub async fn start(&self) -> Daemon {
-        let daemon = self.start_without_gateway().await;
-        Daemon { controller: self.link(), ..daemon }
+        let mut daemon = self.start_without_gateway().await;
+        daemon.controller = self.link();
+        daemon
     }
 
     pub async fn start_without_gateway(&self) -> Daemon {
