@@ -37,6 +37,11 @@ pub struct Link {
 }
 
 impl Link {
+    /// Which one it is; later ones have higher numbers.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Resolves when the connection has ended.
     pub(super) async fn cut(&self) {
         let mut life = self.life.clone();

@@ -1,7 +1,11 @@
 //! A put, over as many links as it takes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use object_store::PutPayload;
-use strongroom_proto::gateway::PutHeader;
+use strongroom_proto::gateway::{PutHeader, PutPart};
 use strongroom_repository::object::ObjectType;
 use strongroom_repository::{ObjectId, store};
 use tonic::{Code, Status};
@@ -12,7 +16,7 @@ use super::parts::{PART_BYTES, parts};
 use super::retry::Retry;
 use super::{GatewayStore, holds};
 
-/// How often the gateway may find that it holds something else than it said, or that what arrived is not what was sent, before that counts as its answer.
+/// How often, on one link, the gateway may find that it holds something else than it said, or that what arrived is not what was sent, before that counts as its answer.
 const MISTAKES_MAX: u32 = 5;
 
 impl GatewayStore {
@@ -26,7 +30,15 @@ impl GatewayStore {
             blake3: blake3.to_vec().into(),
             offset: 0,
         };
-        let mut put = Put { header, payload, retry: self.retry(name), furthest: 0, mistakes: 0, is_first: true };
+        let mut put = Put {
+            header,
+            payload,
+            retry: self.retry(name),
+            furthest: 0,
+            mistakes: (0, 0),
+            is_first: true,
+            sent: Arc::default(),
+        };
         match put.run().await {
             // An earlier try may have been ours to succeed, its answer lost on the way.
             Err(error) if !put.is_first && store::kind(&error) == store::ErrorKind::AlreadyExists => {
@@ -37,13 +49,20 @@ impl GatewayStore {
     }
 }
 
+/// How often, and how soon, the gateway is asked again when it holds nothing of what was sent: it may not have seen yet that the link before is gone.
+const NOTHING_HELD_MAX: u32 = 5;
+const NOTHING_HELD_PAUSE: Duration = Duration::from_millis(100);
+
 struct Put<'a> {
     header: PutHeader,
     payload: &'a PutPayload,
     retry: Retry,
     furthest: u64,
-    mistakes: u32,
+    /// On that link.
+    mistakes: (u64, u32),
     is_first: bool,
+    /// Bytes that went to the link before.
+    sent: Arc<AtomicU64>,
 }
 
 impl Put<'_> {
@@ -52,8 +71,9 @@ impl Put<'_> {
             let mut link = self.retry.link().await?;
             let Err(status) = self.attempt(&mut link).await? else { return Ok(()) };
             if matches!(status.code(), Code::FailedPrecondition | Code::DataLoss) {
-                self.mistakes += 1;
-                if self.mistakes > MISTAKES_MAX {
+                let before = if self.mistakes.0 == link.number() { self.mistakes.1 } else { 0 };
+                self.mistakes = (link.number(), before + 1);
+                if before + 1 > MISTAKES_MAX {
                     return Err(self.retry.fail(GatewayError::Answer(status)));
                 }
                 self.retry.again(&link, status);
@@ -65,23 +85,45 @@ impl Put<'_> {
     }
 
     async fn attempt(&mut self, link: &mut Link) -> object_store::Result<Result<(), Status>> {
-        let mut offset = 0;
-        if !self.is_first {
-            match self.retry.unless_given_up(link.client.held(self.header.clone())).await? {
-                // More than there is to send is nonsense: from the beginning, then.
-                Ok(held) => {
-                    offset = Some(held.into_inner().length).filter(|held| *held <= self.header.length).unwrap_or(0)
-                }
-                Err(status) => return Ok(Err(status)),
-            }
-        }
+        let offset = match self.offset(link).await? {
+            Ok(offset) => offset,
+            Err(status) => return Ok(Err(status)),
+        };
         if offset > self.furthest {
             self.furthest = offset;
             self.retry.progressed();
         }
-        let parts = parts(PutHeader { offset, ..self.header.clone() }, self.payload);
+        let (sent, parts) = (Arc::default(), parts(PutHeader { offset, ..self.header.clone() }, self.payload));
+        self.sent = Arc::clone(&sent);
+        let count = move |part: &PutPart| {
+            sent.fetch_add(part.bytes.len() as u64, Ordering::Relaxed);
+        };
+        let parts = parts.inspect(count);
         let call = link.client.put(futures::stream::iter(parts));
         Ok(self.retry.unless_given_up(call).await?.map(drop))
+    }
+}
+
+impl Put<'_> {
+    /// Where to go on.
+    async fn offset(&mut self, link: &mut Link) -> object_store::Result<Result<u64, Status>> {
+        if self.is_first {
+            return Ok(Ok(0));
+        }
+        let mut nothing = 0;
+        loop {
+            let held = match self.retry.unless_given_up(link.client.held(self.header.clone())).await? {
+                Ok(held) => held.into_inner().length,
+                Err(status) => return Ok(Err(status)),
+            };
+            nothing += 1;
+            if held == 0 && self.sent.load(Ordering::Relaxed) > 0 && nothing < NOTHING_HELD_MAX {
+                self.retry.unless_given_up(tokio::time::sleep(NOTHING_HELD_PAUSE)).await?;
+                continue;
+            }
+            // More than there is to send is nonsense: from the beginning, then.
+            return Ok(Ok(Some(held).filter(|held| *held <= self.header.length).unwrap_or(0)));
+        }
     }
 }
 

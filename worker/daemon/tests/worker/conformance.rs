@@ -17,11 +17,11 @@ use crate::gateway::{Gateway, connection};
 use crate::{Store, cases};
 
 /// A store behind a gateway, and what must outlive it.
-pub struct Fixture {
-    pub store: Store,
-    pub gateway: Gateway,
-    pub written: Arc<AtomicU64>,
-    pub links_made: Arc<AtomicU64>,
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) gateway: Gateway,
+    pub(crate) written: Arc<AtomicU64>,
+    pub(crate) links_made: Arc<AtomicU64>,
     _give_up: GiveUp,
     controller: JoinHandle<()>,
 }
@@ -33,7 +33,7 @@ impl Drop for Fixture {
 }
 
 /// One link that holds.
-pub fn whole() -> Fixture {
+pub(crate) fn whole() -> Fixture {
     fixture(|| u64::MAX / 2)
 }
 
@@ -47,7 +47,7 @@ fn broken() -> Fixture {
 }
 
 /// A controller that makes a new link as soon as the one before is gone, each good for so many bytes.
-pub fn fixture(mut next_bytes: impl FnMut() -> u64 + Send + 'static) -> Fixture {
+pub(crate) fn fixture(mut next_bytes: impl FnMut() -> u64 + Send + 'static) -> Fixture {
     let gateway = Gateway::new(Arc::new(InMemory::new()));
     let (links, written, links_made) = (Links::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let (store, give_up) = GatewayStore::new(links.clone(), RepositoryId([1; 16]));

@@ -72,7 +72,9 @@ fn pipes_are_joined_to_the_socket() {
 /// Neither pipes nor sockets: a thread copies.
 #[test]
 fn files_are_joined_too() {
-    check_joins("worker.sock", "control", |command| drop(command.stdin(Stdio::null())));
+    check_joins("worker.sock", "control", |command| {
+        command.stdin(Stdio::null());
+    });
 }
 
 /// As OpenSSH gives them on Linux.

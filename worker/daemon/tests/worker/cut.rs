@@ -49,12 +49,12 @@ macro_rules! pass_on {
 pub(crate) use pass_on;
 
 /// Breaks, both ways, when its bytes are used up.
-pub struct Cut<S> {
-    pub io: S,
+pub(crate) struct Cut<S> {
+    pub(crate) io: S,
     /// What may still pass, both ways together.
-    pub left: u64,
+    pub(crate) left: u64,
     /// Counts what is written.
-    pub written: Arc<AtomicU64>,
+    pub(crate) written: Arc<AtomicU64>,
 }
 
 impl<S> Cut<S> {

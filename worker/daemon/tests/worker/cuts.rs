@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use strongroom_repository::RepositoryId;
 use strongroom_repository::store::{ErrorKind, kind};
 use strongroom_worker_daemon::gateway::{GatewayStore, Links};

@@ -27,38 +27,47 @@ const WINDOW_BYTES: u32 = 8 << 20;
 
 /// The gateway; clones are the same.
 #[derive(Clone)]
-pub struct Gateway {
-    pub store: Store,
-    held: Arc<Mutex<HashMap<(String, Bytes), BytesMut>>>,
+pub(crate) struct Gateway {
+    pub(crate) store: Store,
+    held: Arc<Mutex<HashMap<Key, Arriving>>>,
     received: Arc<AtomicU64>,
     commits: Arc<Mutex<Option<mpsc::UnboundedSender<Paused>>>>,
 }
 
+type Key = (String, Bytes);
+
+/// What has arrived of an object. Each put of it, and each question what is held, supersedes the put before, whose link is gone whether it knows it or not.
+#[derive(Default)]
+struct Arriving {
+    turn: u64,
+    bytes: BytesMut,
+}
+
 /// A commit that has arrived and is not stored yet. It is stored when told so, and only then answered; never, if this is dropped.
-pub struct Paused {
-    pub go_on: oneshot::Sender<()>,
-    pub stored: oneshot::Receiver<()>,
+pub(crate) struct Paused {
+    pub(crate) go_on: oneshot::Sender<()>,
+    pub(crate) stored: oneshot::Receiver<()>,
 }
 
 impl Gateway {
-    pub fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Self { store, held: Arc::default(), received: Arc::default(), commits: Arc::default() }
     }
 
     /// Bytes of objects that have arrived.
-    pub fn received_bytes(&self) -> u64 {
+    pub(crate) fn received_bytes(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
     /// From now on commits wait for a word.
-    pub fn pause_commits(&self) -> mpsc::UnboundedReceiver<Paused> {
+    pub(crate) fn pause_commits(&self) -> mpsc::UnboundedReceiver<Paused> {
         let (send, receive) = mpsc::unbounded_channel();
         *self.commits.lock().unwrap() = Some(send);
         receive
     }
 
     /// Serves one stream until it ends.
-    pub async fn serve<S: Connected + AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, io: S) {
+    pub(crate) async fn serve<S: Connected + AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, io: S) {
         let (closed, wait) = oneshot::channel();
         let io = Closing { io, _closed: closed };
         let one = stream::once(async { Ok::<_, Infallible>(io) }).chain(stream::pending());
@@ -67,6 +76,21 @@ impl Gateway {
         let server = { server }.add_service(GatewayServer::new(self).max_decoding_message_size(2 << 20));
         // However it ends, its stream is over.
         drop(server.serve_with_incoming_shutdown(one, async { drop(wait.await) }).await);
+    }
+
+    fn supersede<T>(&self, key: &Key, look: impl FnOnce(&mut Arriving) -> T) -> T {
+        let mut held = self.held.lock().unwrap();
+        let arriving = held.entry(key.clone()).or_default();
+        arriving.turn += 1;
+        look(arriving)
+    }
+
+    fn extend(&self, key: &Key, turn: u64, bytes: &[u8]) -> Result<u64, Status> {
+        let mut held = self.held.lock().unwrap();
+        let arriving = held.get_mut(key).filter(|arriving| arriving.turn == turn);
+        let arriving = arriving.ok_or_else(|| Status::aborted("superseded"))?;
+        arriving.bytes.extend_from_slice(bytes);
+        Ok(arriving.bytes.len() as u64)
     }
 
     async fn store(&self, name: String, payload: Bytes) -> Result<(), Status> {
@@ -85,7 +109,7 @@ impl Gateway {
         let put =
             self.store.put_opts(&Path::from(&*name), payload.into(), options).await.map_err(|error| status(&error));
         if put.is_ok()
-            && let Some(number) = name.strip_prefix("commits/")
+            && let Some(number) = name.strip_prefix("commits/").filter(|number| number.len() == 16)
         {
             let number = u64::from_str_radix(number, 16).unwrap_or(1);
             self.store.put(&Path::from("hint"), number.to_string().into_bytes().into()).await.ok();
@@ -123,29 +147,22 @@ impl Service for Gateway {
             return Err(Status::already_exists(header.name));
         }
         let key = (header.name.clone(), header.blake3.clone());
-        let mut arrived = self.held.lock().unwrap().remove(&key).unwrap_or_default();
-        if arrived.len() as u64 != header.offset {
-            if header.offset > 0 {
-                self.held.lock().unwrap().insert(key, arrived);
-                return Err(Status::failed_precondition("ask again what is held"));
+        let turn = self.supersede(&key, |arriving| {
+            if header.offset == 0 {
+                arriving.bytes.clear();
             }
-            arrived.clear();
+            (arriving.bytes.len() as u64 == header.offset).then_some(arriving.turn)
+        });
+        let turn = turn.ok_or_else(|| Status::failed_precondition("ask again what is held"))?;
+        while let Some(part) = parts.message().await? {
+            self.received.fetch_add(part.bytes.len() as u64, Ordering::Relaxed);
+            self.extend(&key, turn, &part.bytes)?;
         }
-        let broken = loop {
-            match parts.message().await {
-                Ok(Some(part)) => {
-                    self.received.fetch_add(part.bytes.len() as u64, Ordering::Relaxed);
-                    arrived.extend_from_slice(&part.bytes);
-                }
-                Ok(None) if arrived.len() as u64 == header.length => break None,
-                Ok(None) => break Some(Status::unavailable("not all came")),
-                Err(status) => break Some(status),
-            }
-        };
-        if let Some(status) = broken {
-            self.held.lock().unwrap().insert(key, arrived);
-            return Err(status);
+        let arrived = self.extend(&key, turn, &[])?;
+        if arrived < header.length {
+            return Err(Status::unavailable("not all came"));
         }
+        let arrived = self.held.lock().unwrap().remove(&key).unwrap_or_default().bytes;
         if *blake3::hash(&arrived).as_bytes() != *header.blake3 {
             return Err(Status::data_loss("not what was sent"));
         }
@@ -159,7 +176,7 @@ impl Service for Gateway {
 
     async fn held(&self, request: Request<PutHeader>) -> Result<Response<HeldReply>, Status> {
         let header = request.into_inner();
-        let held = self.held.lock().unwrap().get(&(header.name, header.blake3)).map_or(0, |held| held.len() as u64);
+        let held = self.supersede(&(header.name, header.blake3), |arriving| arriving.bytes.len() as u64);
         Ok(Response::new(HeldReply { length: held }))
     }
 
@@ -212,7 +229,7 @@ impl<S: Connected> Connected for Closing<S> {
 crate::cut::pass_on!(Closing);
 
 /// Both ends of a connection: the gateway's is served already.
-pub fn connection(gateway: &Gateway) -> DuplexStream {
+pub(crate) fn connection(gateway: &Gateway) -> DuplexStream {
     let (near, far) = tokio::io::duplex(64 << 10);
     tokio::spawn(gateway.clone().serve(far));
     near

@@ -28,25 +28,25 @@ use crate::Store;
 use crate::gateway::Gateway;
 
 /// Longer than any step takes.
-pub const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
-pub struct Host {
-    pub folder: TempDir,
-    pub folders: Folders,
-    pub gateway: Gateway,
-    pub key: KeyFile,
-    pub writer: KeyFile,
+pub(crate) struct Host {
+    pub(crate) folder: TempDir,
+    pub(crate) folders: Folders,
+    pub(crate) gateway: Gateway,
+    pub(crate) key: KeyFile,
+    pub(crate) writer: KeyFile,
 }
 
 /// The daemon in this process.
-pub struct Daemon {
+pub(crate) struct Daemon {
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), serve::ServeError>>,
     controller: JoinHandle<()>,
 }
 
 impl Host {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Store = Arc::new(LocalStore::open(&folder.path().join("repository")).unwrap());
         let options = InitOptions {
@@ -64,22 +64,22 @@ impl Host {
         Self { folders, gateway: Gateway::new(store), key, writer, folder }
     }
 
-    pub fn source(&self) -> PathBuf {
+    pub(crate) fn source(&self) -> PathBuf {
         self.folder.path().join("source")
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.source().join(name), content).unwrap();
     }
 
     /// Starts the daemon, and a controller that serves the gateway to it.
-    pub async fn start(&self) -> Daemon {
+    pub(crate) async fn start(&self) -> Daemon {
         let mut daemon = self.start_without_gateway().await;
         daemon.controller = self.link();
         daemon
     }
 
-    pub async fn start_without_gateway(&self) -> Daemon {
+    pub(crate) async fn start_without_gateway(&self) -> Daemon {
         let (stop, stopped) = oneshot::channel::<()>();
         let folders = self.folders.clone();
         let served =
@@ -89,7 +89,7 @@ impl Host {
     }
 
     /// Serves the gateway to whichever daemon there is, again and again.
-    pub fn link(&self) -> JoinHandle<()> {
+    pub(crate) fn link(&self) -> JoinHandle<()> {
         let (gateway, path) = (self.gateway.clone(), self.folders.run.join("gateway.sock"));
         tokio::spawn(async move {
             loop {
@@ -102,7 +102,7 @@ impl Host {
     }
 
     /// A client, as soon as there is a daemon.
-    pub async fn client(&self) -> WorkerClient<Channel> {
+    pub(crate) async fn client(&self) -> WorkerClient<Channel> {
         let path = self.folders.run.join("worker.sock");
         let connect = async {
             loop {
@@ -121,18 +121,18 @@ impl Host {
         tokio::time::timeout(LONG, connect).await.expect("no daemon")
     }
 
-    pub async fn enroll(&self) {
+    pub(crate) async fn enroll(&self) {
         let key_file = self.writer.to_text().into_bytes();
         self.client().await.enroll(EnrollRequest { key_file }).await.unwrap();
     }
 
     /// A job that backs up the source.
-    pub fn files(&self) -> BackupJob {
+    pub(crate) fn files(&self) -> BackupJob {
         let files = FilesSource { paths: vec![self.source().display().to_string()], ..FilesSource::default() };
         self.job(backup_job::Source::Files(files))
     }
 
-    pub fn command(&self, script: &str) -> BackupJob {
+    pub(crate) fn command(&self, script: &str) -> BackupJob {
         let arguments = ["sh", "-c", script].map(str::to_owned).into();
         let command = CommandSource { name: "dumps/all.sql".into(), arguments, seconds_max: 60 };
         self.job(backup_job::Source::Command(command))
@@ -148,13 +148,13 @@ impl Host {
         }
     }
 
-    pub async fn begin(&self, job: &str, generation: u64, backup: BackupJob) -> Result<JobState, Status> {
+    pub(crate) async fn begin(&self, job: &str, generation: u64, backup: BackupJob) -> Result<JobState, Status> {
         let request = StartRequest { job: job.into(), generation, backup: Some(backup) };
         self.client().await.start(request).await.map(tonic::Response::into_inner)
     }
 
     /// Waits for a job's end, through as many daemons as it takes.
-    pub async fn end(&self, job: &str) -> JobState {
+    pub(crate) async fn end(&self, job: &str) -> JobState {
         let wait = async {
             loop {
                 let reference = JobReference { job: job.into(), generation: 0 };
@@ -175,17 +175,17 @@ impl Host {
     }
 
     /// Runs a job to its good end, and returns the report.
-    pub async fn backed_up(&self, job: &str, backup: BackupJob) -> serde_json::Value {
+    pub(crate) async fn backed_up(&self, job: &str, backup: BackupJob) -> serde_json::Value {
         self.begin(job, 1, backup).await.unwrap();
         report(&self.end(job).await)
     }
 
-    pub async fn repository(&self) -> Arc<Repository> {
+    pub(crate) async fn repository(&self) -> Arc<Repository> {
         open(&self.gateway.store, &self.key, &self.folder.path().join("admin-cache")).await
     }
 
     /// The snapshots that carry a job's name.
-    pub async fn snapshots(&self, job: &str) -> Vec<Snapshot> {
+    pub(crate) async fn snapshots(&self, job: &str) -> Vec<Snapshot> {
         let all = self.repository().await.snapshots().await.unwrap();
         assert!(all.unreadable.is_empty());
         all.readable
@@ -195,7 +195,7 @@ impl Host {
     }
 
     /// What a snapshot restores to, by path below `/`.
-    pub async fn restored(&self, snapshot: &Snapshot) -> HashMap<PathBuf, Vec<u8>> {
+    pub(crate) async fn restored(&self, snapshot: &Snapshot) -> HashMap<PathBuf, Vec<u8>> {
         let repository = self.repository().await;
         repository.open_index().await.unwrap();
         let tree = repository.tree(snapshot);
@@ -216,7 +216,7 @@ impl Host {
     }
 
     /// That a snapshot holds the source as it is.
-    pub async fn check_restores(&self, snapshot: &Snapshot) {
+    pub(crate) async fn check_restores(&self, snapshot: &Snapshot) {
         let found = self.restored(snapshot).await;
         let mut count = 0;
         for file in std::fs::read_dir(self.source()).unwrap() {
@@ -234,7 +234,7 @@ async fn open(store: &Store, key: &KeyFile, cache: &Path) -> Arc<Repository> {
 
 impl Daemon {
     /// Asks it to stop, and waits until it has.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         tokio::time::timeout(LONG, &mut self.served).await.expect("does not stop").unwrap().unwrap();
     }
@@ -247,33 +247,33 @@ impl Drop for Daemon {
     }
 }
 
-pub fn report(state: &JobState) -> serde_json::Value {
+pub(crate) fn report(state: &JobState) -> serde_json::Value {
     match &state.state {
         Some(State::BackedUp(done)) => serde_json::from_slice(&done.report).unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-pub fn failure(state: &JobState) -> (i32, String) {
+pub(crate) fn failure(state: &JobState) -> (i32, String) {
     match &state.state {
         Some(State::Failed(failed)) => (failed.kind, failed.reason.clone()),
         other => panic!("{other:?}"),
     }
 }
 
-pub fn refused<T: std::fmt::Debug>(result: Result<T, Status>, expect: Code) -> String {
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, expect: Code) -> String {
     let status = result.expect_err("must be refused");
     assert_eq!(status.code(), expect, "{status:?}");
     status.message().to_owned()
 }
 
-pub fn hooks(before: &[&str], after: &[&str]) -> Option<Hooks> {
+pub(crate) fn hooks(before: &[&str], after: &[&str]) -> Option<Hooks> {
     let hook = |script: &&str| Hook { arguments: ["sh", "-c", script].map(str::to_owned).into(), seconds_max: 60 };
     Some(Hooks { before: before.iter().map(hook).collect(), after: after.iter().map(hook).collect() })
 }
 
 /// Bytes that do not compress.
-pub fn noise(seed: u64, count: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     blake3::Hasher::new_keyed(&[5; 32]).update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes
