@@ -117,31 +117,25 @@ impl Jobs {
     /// The jobs of a ledger. Those that were running when it was last used are taken up again.
     pub fn open(site: Site, folder: PathBuf) -> Result<Self, LedgerError> {
         let (ledger, entries) = Ledger::open(&folder)?;
+        let (ledger, clock) = (Arc::new(ledger), site.clock);
+        let known = entries.into_iter().map(|entry| Arc::new(Job::new(entry, Arc::clone(&ledger), clock)));
+        let mut table: BTreeMap<JobId, Arc<Job>> = known.map(|job| (job.id().clone(), job)).collect();
+        sweep(&mut table, &ledger, clock());
+        let running: Vec<Arc<Job>> = table.values().filter(|job| !job.with(Entry::has_ended)).cloned().collect();
         let jobs = Self {
             inner: Arc::new(Inner {
                 site: Arc::new(site),
-                ledger: Arc::new(ledger),
+                ledger,
                 turns: Arc::new(Turns::new(AT_ONCE)),
-                table: AsyncMutex::default(),
+                table: AsyncMutex::new(table),
                 tasks: Mutex::default(),
                 stopping: watch::Sender::new(false),
             }),
         };
-        let mut table = BTreeMap::new();
-        for entry in entries {
-            let (id, is_running) = (entry.job.clone(), !entry.has_ended());
-            let job = Arc::new(Job::new(entry, Arc::clone(&jobs.inner.ledger), jobs.inner.site.clock));
-            table.insert(id, Arc::clone(&job));
-            if is_running {
-                tracing::info!(job = %job.id(), "taken up again");
-                job.record(|entry| entry.number += 1)?;
-                jobs.spawn(job);
-            }
-        }
-        jobs.sweep(&mut table);
-        // Nobody else has it yet.
-        if let Ok(mut empty) = jobs.inner.table.try_lock() {
-            *empty = table;
+        for job in running {
+            tracing::info!(job = %job.id(), "taken up again");
+            job.record(|entry| entry.number += 1)?;
+            jobs.spawn(job);
         }
         Ok(jobs)
     }
@@ -169,7 +163,7 @@ impl Jobs {
         let job = Arc::new(Job::new(entry, Arc::clone(&self.inner.ledger), self.inner.site.clock));
         table.insert(id, Arc::clone(&job));
         self.spawn(Arc::clone(&job));
-        blocking(|| self.sweep(&mut table));
+        blocking(|| sweep(&mut table, &self.inner.ledger, (self.inner.site.clock)()));
         Ok(job.view())
     }
 
@@ -254,19 +248,17 @@ impl Jobs {
     fn tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
         self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Forgets what ended long ago.
-    fn sweep(&self, table: &mut BTreeMap<JobId, Arc<Job>>) {
-        let ended: Vec<(JobId, Timestamp)> = table
-            .iter()
-            .filter_map(|(id, job)| job.with(|entry| entry.has_ended().then(|| (id.clone(), entry.changed))))
-            .collect();
-        let gone = ledger::outlived(ended.iter().map(|(id, at)| (id, *at)), (self.inner.site.clock)());
-        for id in gone {
-            match self.inner.ledger.forget(&id) {
-                Ok(()) => drop(table.remove(&id)),
-                Err(error) => tracing::warn!(error = strongroom_repository::chain(&error), "not forgotten"),
-            }
+/// Forgets what ended long ago.
+fn sweep(table: &mut BTreeMap<JobId, Arc<Job>>, ledger: &Ledger, now: Timestamp) {
+    let at_end = |job: &Job| job.with(|entry| entry.has_ended().then_some(entry.changed));
+    let ended: Vec<(JobId, Timestamp)> =
+        table.iter().filter_map(|(id, job)| Some((id.clone(), at_end(job)?))).collect();
+    for id in ledger::outlived(ended.iter().map(|(id, at)| (id, *at)), now) {
+        match ledger.forget(&id) {
+            Ok(()) => drop(table.remove(&id)),
+            Err(error) => tracing::warn!(error = strongroom_repository::chain(&error), "not forgotten"),
         }
     }
 }

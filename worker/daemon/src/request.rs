@@ -14,6 +14,8 @@ use strongroom_repository::RepositoryId;
 const HOOK_DEFAULT: Duration = Duration::from_secs(600);
 /// A dump of a large database runs for hours.
 const COMMAND_DEFAULT: Duration = Duration::from_secs(24 * 3600);
+/// Nothing that is still of use takes longer.
+const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One source into one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,12 +189,19 @@ impl Hook {
     /// How long it may run.
     #[must_use]
     pub fn time_max(&self) -> Duration {
-        self.seconds_max.map_or(HOOK_DEFAULT, |seconds| Duration::from_secs(seconds.get()))
+        bounded(self.seconds_max, HOOK_DEFAULT)
     }
 }
 
 /// How long a source's command may run.
 #[must_use]
 pub fn command_time_max(seconds_max: Option<NonZeroU64>) -> Duration {
-    seconds_max.map_or(COMMAND_DEFAULT, |seconds| Duration::from_secs(seconds.get()))
+    bounded(seconds_max, COMMAND_DEFAULT)
 }
+
+fn bounded(seconds: Option<NonZeroU64>, default: Duration) -> Duration {
+    seconds.map_or(default, |seconds| Duration::from_secs(seconds.get()).min(TIME_MAX))
+}
+
+#[cfg(test)]
+mod tests;

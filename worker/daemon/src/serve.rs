@@ -7,12 +7,13 @@ mod sockets;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream;
 use jiff::Timestamp;
 use strongroom_proto::worker::worker_server::WorkerServer;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
 use tonic::transport::Server;
 
 pub use sockets::SocketError;
@@ -26,6 +27,9 @@ use crate::{GATEWAY_SOCKET, WORKER_SOCKET, durable, notify};
 
 /// A request is at most a megabyte; the rest is its envelope.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// When all is done, a controller that does not notice is not waited for any longer.
+const HANG_UP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the daemon lives.
 #[derive(Debug, Clone)]
@@ -96,6 +100,7 @@ pub async fn run(
     let watchdog = notify::watchdog();
     notify::tell("READY=1");
     tracing::info!(run = %folders.run.display(), version = crate::PROGRAM, "serving");
+    let (stopped, has_stopped) = oneshot::channel();
     let shutdown = {
         let jobs = jobs.clone();
         async move {
@@ -103,11 +108,17 @@ pub async fn run(
             notify::tell("STOPPING=1");
             tracing::info!("stopping");
             jobs.stop().await;
+            drop(stopped);
         }
+    };
+    let hung_up = async {
+        drop(has_stopped.await);
+        tokio::time::sleep(HANG_UP_PATIENCE).await;
     };
     let served = tokio::select! {
         served = serve_worker(worker, Service::new(jobs, keys, clock), shutdown) => served,
         () = accept_gateways(gateway, links) => Ok(()),
+        () = hung_up => Ok(()),
     };
     drop(watchdog);
     served.map_err(ServeError::from)
@@ -128,7 +139,6 @@ async fn serve_worker(
 
 /// Uses each new connection in place of the one before.
 async fn accept_gateways(listener: UnixListener, links: Links) {
-    let links = Arc::new(links);
     loop {
         let stream = accept(&listener).await;
         match links.attach(stream).await {
@@ -154,7 +164,7 @@ async fn accept(listener: &UnixListener) -> UnixStream {
 }
 
 /// Between two failures to accept, so that they do not fill the log.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Two daemons on one ledger would run every job twice.
 fn lock(state: &Path) -> Result<std::fs::File, ServeError> {

@@ -245,6 +245,26 @@ async fn a_cut_link_is_waited_out() {
     daemon.stop().await;
 }
 
+/// What cannot be written down first does not become visible.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_ledger_nothing_is_committed() {
+    let host = Host::new().await;
+    let _daemon = host.start().await;
+    host.enroll().await;
+    let go_on = host.folder.path().join("go-on");
+    host.begin("j1", 1, host.command(&format!("while ! [ -e {} ]; do sleep 0.01; done", go_on.display())))
+        .await
+        .unwrap();
+    let ledger = host.folders.state.join("jobs");
+    std::fs::rename(&ledger, host.folders.state.join("jobs-before")).unwrap();
+    std::fs::write(&ledger, "no folder").unwrap();
+    std::fs::write(&go_on, "").unwrap();
+    let (kind, reason) = failure(&host.end("j1").await);
+    assert_eq!(kind, i32::from(FailureKind::Worker), "{reason}");
+    assert!(reason.contains("not made visible") && reason.contains("j1.json"), "{reason}");
+    assert_eq!(host.repository().await.history().newest, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_read_are_refused() {
     let host = Host::new().await;
