@@ -163,7 +163,7 @@ impl Host {
         let before = self.boot_id()?;
         // The connection ends with the host, sooner or later than the command.
         self.ssh("systemctl reboot")?.expect_one_of(&[0, 255])?;
-        wait::until("another boot id", UP_TIME_MAX, || {
+        self.while_on("another boot id", || {
             ensure!(self.boot_id()? != before, "it still runs");
             Ok(())
         })?;

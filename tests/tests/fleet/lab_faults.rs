@@ -10,6 +10,9 @@ use strongroom_tests::{Lab, lab, skip, wait};
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// Something that is done to a host.
+type Act = fn(&Host) -> Result<()>;
+
 /// A unit that writes down that it was stopped in order.
 const WITNESS: &str = "printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/touch /srv/stopped\n' \
     >/etc/systemd/system/witness.service && systemctl start witness";
@@ -23,7 +26,7 @@ fn a_host_reboots_and_is_switched_off_and_on() -> Result<()> {
     let (host, other) = (lab.host("one"), lab.host("other"));
     let (machine_id, others_boot) = (host.ask("cat /etc/machine-id")?, other.boot_id()?);
     let mut boots = vec![host.boot_id()?];
-    let shut_down: [(&str, fn(&Host) -> Result<()>, bool); 3] = [
+    let shut_down: [(&str, Act, bool); 3] = [
         ("reboot", Host::reboot, true),
         ("power off", |host| off_and_on(host, Host::power_off), true),
         ("power cut", |host| off_and_on(host, Host::power_cut), false),
@@ -41,7 +44,7 @@ fn a_host_reboots_and_is_switched_off_and_on() -> Result<()> {
     Ok(())
 }
 
-fn off_and_on(host: &Host, off: fn(&Host) -> Result<()>) -> Result<()> {
+fn off_and_on(host: &Host, off: Act) -> Result<()> {
     off(host)?;
     ensure!(!host.is_on()? && host.processes()?.is_empty(), "it is not off: {:?}", host.processes()?);
     host.ssh("true")?.expect(255)?;
@@ -60,7 +63,7 @@ fn a_host_is_cut_off_and_joined() -> Result<()> {
     // A connection that is open meanwhile: neither end is told, and it goes on afterwards.
     let open = "touch /srv/begun; until [ -e /srv/word ]; do sleep 0.1; done; echo heard";
     let open = Running::start(host.ssh_command().arg(open))?;
-    wait::until("the session begins", SOON, || Ok(ensure!(host.file("/srv/begun").exists(), "not yet")))?;
+    begins(host)?;
     host.cut()?;
     fs::write(host.file("/srv/word"), "")?;
     host.ssh("true")?.expect(255)?;
@@ -77,6 +80,14 @@ fn a_host_is_cut_off_and_joined() -> Result<()> {
     Ok(())
 }
 
+/// Waits for the session that says so with a file.
+fn begins(host: &Host) -> Result<()> {
+    wait::until("the session begins", SOON, || {
+        ensure!(host.file("/srv/begun").exists(), "not yet");
+        Ok(())
+    })
+}
+
 #[test]
 fn sessions_and_workers_are_killed() -> Result<()> {
     if let Some(obstacle) = lab::obstacle() {
@@ -85,7 +96,7 @@ fn sessions_and_workers_are_killed() -> Result<()> {
     let lab = Lab::start(&["killed"])?;
     let host = lab.host("killed");
     let session = Running::start(host.ssh_command().arg("touch /srv/begun; sleep infinity"))?;
-    wait::until("the session begins", SOON, || Ok(ensure!(host.file("/srv/begun").exists(), "not yet")))?;
+    begins(host)?;
     ensure!(host.kill_sshd_sessions()? >= 1);
     session.wait()?.expect(255)?;
     host.ask("true")?;
@@ -100,7 +111,8 @@ fn sessions_and_workers_are_killed() -> Result<()> {
     ensure!(host.kill_worker()? == 1);
     wait::until("systemd starts it again", SOON, || {
         let now = main_process()?;
-        Ok(ensure!(now != "0" && now != before, "it is {now}"))
+        ensure!(now != "0" && now != before, "it is {now}");
+        Ok(())
     })
 }
 
