@@ -100,7 +100,7 @@ pub async fn run(
     let watchdog = notify::watchdog();
     notify::tell("READY=1");
     tracing::info!(run = %folders.run.display(), version = crate::PROGRAM, "serving");
-    let (stopped, has_stopped) = oneshot::channel();
+    let (stopped, has_stopped) = oneshot::channel::<()>();
     let shutdown = {
         let jobs = jobs.clone();
         async move {
