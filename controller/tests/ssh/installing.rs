@@ -129,6 +129,8 @@ struct Setting {
     host: Host,
     key: ControllerKey,
     program: Program,
+    /// Who sets the host up.
+    admin: Target,
 }
 
 impl Setting {
@@ -145,12 +147,13 @@ impl Setting {
         ensure!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
         let key = ensure_key(&sshd.path("controller_key")).await?;
         let program = Program::read(&program).await?;
-        Ok(Self { sshd, host, key, program })
+        let admin = sshd.target()?;
+        Ok(Self { sshd, host, key, program, admin })
     }
 
     async fn add_plan(&self) -> Result<Plan> {
         Ok(add(&AddOrder {
-            host: self.sshd.target()?,
+            host: self.admin.clone(),
             host_keys: scan("127.0.0.1", self.sshd.port(), None, Duration::from_secs(20)).await?,
             key: self.key.clone(),
             known_hosts: self.sshd.path("controllers_known_hosts"),
@@ -169,8 +172,7 @@ impl Setting {
 
     /// How each step ended.
     async fn carry_out(&self, plan: &Plan) -> Result<Vec<Done>, InstallError> {
-        let connection = connect(&self.sshd.target().expect("a target")).await?;
-        let admin = Admin::new(connection, "root").await?;
+        let admin = Admin::new(connect(&self.admin).await?, &self.admin.user).await?;
         let mut ended = Vec::new();
         let mut tell = |notice| {
             if let Notice::Ended { done, .. } = notice {
@@ -301,6 +303,38 @@ async fn a_host_that_cannot_have_a_worker_is_left_as_it_is() -> Result<()> {
     let error = setting.carry_out(&setting.add_plan().await?).await.err().context("no systemd")?;
     ensure!(error.to_string().contains("systemd does not run here"), "{error}");
     ensure!(!setting.host.path("local/lib/strongroom").exists() && !setting.host.path("lib/strongroom").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_administrator_may_come_by_sudo() -> Result<()> {
+    if !can_run("an_administrator_may_come_by_sudo")? {
+        return Ok(());
+    }
+    let mut setting = Setting::new().await?;
+    let launcher = setting.host.launcher();
+    let made = Command::new(&launcher[0])
+        .args(&launcher[1..])
+        .args([
+            "useradd",
+            "--create-home",
+            "--home-dir",
+            "/var/lib/admin",
+            "--shell",
+            "/bin/sh",
+            "--password",
+            "*",
+            "admin",
+        ])
+        .status()?;
+    ensure!(made.success());
+    setting.admin.user = "admin".to_owned();
+    let plan = setting.add_plan().await?;
+    let error = setting.carry_out(&plan).await.err().context("this is nobody")?;
+    ensure!(matches!(error, InstallError::NotAdmin { .. }), "{error:?}");
+    fs::write(setting.host.path("etc/sudoers.d/admin"), "admin ALL=(ALL) NOPASSWD: ALL\n")?;
+    let done = setting.carry_out(&plan).await?;
+    ensure!(done[1..5] == [Done::Made, Done::Made, Done::Made, Done::Made] && proven(&done[5]), "{done:#?}");
     Ok(())
 }
 

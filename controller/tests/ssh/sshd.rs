@@ -150,6 +150,12 @@ impl Sshd {
         }
     }
 
+    /// How many connections' servers have not ended.
+    pub(crate) fn running(&self) -> usize {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter_mut().filter_map(|session| session.process.try_wait().ok()).filter(Option::is_none).count()
+    }
+
     /// Kills the listener too: from now on nobody answers.
     pub(crate) fn stop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);

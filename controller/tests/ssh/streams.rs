@@ -97,7 +97,9 @@ async fn noise_before_the_greeting_is_quoted() -> Result<()> {
     let sshd = Sshd::start()?;
     let connection = connect(&sshd.target()?).await?;
     let noisy = sshd.program("noisy", "echo 'Welcome to web1!'\nprintf 'strongroom-worker 1\\n'\nexec cat\n")?;
-    let error = fails_to_open(&connection, &noisy).await;
+    // What comes behind the noise is a greeting, so that there is nothing more to wait for.
+    let opening = connection.open_within(&noisy, 10 * PATIENCE);
+    let error = timeout(PATIENCE, opening).await?.err().context("noise")?;
     ensure!(error.to_string().contains("answered \"Welcome to web1!\" instead of the worker's greeting"), "{error}");
     ensure!(error.kind() == SshErrorKind::NoWorker && !error.retry());
     // Noise without an end is no reason to wait for one, nor noise that is more than anybody reads.
@@ -190,4 +192,24 @@ async fn a_closed_connection_is_closed_for_every_clone() -> Result<()> {
     })
     .await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_holds_ends() -> Result<()> {
+    let sshd = Sshd::start()?;
+    let mut target = sshd.target()?;
+    target.jump = Some(Box::new(sshd.target()?));
+    let connection = connect(&target).await?;
+    let stream = connection.open(&sshd.worker()?).await?;
+    drop(connection);
+    // The stream holds it, and it its jump host's.
+    ensure!(!stream.connection().is_closed() && sshd.running() == 2);
+    drop(stream);
+    timeout(PATIENCE, async {
+        while sshd.running() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .with_context(|| format!("{} servers still run", sshd.running()))
 }
