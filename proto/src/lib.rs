@@ -53,6 +53,11 @@ pub const PROTOCOL_OLDEST: u32 = 1;
 /// What `strongroom-worker connect` prints before the first byte of the connection, so that noise before it can be told from it.
 pub const GREETING: &str = "strongroom-worker 1\n";
 
+/// How `strongroom-worker connect` begins its refusal, on standard error, and the code that it ends with: that a key can do nothing else is proven by hearing this.
+pub const REFUSAL: &str = "strongroom-worker: refused: ";
+/// The exit code of a refusal. Of a subsystem, sshd passes on nothing else.
+pub const REFUSAL_EXIT: u8 = 2;
+
 /// The protocol that two peers speak with each other: the newest that both know.
 pub fn common_protocol(theirs: std::ops::RangeInclusive<u32>) -> Option<u32> {
     let newest = PROTOCOL_NEWEST.min(*theirs.end());

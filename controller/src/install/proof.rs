@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure};
+use strongroom_proto::{REFUSAL, REFUSAL_EXIT};
 use tokio::time::timeout;
 
 use crate::ssh::connection::accepted;
@@ -216,8 +217,12 @@ async fn granted(channel: &mut Channel<Msg>) -> Result<(), Outcome> {
 async fn listen(channel: &mut Channel<Msg>, allowed: fn(&[u8]) -> bool) -> Outcome {
     let mut heard = Vec::new();
     let mut listener = Listener::default();
+    let mut exit = None;
     let listening = async {
         while let Some(message) = channel.wait().await {
+            if let ChannelMsg::ExitStatus { exit_status } = message {
+                exit = Some(exit_status);
+            }
             let (ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) = message else { continue };
             heard.extend_from_slice(&data);
             if allowed(&heard) {
@@ -226,6 +231,8 @@ async fn listen(channel: &mut Channel<Msg>, allowed: fn(&[u8]) -> bool) -> Outco
             match listener.hear(&data) {
                 Heard::Nothing => {}
                 Heard::Greeting(_) => return Some(Outcome::Refused("the worker answered instead".to_owned())),
+                // The refusal is told apart at its end.
+                Heard::OtherVersion(_) | Heard::Noise if refuses(&heard) => {}
                 Heard::OtherVersion(_) | Heard::Noise => return Some(Outcome::Unclear(quote(&heard))),
             }
         }
@@ -233,10 +240,17 @@ async fn listen(channel: &mut Channel<Msg>, allowed: fn(&[u8]) -> bool) -> Outco
     };
     match timeout(GREETING_TIMEOUT, listening).await {
         Ok(Some(outcome)) => outcome,
+        Ok(None) if exit == Some(REFUSAL_EXIT.into()) && (heard.is_empty() || refuses(&heard)) => {
+            Outcome::Refused("by the worker".to_owned())
+        }
         Ok(None) if heard.is_empty() => Outcome::Unclear("it ended without a word".to_owned()),
         Ok(None) => Outcome::Unclear(quote(&heard)),
         Err(_) => slow(),
     }
+}
+
+fn refuses(heard: &[u8]) -> bool {
+    heard.starts_with(&REFUSAL.as_bytes()[..heard.len().min(REFUSAL.len())])
 }
 
 fn ran(heard: &[u8]) -> bool {

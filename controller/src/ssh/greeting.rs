@@ -7,7 +7,7 @@ const WORD: &[u8] = b"strongroom-worker ";
 /// The version of what follows the greeting.
 pub const VERSION: &str = "1";
 /// The whole line.
-pub const GREETING: &[u8] = b"strongroom-worker 1\n";
+pub const GREETING: &[u8] = strongroom_proto::GREETING.as_bytes();
 /// No version is longer. What has that many characters and no end of line is no greeting.
 const VERSION_BYTES_MAX: usize = 16;
 /// How much of something else is kept for the message about it.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, fstat};
-use strongroom_proto::GREETING;
+use strongroom_proto::{GREETING, REFUSAL_EXIT};
 use strongroom_repository::text::escape;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_buf};
 use tokio::net::UnixStream;
@@ -47,7 +47,7 @@ impl ConnectError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { .. } => 2,
+            Self::Refused { .. } => REFUSAL_EXIT,
             Self::NoDaemon { .. } => 3,
             Self::Channel(_) => 1,
         }
@@ -160,7 +160,8 @@ mod tests {
         check(Some("scp -t /\u{1b}[2J"), Err("\\x1b[2J"));
         check(Some(&"x".repeat(5000)), Err("…"));
         let Err(error) = socket_of(Some(OsStr::new("id"))) else { panic!("not refused") };
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.exit_code(), REFUSAL_EXIT);
         assert!(!error.to_string().contains('\n'));
+        assert!(format!("strongroom-worker: {error}").starts_with(strongroom_proto::REFUSAL));
     }
 }
