@@ -9,7 +9,8 @@ use super::error::InstallError;
 use super::plan::{Action, Plan, Step};
 use super::program::Program;
 use super::proof::{self, Attempt};
-use super::scripts::{self, FORCED_COMMAND, Script};
+use super::scripts::{self, Script};
+use crate::links::Purpose;
 use crate::ssh::quoting::quoted;
 use crate::ssh::{Connection, SshError, Target, connect, known_hosts};
 
@@ -190,7 +191,7 @@ impl Admin {
 /// What the controller will do each time.
 async fn greet(worker: &Target) -> Result<Done, InstallError> {
     let connection = connect(worker).await?;
-    let greeted: Result<_, SshError> = connection.open(FORCED_COMMAND).await;
+    let greeted: Result<_, SshError> = connection.open(Purpose::Control.command()).await;
     drop(greeted?);
     connection.close().await;
     Ok(Done::AlreadySo)
