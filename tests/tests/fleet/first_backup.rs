@@ -1,24 +1,12 @@
 //! From a fresh Debian host to its first proven restore point: the commands of the README, one after another, as a new operator types them.
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use strongroom_tests::operator::{Controller, Operator};
+use strongroom_tests::operator::Operator;
 use strongroom_tests::{Lab, Sandbox, compare, lab, skip};
 
-const SOON: Duration = Duration::from_secs(60);
-
-/// A controller that answers.
-fn serve(operator: &Operator) -> Result<Controller> {
-    let mut controller = operator.serve()?;
-    controller.wait_until("the controller answers", SOON, || {
-        let status = operator.run(["status"])?;
-        ensure!(status.code == Some(0) || status.code == Some(4), "{status}");
-        Ok(())
-    })?;
-    Ok(controller)
-}
+use crate::helpers::{add_host, fingerprint, serve};
 
 #[test]
 fn a_fresh_host_has_a_proven_restore_point_after_five_commands() -> Result<()> {
@@ -41,7 +29,7 @@ fn a_fresh_host_has_a_proven_restore_point_after_five_commands() -> Result<()> {
     operator.run(["repo".as_ref(), "init".as_ref(), repository.as_os_str()])?.expect(0)?;
 
     // 3: the host. Its fingerprint is read on the host itself, as an operator does at its console.
-    let fingerprint = host.ask("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2")?;
+    let fingerprint = fingerprint(host)?;
     let (address, key) = (host.address().to_string(), lab.key());
     let add = |fingerprint: &str| {
         let site = site.as_os_str();
@@ -111,22 +99,8 @@ fn the_controllers_key_opens_nothing_else() -> Result<()> {
     let host = lab.host("web1");
     let sandbox = Sandbox::new("key")?;
     let operator = Operator::new(&sandbox.folder("operator")?)?;
-    let fingerprint = host.ask("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2")?;
-    let (address, admin) = (host.address().to_string(), lab.key());
-    operator
-        .run([
-            "host".as_ref(),
-            "add".as_ref(),
-            "web1".as_ref(),
-            address.as_ref(),
-            "--site".as_ref(),
-            operator.site.as_os_str(),
-            "--identity".as_ref(),
-            admin.as_os_str(),
-            "--fingerprint".as_ref(),
-            fingerprint.as_ref(),
-        ])?
-        .expect(0)?;
+    let address = host.address().to_string();
+    add_host(&operator, &lab, "web1")?;
     let key = operator.state().join("ssh-key");
     let ssh = |program: &str, options: &[&str], rest: &[&str]| -> Result<std::process::Output> {
         let known = format!("UserKnownHostsFile={}", lab.known_hosts().display());
