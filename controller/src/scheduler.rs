@@ -129,6 +129,8 @@ impl Scheduler {
         let pair = &mut self.pairs[number];
         let Some(going) = pair.going.take_if(|going| going.run.moments.due == key.due) else { return Ended::Unknown };
         self.places.give_back(Some(pair.host_number), Some(pair.repository_number));
+        // It is not what the others wait for any more; until they are looked at, that is only their host.
+        pair.waiting.iter_mut().for_each(|waiting| waiting.held = Held::Host);
         let again = pair.next_attempt(&going, outcome, now);
         let verdict = if outcome == RunOutcome::Well { Verdict::Well } else { Verdict::Badly };
         let ended = match again {
@@ -147,15 +149,14 @@ impl Scheduler {
     }
 
     /// Told when a host answers again, or does not any more. A host of which nothing was told is taken to answer.
-    pub fn host_seen(&mut self, host: &Name, answers: bool, _now: Timestamp) {
+    pub fn host_seen(&mut self, host: &Name, answers: bool) {
         let Some(number) = self.hosts.get(host).copied() else { return };
         self.is_away[number] = !answers;
         for pair in &self.pairs_on_host[number] {
-            for waiting in self.pairs[*pair].waiting.iter_mut().filter(|waiting| waiting.held == Held::Host) {
-                if answers {
-                    (waiting.held, waiting.not_before) = (Held::Place, None);
-                }
-            }
+            let waiting = self.pairs[*pair].waiting.iter_mut();
+            waiting
+                .filter(|waiting| answers && waiting.held == Held::Host)
+                .for_each(|waiting| waiting.not_before = None);
         }
     }
 

@@ -112,9 +112,8 @@ fn fate(words: &Words, minutes: &[Minute], later: &[Due], arrival: usize, deadli
     if (words.blackout)(due.day) {
         return skipped(Skip::Blackout);
     }
-    let goes_on = |run: &&Run| run.start < arrival && arrival < run.end;
-    let running = runs.iter().find(goes_on);
-    if running.is_some_and(|run| !(due.kind == RunKind::Full && run.kind == RunKind::Incremental)) {
+    let running = runs.iter().find(|run| run.start < arrival && arrival < run.end);
+    if overlaps(runs, arrival, due.kind) {
         return skipped(Skip::Overlap);
     }
     let is_free = |minute: usize| runs.iter().all(|run| !(run.start <= minute && minute < run.end));
@@ -126,8 +125,10 @@ fn fate(words: &Words, minutes: &[Minute], later: &[Due], arrival: usize, deadli
     let expiry = (arrival..minutes.len()).find(|minute| minutes[*minute].is_up && minutes[*minute].clock >= deadline);
     match (chance, expiry) {
         (Some(chance), expiry) if expiry.is_none_or(|expiry| chance < expiry) => {
-            let arrived = |due: &&Due| first_seen(minutes, due.at).is_some_and(|seen| seen <= chance);
-            let by = later[1..].iter().take_while(arrived).filter(|due| !(words.blackout)(due.day)).last();
+            let seen = later[1..].iter().map_while(|due| Some((due, first_seen(minutes, due.at)?)));
+            let arrived = seen.take_while(|(_, seen)| *seen <= chance);
+            let may_run = |(due, seen): &(&Due, usize)| !(words.blackout)(due.day) && !overlaps(runs, *seen, due.kind);
+            let by = arrived.filter(may_run).last().map(|(due, _)| due);
             match by {
                 Some(by) => What::Closed(Ending::Superseded { by: by.at }),
                 None => {
@@ -141,10 +142,16 @@ fn fate(words: &Words, minutes: &[Minute], later: &[Due], arrival: usize, deadli
     }
 }
 
+/// Whether a run that is first seen then finds another one going, and may not wait for it.
+fn overlaps(runs: &[Run], arrival: usize, kind: RunKind) -> bool {
+    let running = runs.iter().find(|run| run.start < arrival && arrival < run.end);
+    running.is_some_and(|run| !(kind == RunKind::Full && run.kind == RunKind::Incremental))
+}
+
 /// What is not missed by anybody: a full run that waited in vain behind an incremental one, and a host that was back
 /// on a day on which nothing begins.
 fn ended_without(words: &Words, minutes: &[Minute], running: Option<&Run>, arrival: usize, expiry: usize) -> What {
-    if running.is_some_and(|run| expiry < run.end) {
+    if expiry > arrival && running.is_some_and(|run| expiry < run.end) {
         return skipped(Skip::Overlap);
     }
     let before = &minutes[expiry - 1];

@@ -182,7 +182,7 @@ fn mishap() -> impl Strategy<Value = Mishap> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
 
     /// Exactly one record for each due time, and the one that follows from the words, whatever happens. The world
     /// itself asserts that nothing is started twice, or beside another run of its plan and host.

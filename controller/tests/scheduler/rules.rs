@@ -98,7 +98,7 @@ fn nothing_waits_behind_what_is_blocked() {
         ("mid", "name=a | name=b", "priority: 50", FULL),
         ("low", "name=c", "priority: 1", FULL),
     ]);
-    scheduler.host_seen(&"b".parse().unwrap(), false, at("00:30"));
+    scheduler.host_seen(&"b".parse().unwrap(), false);
     tick(&mut scheduler, "01:00", &["start top@a full", "start low@c full", "wait mid@a Place", "wait mid@b Host"]);
 }
 
@@ -191,10 +191,10 @@ fn a_full_run_waits_for_an_incremental_one_and_nothing_else_waits() {
 fn the_newest_stands_for_all_that_waited_and_is_full_if_one_of_them_was() {
     let rows = [("x", "name=a", "", "incremental: every 1h, full: daily 02:30, missed: run once within 90m")];
     let mut scheduler = scheduler(&rows);
-    scheduler.host_seen(&"a".parse().unwrap(), false, at("00:30"));
+    scheduler.host_seen(&"a".parse().unwrap(), false);
     tick(&mut scheduler, "02:29", &["wait x@a Host", "wait x@a Host"]);
     tick(&mut scheduler, "03:10", &["record x@a missed", "wait x@a Host", "wait x@a Host"]);
-    scheduler.host_seen(&"a".parse().unwrap(), true, at("03:15"));
+    scheduler.host_seen(&"a".parse().unwrap(), true);
     let superseded = "record x@a superseded by the run due 2026-11-23T03:00:00Z";
     tick(&mut scheduler, "03:15", &[superseded, superseded, "start x@a full, late"]);
 }
@@ -236,7 +236,7 @@ fn a_host_that_does_not_answer_is_tried_again_until_the_deadline() {
         now = at;
     }
     assert_eq!(waits, [1, 2, 4, 8, 15, 15]);
-    scheduler.host_seen(&"a".parse().unwrap(), true, at("01:46"));
+    scheduler.host_seen(&"a".parse().unwrap(), true);
     assert_eq!(shown(scheduler.tick(at("01:46"))), ["start x@a full, late, attempt 7"]);
     let ended = scheduler.ended(&run, RunOutcome::Unreachable, at("01:50"));
     assert!(matches!(ended, Ended::Again { .. }));
@@ -260,9 +260,9 @@ fn skip_means_on_time_or_within_the_window() {
 fn a_blackout_skips_what_is_due_and_holds_what_waits() {
     let rows = [("x", "name=a", "", "full: daily 01:00, missed: run once within 36h, calendars: [power]")];
     let mut scheduler = scheduler(&rows);
-    scheduler.host_seen(&"a".parse().unwrap(), false, at("00:30"));
+    scheduler.host_seen(&"a".parse().unwrap(), false);
     tick(&mut scheduler, "01:00", &["wait x@a Host"]);
-    scheduler.host_seen(&"a".parse().unwrap(), true, at("24T00:10"));
+    scheduler.host_seen(&"a".parse().unwrap(), true);
     tick(&mut scheduler, "24T00:10", &[]);
     tick(&mut scheduler, "24T01:00", &["record x@a skipped: a blackout"]);
     tick(&mut scheduler, "24T13:00", &["record x@a skipped: a blackout"]);
@@ -310,7 +310,7 @@ fn jitter_spreads_hosts_and_is_no_accident() {
 fn a_reload_goes_on_with_what_there_is() {
     let rows = [("x", "name=a", "", FULL), ("y", "name=b", "", FULL), ("z", "name=c", "", FULL)];
     let mut scheduler = scheduler(&rows);
-    scheduler.host_seen(&"c".parse().unwrap(), false, at("00:30"));
+    scheduler.host_seen(&"c".parse().unwrap(), false);
     tick(&mut scheduler, "01:00", &["start x@a full", "start y@b full", "wait z@c Host"]);
     // `y` and `z` go; `x` is due at another time from now on, and a new one is not due for what was before.
     let later = [("x", "name=a", "", "full: daily 03:00"), ("w", "name=b", "", "full: daily 01:30")];

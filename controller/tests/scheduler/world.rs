@@ -73,7 +73,7 @@ impl World {
             }
             let scheduler = alive.get_or_insert_with(|| self.resume());
             for host in self.site.hosts().keys() {
-                scheduler.host_seen(host, !minute.away.contains(&host.as_str()), minute.clock);
+                scheduler.host_seen(host, !minute.away.contains(&host.as_str()));
             }
             self.tell_ends(scheduler, number, minute);
             for decision in scheduler.tick(minute.clock) {
