@@ -375,3 +375,45 @@ fn a_tick_costs_little_when_little_is_due() {
     assert!(ticks.iter().map(|(_, decisions)| decisions).sum::<usize>() > 20, "{ticks:?}");
     assert!(ticks.iter().min().unwrap().0 < Duration::from_millis(50), "{ticks:?}");
 }
+
+/// Of several runs of a day it is the one before, or the first of the day if none is before.
+#[test]
+fn the_run_that_must_have_ended_is_the_last_before() {
+    let mut scheduler = scheduler(&[
+        ("x", "name=a", "", "full: \"daily 01:00,13:00\""),
+        ("y", "name=a", "", "full: \"daily 00:30,14:00\", after: x, missed: run once within 10h"),
+    ]);
+    tick(&mut scheduler, "00:30", &["wait y@a After"]);
+    tick(&mut scheduler, "01:00", &["start x@a full"]);
+    well(&mut scheduler, &key("x", "a", "01:00"), "01:30");
+    tick(&mut scheduler, "01:30", &["start y@a full, late"]);
+    well(&mut scheduler, &key("y", "a", "00:30"), "01:40");
+    tick(&mut scheduler, "13:00", &["start x@a full"]);
+    tick(&mut scheduler, "14:00", &["wait y@a After"]);
+}
+
+/// The record of a run that was begun is open already.
+#[test]
+fn a_record_is_opened_once() {
+    let schedule =
+        "full: daily 01:00, incremental: daily 02:00, missed: run once within 5h, retries: { times: 1, wait: 2h }";
+    let mut scheduler = scheduler(&[("x", "name=a", "", schedule)]);
+    tick(&mut scheduler, "01:00", &["start x@a full"]);
+    let ended = scheduler.ended(&key("x", "a", "01:00"), RunOutcome::Lost, at("01:10"));
+    assert_eq!(ended, Ended::Again { at: at("03:10") });
+    scheduler.host_seen(&"a".parse().unwrap(), false);
+    tick(&mut scheduler, "02:00", &["wait x@a Host"]);
+    scheduler.host_seen(&"a".parse().unwrap(), true);
+    tick(&mut scheduler, "02:05", &["record x@a superseded by the run due 2026-11-23T02:00:00Z", "start x@a full"]);
+}
+
+/// A time that is too early, because a clock was set back, makes nothing twice.
+#[test]
+fn what_the_journal_knows_is_not_due_again() {
+    let rows = [("x", "name=a", "", "full: \"daily 01:00,02:00\"")];
+    let state = KnownState::Closed { well: true };
+    let known = KnownRun { key: key("x", "a", "01:00"), kind: RunKind::Full, state };
+    let mut resumed = Scheduler::new(a_site(&rows), [known], at("00:55"));
+    tick(&mut resumed, "01:10", &[]);
+    tick(&mut resumed, "02:00", &["start x@a full"]);
+}
