@@ -101,8 +101,8 @@ enum Chance {
 }
 
 impl Scheduler {
-    /// What is to be done by now, and what is to be written down. Call it whenever something was told, and at
-    /// [`Scheduler::wakes_at`].
+    /// What is to be done by now, and what is to be written down. Call it whenever something was told, at
+    /// [`Scheduler::wakes_at`], and once a minute: a blackout ends with its day.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Decision> {
         let mut decisions = std::mem::take(&mut self.owed);
         self.catch_up(now, &mut decisions);
