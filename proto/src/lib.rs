@@ -12,6 +12,7 @@ mod convert;
 /// The controller's calls of a worker.
 #[allow(
     clippy::all,
+    clippy::allow_attributes_without_reason,
     missing_docs,
     unreachable_pub,
     unused_qualifications,
@@ -24,6 +25,7 @@ pub mod worker {
 /// A worker's calls of the gateway.
 #[allow(
     clippy::all,
+    clippy::allow_attributes_without_reason,
     missing_docs,
     unreachable_pub,
     unused_qualifications,
@@ -36,6 +38,7 @@ pub mod gateway {
 /// The command line's calls of a controller.
 #[allow(
     clippy::all,
+    clippy::allow_attributes_without_reason,
     missing_docs,
     unreachable_pub,
     unused_qualifications,

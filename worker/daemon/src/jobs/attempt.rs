@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// How a try ended.
 #[derive(Debug)]
 enum End {
-    BackedUp(BackupReport, Made),
+    BackedUp(Box<BackupReport>, Made),
     Failed(FailureKind, String),
     Asked(Wish),
 }
@@ -111,7 +111,7 @@ impl Attempt<'_> {
         };
         if let Some(report) = visible(self.job, &repository.history()) {
             tracing::info!(job = %self.job.id(), snapshot = %report.snapshot, "an earlier try is visible and adopted");
-            return self.after(End::BackedUp(report, Made::Earlier), Vec::new()).await;
+            return self.after(End::BackedUp(report.into(), Made::Earlier), Vec::new()).await;
         }
         if self.job.with(|entry| entry.cancelling) {
             return (End::Asked(Wish::Cancel), Vec::new());
@@ -179,7 +179,7 @@ impl Attempt<'_> {
             }
         };
         match done {
-            Ok(report) => End::BackedUp(report, Made::Now),
+            Ok(report) => End::BackedUp(report.into(), Made::Now),
             Err(error) => self.failed(&error, &repository),
         }
     }
@@ -190,7 +190,7 @@ impl Attempt<'_> {
                 return End::Asked(wish);
             }
             if let Some(report) = visible(self.job, &repository.history()) {
-                return End::BackedUp(report, Made::Earlier);
+                return End::BackedUp(report.into(), Made::Earlier);
             }
         }
         End::Failed(kind(error), strongroom_repository::chain(error))
