@@ -174,7 +174,7 @@ where
             }
         };
         if outcome != RunOutcome::Unreachable {
-            self.scheduler.host_seen(&active.key.host, true, self.now());
+            self.scheduler.host_seen(&active.key.host, true);
         }
         match self.scheduler.ended(&active.key, outcome, self.now()) {
             Ended::Again { at } => {

@@ -179,13 +179,21 @@ async fn watch_job(link: &Link, job: &RemoteJob, progress: &impl Fn(&Running)) -
                 Err(status) => return failed(status),
             },
             // Asked once on each line: the worker remembers it, and answers by the job's end.
-            Ok(_) = cancel.wait_for(|cancel| *cancel), if !asked => {
+            () = wished(&mut cancel), if !asked => {
                 asked = true;
                 if let Err(status) = link.worker().cancel(reference.clone()).await {
                     return failed(status);
                 }
             }
         }
+    }
+}
+
+/// Waits until somebody wants the end; whoever could want it may be gone.
+async fn wished(cancel: &mut watch::Receiver<bool>) {
+    let gone = cancel.wait_for(|cancel| *cancel).await.is_err();
+    if gone {
+        std::future::pending().await
     }
 }
 

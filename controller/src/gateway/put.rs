@@ -10,7 +10,7 @@ use strongroom_repository::object::{HINT, commit_name};
 use strongroom_repository::store::{self, ErrorKind};
 use tonic::{Status, Streaming};
 
-use super::held::{Arrived, Key};
+use super::held::{Arrived, Key, Turn};
 use super::policy::{self, Creatable};
 use super::{Gateway, status};
 
@@ -33,46 +33,30 @@ impl Gateway {
         if store.head(&Path::from(&*key.name)).await.is_ok() {
             return Err(Status::already_exists(key.name));
         }
-        let offset = header.offset;
-        let mut arrived = self.held.take(&key);
-        if arrived.length < offset {
-            self.held.keep(key, arrived);
-            return Err(Status::failed_precondition("less is held than was skipped: ask again what is held"));
-        }
-        if arrived.length > offset {
-            arrived = Arrived::default();
-            if offset > 0 {
-                return Err(Status::failed_precondition("more is held than was skipped: ask again what is held"));
-            }
-        }
-        let end = self.collect(first, &mut parts, &mut arrived, key.length).await;
-        match end {
-            Ok(()) => {}
-            Err(error) => {
-                self.held.keep(key, arrived);
-                return Err(error);
-            }
-        }
+        let turn = self.held.begin(&key, header.offset).ok_or_else(ask_again)?;
+        self.collect(first, &mut parts, (&key, turn)).await?;
+        let arrived = self.held.finish(&key, turn).ok_or_else(ask_again)?;
         check(&arrived, &key)?;
         self.create(&*store, &key, kind, arrived).await
     }
 
-    /// Until all is there. What has arrived stays in `arrived` also when the stream breaks.
+    /// Until all is there. What has arrived is held also when the stream breaks, and while nobody knows yet that it did.
     async fn collect(
         &self,
         first: PutPart,
         parts: &mut Streaming<PutPart>,
-        arrived: &mut Arrived,
-        length: u64,
+        (key, turn): (&Key, Turn),
     ) -> Result<(), Status> {
+        let mut length = first.header.as_ref().map_or(0, |header| header.offset);
         let mut next = Some(first);
         while let Some(part) = next {
+            length += part.bytes.len() as u64;
             self.received_bytes.fetch_add(part.bytes.len() as u64, Ordering::Relaxed);
-            if arrived.length + part.bytes.len() as u64 > length {
+            if length > key.length {
                 return Err(Status::invalid_argument("more bytes than the header promised"));
             }
-            if !part.bytes.is_empty() {
-                arrived.push(part.bytes);
+            if !self.held.extend(key, turn, part.bytes) {
+                return Err(ask_again());
             }
             next = parts.message().await?;
         }
@@ -104,6 +88,10 @@ impl Gateway {
     pub(super) fn held_of(&self, host: &str, header: &PutHeader) -> Result<u64, Status> {
         key_of(host, header).map(|key| self.held.length(&key))
     }
+}
+
+fn ask_again() -> Status {
+    Status::failed_precondition("something else is held than was skipped: ask again what is held")
 }
 
 /// A gap in the history would stop every writer.

@@ -26,13 +26,13 @@ use tonic::{Request, Response, Status};
 
 /// All hosts of a simulation.
 #[derive(Debug, Default)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 /// One host: what its worker remembers, and how its lines behave.
 #[derive(Debug)]
-pub struct Host {
+pub(crate) struct Host {
     name: String,
     /// Lines are refused while it is off.
     off: watch::Sender<bool>,
@@ -41,7 +41,7 @@ pub struct Host {
     enrolled: Mutex<bool>,
     jobs: Mutex<BTreeMap<String, Job>>,
     /// How long a job takes.
-    pub work: Duration,
+    pub(crate) work: Duration,
     lines: AtomicU64,
 }
 
@@ -54,7 +54,7 @@ struct Job {
 
 impl Fleet {
     /// A host with a name, off or on, of which a job takes so long.
-    pub fn host(&self, name: &str, work: Duration) -> Arc<Host> {
+    pub(crate) fn host(&self, name: &str, work: Duration) -> Arc<Host> {
         let host = Arc::new(Host {
             name: name.into(),
             off: watch::channel(false).0,
@@ -75,24 +75,24 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Host {
     /// Turns it off or on; its jobs go on, as if only the network were gone.
-    pub fn turn(&self, off: bool) {
+    pub(crate) fn turn(&self, off: bool) {
         self.off.send_replace(off);
     }
 
     /// The next lines are cut after so many bytes each; those after hold.
-    pub fn cut(&self, after: impl IntoIterator<Item = u64>) {
+    pub(crate) fn cut(&self, after: impl IntoIterator<Item = u64>) {
         let mut cuts: Vec<u64> = after.into_iter().collect();
         cuts.reverse();
         *lock(&self.cut_after) = cuts;
     }
 
     /// How often each job was executed.
-    pub fn executions(&self) -> BTreeMap<String, u32> {
+    pub(crate) fn executions(&self) -> BTreeMap<String, u32> {
         lock(&self.jobs).iter().map(|(id, job)| (id.clone(), job.executions)).collect()
     }
 
     /// How often it was dialled.
-    pub fn lines(&self) -> u64 {
+    pub(crate) fn lines(&self) -> u64 {
         self.lines.load(Ordering::Relaxed)
     }
 }
