@@ -3,9 +3,12 @@
 //! Each kind of mapping has a [`Shape`], the table of its keys. A reader returns `None` when it has reported why;
 //! the others go on.
 
+use std::collections::BTreeMap;
+
 use crate::fault::Code;
 use crate::findings::Findings;
 use crate::report::quoted;
+use crate::text::{Place, Text};
 use crate::tree::{Content, Entry, Node};
 use crate::values::wrong_type;
 use crate::words::{Meaning, Word, known, nearest, suggestion};
@@ -80,6 +83,13 @@ impl<'n> Fields<'n> {
     /// Whether a known key was probably meant by an unknown one.
     pub(crate) fn has_misspelt_key(&self) -> bool {
         !self.meant.is_empty()
+    }
+
+    /// Where each of the keys stands.
+    pub(crate) fn places(&self, text: &Text<'_>) -> BTreeMap<&'static str, Place> {
+        let known = |entry: &&Entry| self.shape.keys.iter().find(|(name, _)| *name == entry.key);
+        let place = |entry: &&Entry| Some((known(entry)?.0, text.place(&entry.key_span)));
+        self.entries.iter().filter_map(place).collect()
     }
 
     /// The key's value as it stands in the text.

@@ -1,5 +1,6 @@
 //! A plan of a site: a backup plan for the hosts that it selects.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::report::quoted;
 use crate::schedule::PlacedSchedule;
 use crate::selector::{NAME_KEY, Selector};
 use crate::site_reader::SiteDraft;
-use crate::text::Span;
+use crate::text::{Place, Span};
 use crate::tree::Node;
 use crate::values;
 use crate::version::ContentHash;
@@ -33,6 +34,7 @@ pub struct FleetPlan {
     priority: Priority,
     file: String,
     version: ContentHash,
+    places: BTreeMap<&'static str, Place>,
 }
 
 /// Of runs that wait for the same place, the one of the higher priority begins first.
@@ -106,6 +108,11 @@ impl FleetPlan {
     /// The file, relative to the site's directory.
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// Where one of the plan's keys stands: in its own file, or in the preset. None for what nobody says.
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        self.places.get(key)
     }
 
     /// The version of the plan: the BLAKE3 of its file. What a preset adds belongs to the version of the site.
@@ -187,6 +194,9 @@ impl FleetDraft {
             let number = values::count_up_to(node, Priority::MAX.into(), findings)?;
             u8::try_from(number.get()).ok().map(Priority)
         });
+        // What the plan says itself comes before what the preset says.
+        let mut places = inherited.places();
+        places.extend(fields.places(findings.text()));
         let plan = chosen.zip(repository).and_then(|((selector, hosts), (repository, at, place))| {
             Some(FleetPlan {
                 plan: parts.plan(at, place)?,
@@ -197,6 +207,7 @@ impl FleetDraft {
                 priority: priority.unwrap_or_default(),
                 file: file.0.to_owned(),
                 version: ContentHash::of(file.1),
+                places,
             })
         });
         Self { name, after, plan }

@@ -3,12 +3,15 @@
 //! A plan with `preset: nightly` takes from it each of the keys that it does not have itself, whole: a plan that says
 //! `retain` has nothing of the preset's `retain`.
 
+use std::collections::BTreeMap;
+
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
 use crate::prove::ProofDemand;
 use crate::retain::RetentionRules;
 use crate::schedule::{PlacedSchedule, Schedule};
+use crate::text::Place;
 use crate::tree::Node;
 use crate::words::Meaning;
 
@@ -18,6 +21,7 @@ pub(crate) struct Preset {
     pub(crate) schedule: Option<PlacedSchedule>,
     pub(crate) retain: Option<RetentionRules>,
     pub(crate) prove: Option<ProofDemand>,
+    pub(crate) places: BTreeMap<&'static str, Place>,
 }
 
 /// What a plan takes over.
@@ -56,7 +60,8 @@ impl Preset {
         let any_faulty = is_faulty("schedule", schedule.is_some())
             || is_faulty("retain", retain.is_some())
             || is_faulty("prove", prove.is_some());
-        (!any_faulty).then_some(Self { schedule, retain, prove })
+        let places = fields.places(findings.text());
+        (!any_faulty).then_some(Self { schedule, retain, prove, places })
     }
 }
 
@@ -66,6 +71,14 @@ impl<'p> Inherited<'p> {
         match self {
             Self::From(preset) if !is_said => part(preset).clone(),
             _ => None,
+        }
+    }
+
+    /// Where its parts stand.
+    pub(crate) fn places(self) -> BTreeMap<&'static str, Place> {
+        match self {
+            Self::From(preset) => preset.places.clone(),
+            Self::Nothing | Self::Unknown => BTreeMap::new(),
         }
     }
 }

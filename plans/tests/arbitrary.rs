@@ -1,7 +1,7 @@
 //! Whatever the file holds, reading it ends in a plan or in faults that can be shown.
 
 use proptest::prelude::*;
-use strongroom_plans::{ByteSize, TimeSpan, decode, parse, steps};
+use strongroom_plans::{ByteSize, Selector, Site, SiteFiles, TimeSpan, decode, parse, steps};
 
 const EXAMPLE: &str = include_str!("../examples/this-host.yaml");
 
@@ -13,6 +13,32 @@ fn read(bytes: &[u8]) {
     assert!(faults.iter().count() > 0);
     assert!(!faults.to_string().contains('\u{1b}'));
     serde_json::to_string(&faults).unwrap();
+}
+
+const SITE: [(&str, &str); 4] = [
+    ("site.yaml", include_str!("../examples/site/site.yaml")),
+    ("hosts.yaml", include_str!("../examples/site/hosts.yaml")),
+    ("plans/databases.yaml", include_str!("../examples/site/plans/databases.yaml")),
+    ("plans/system-configuration.yaml", include_str!("../examples/site/plans/system-configuration.yaml")),
+];
+
+/// Whatever a site's files hold, they end in a site or in faults.
+fn read_site(files: &[(&str, Vec<u8>)]) {
+    let mut site = SiteFiles::new("any");
+    files.iter().for_each(|(path, content)| site.insert(*path, content.clone()));
+    if let Err(faults) = Site::read(&site) {
+        assert!(faults.iter().count() > 0);
+        assert!(!faults.to_string().contains('\u{1b}'));
+    }
+}
+
+/// A text with a stretch of it replaced.
+fn damaged(text: &str, start: usize, removed: usize, piece: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    let start = start % (bytes.len() + 1);
+    let end = (start + removed).min(bytes.len());
+    bytes.splice(start..end, piece.bytes());
+    bytes
 }
 
 /// Pieces of which YAML, and our plans, are made.
@@ -27,6 +53,10 @@ fn piece() -> impl Strategy<Value = String> {
         "repository: /r",
         "prove:",
         "checks:",
+        "hosts:",
+        "after: databases",
+        "jump: db1",
+        "days: [12-31]",
         "tags:",
         "level: L3",
         "  ",
@@ -90,6 +120,28 @@ proptest! {
         read(&bytes);
     }
 
+    /// A real site with a stretch of one of its files replaced, or with two files damaged, or with one gone.
+    #[test]
+    fn a_damaged_site(
+        damages in prop::collection::vec((0usize..4, any::<usize>(), 0usize..60, piece()), 1..4),
+        gone in prop::option::weighted(0.1, 0usize..4),
+    ) {
+        let mut files: Vec<(&str, Vec<u8>)> = SITE.iter().map(|(path, text)| (*path, text.as_bytes().to_vec())).collect();
+        for (file, start, removed, piece) in damages {
+            let text = String::from_utf8_lossy(&files[file].1).into_owned();
+            files[file].1 = damaged(&text, start, removed, &piece);
+        }
+        gone.map(|gone| files.remove(gone));
+        read_site(&files);
+    }
+
+    #[test]
+    fn any_selector(text in "[a-z=!&|()* ]{0,40}") {
+        if let Ok(selector) = text.parse::<Selector>() {
+            prop_assert_eq!(selector.to_string(), text);
+        }
+    }
+
     #[test]
     fn sizes_read_back(bytes in 1u64..) {
         let size: ByteSize = format!("{bytes} B").parse().unwrap();
@@ -129,4 +181,21 @@ fn the_largest_files_are_read_in_no_time() {
     ] {
         read(text.as_bytes());
     }
+}
+
+/// As many hosts as a site may have, each reached through the one before, and a plan for each of the first.
+#[test]
+fn the_largest_site_is_read_in_no_time() {
+    let host = |number: usize| {
+        format!("  h{number}: {{ address: h{number}, jump: h{}, labels: {{ n: x{number} }} }}\n", number + 1)
+    };
+    let hosts: String = (0..80_000).map(host).collect();
+    let mut files: Vec<(&str, Vec<u8>)> =
+        vec![("site.yaml", SITE[0].1.into()), ("hosts.yaml", format!("hosts:\n{hosts}").into_bytes())];
+    let names: Vec<String> = (0..50).map(|number| format!("plans/p{number}.yaml")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let text = SITE[2].1.replace("name: databases", &format!("name: p{number}")).replace("role=db", "!(n=x1)");
+        files.push((name, text.into_bytes()));
+    }
+    read_site(&files);
 }

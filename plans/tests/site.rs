@@ -69,11 +69,17 @@ fn a_preset_gives_what_the_plan_does_not_say() {
     assert_eq!(databases.plan().usual_kind(), RunKind::Incremental);
     assert_eq!(databases.plan().retain().to_string(), "14 daily, 8 weekly, 12 monthly, never fewer than 3");
 
+    let place = |key| databases.place_of(key).map(|place| (place.file(), place.line()));
+    assert_eq!(place("retain"), Some(("plans/examples/site/site.yaml", 26)));
+    assert_eq!(place("hosts"), Some(("plans/examples/site/plans/databases.yaml", 6)));
+    assert_eq!(place("tags"), None);
+
     // A key that the plan has itself is the plan's, whole.
     let files = with("plans/databases.yaml", "preset: nightly", "preset: nightly\nretain: { last: 2 }");
     let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
     let databases = plan(&site, "databases");
     assert_eq!(databases.plan().retain().to_string(), "2 last, never fewer than 1");
+    assert_eq!(databases.place_of("retain").unwrap().file(), "site/plans/databases.yaml");
     assert!(databases.plan().schedule().is_some() && databases.plan().prove().is_some());
 }
 

@@ -18,6 +18,7 @@ mod places;
 mod plan;
 mod plan_file;
 mod signals;
+mod site_directory;
 
 mod access;
 mod choice;

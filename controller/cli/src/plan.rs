@@ -3,6 +3,7 @@
 mod check;
 mod new;
 mod next;
+mod show;
 mod simulate;
 
 use clap::Subcommand;
@@ -18,6 +19,7 @@ use crate::failure::{Cause, Failure};
 pub(crate) enum PlanCommand {
     New(new::NewArgs),
     Check(check::CheckArgs),
+    Show(show::ShowArgs),
     Next(next::NextArgs),
     Simulate(simulate::SimulateArgs),
 }
@@ -27,6 +29,7 @@ impl PlanCommand {
         match self {
             Self::New(args) => new::run(&args, context),
             Self::Check(args) => check::run(&args, context),
+            Self::Show(args) => show::run(&args, context),
             Self::Next(args) => next::run(&args, context),
             Self::Simulate(args) => simulate::run(&args, context),
         }

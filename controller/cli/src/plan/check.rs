@@ -1,31 +1,42 @@
-//! `strongroom plan check`: everything that is wrong with plans, at once.
+//! `strongroom plan check`: everything that is wrong with plans, or with a whole site, at once.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_plans::{Faults, decode, parse};
+use strongroom_plans::{ContentHash, Faults, Site, decode, parse};
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Answer;
-use crate::plan_file;
+use crate::{plan_file, site_directory};
 
-/// Check plan files: all faults at once, each with its place, its reason and what to do
+/// Check plan files or a whole site: all faults at once, each with its place, its reason and what to do
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   strongroom plan check plans/examples/*.yaml
+  strongroom plan check --site plans/examples/site
   strongroom plan check billing.yaml --json | jq -r '.[].faults[].code'")]
 pub(crate) struct CheckArgs {
     /// The plan files
-    #[arg(value_name = "PLAN", required = true)]
+    #[arg(value_name = "PLAN", required_unless_present = "site", conflicts_with = "site")]
     plans: Vec<PathBuf>,
+
+    /// The directory of a site: its site.yaml, hosts.yaml and plans
+    #[arg(long, value_name = "DIR")]
+    site: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> {
+    if let Some(directory) = &args.site {
+        let checked = CheckedSite::of(directory)?;
+        let exit = if checked.faults.is_some() { Exit::Usage } else { Exit::Success };
+        context.output.answer(&checked)?;
+        return Ok(exit);
+    }
     let checked = args.plans.iter().map(|path| check(path)).collect::<Result<Vec<_>, _>>()?;
     let any_fault = checked.iter().any(|checked| checked.faults.is_some());
     context.output.answer(&CheckedPlans(checked))?;
@@ -65,5 +76,61 @@ impl Answer for CheckedPlans {
             }
         }
         Ok(())
+    }
+}
+
+/// A site; either what it comes to or its faults.
+#[derive(Debug, Serialize)]
+struct CheckedSite {
+    directory: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    site: Option<SoundSite>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    faults: Option<Faults>,
+}
+
+#[derive(Debug, Serialize)]
+struct SoundSite {
+    name: String,
+    version: ContentHash,
+    hosts: usize,
+    plans: usize,
+    /// Hosts that no plan backs up.
+    #[serde(rename = "hosts-without-plan")]
+    uncovered: Vec<String>,
+}
+
+impl CheckedSite {
+    fn of(directory: &Path) -> Result<Self, Failure> {
+        let files = site_directory::read(directory, "check the site")?;
+        let directory = directory.display().to_string();
+        Ok(match Site::read(&files) {
+            Ok(site) => Self { directory, site: Some(SoundSite::of(&site)), faults: None },
+            Err(faults) => Self { directory, site: None, faults: Some(faults) },
+        })
+    }
+}
+
+impl SoundSite {
+    fn of(site: &Site) -> Self {
+        let is_covered = |host| site.plans().values().any(|plan| plan.hosts().contains(host));
+        let uncovered = site.hosts().keys().filter(|host| !is_covered(host)).map(ToString::to_string).collect();
+        let (hosts, plans) = (site.hosts().len(), site.plans().len());
+        Self { name: site.name().to_string(), version: site.version(), hosts, plans, uncovered }
+    }
+}
+
+impl Answer for CheckedSite {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(faults) = &self.faults {
+            writeln!(out, "{faults}")?;
+        }
+        let Some(SoundSite { name, version, hosts, plans, uncovered }) = &self.site else { return Ok(()) };
+        let version = version.short();
+        writeln!(out, "{}: site {name} is sound: {hosts} hosts, {plans} plans, version {version}", self.directory)?;
+        match uncovered.is_empty() {
+            true => Ok(()),
+            false => writeln!(out, "note: no plan backs up {}", uncovered.join(", ")),
+        }
     }
 }

@@ -1,22 +1,23 @@
-//! `strongroom plan next`: when a plan is due.
+//! `strongroom plan next`: when a plan, or the plans of a site, are due.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use strongroom_plans::{Due, RunKind};
+use strongroom_plans::{Due, FleetPlan, RunKind, Site};
 
 use super::{schedule, zone_name};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Answer;
-use crate::plan_file;
+use crate::{plan_file, site_directory};
 
-/// Show when a plan is due next
+/// Show when a plan, or the plans of a site, are due next
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Times are those of the plan's zone, or of this machine's. A time that the clocks leave out counts as the \
@@ -24,11 +25,16 @@ first instant after the gap; one that comes twice, as the first of the two.
 
 Examples:
   strongroom plan next billing.yaml
+  strongroom plan next --site plans/examples/site
   strongroom plan next billing.yaml --count 50 --json")]
 pub(crate) struct NextArgs {
     /// The plan file
-    #[arg(value_name = "PLAN")]
-    plan: PathBuf,
+    #[arg(value_name = "PLAN", required_unless_present = "site", conflicts_with = "site")]
+    plan: Option<PathBuf>,
+
+    /// The directory of a site
+    #[arg(long, value_name = "DIR")]
+    site: Option<PathBuf>,
 
     /// How many runs to show
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
@@ -36,7 +42,14 @@ pub(crate) struct NextArgs {
 }
 
 pub(crate) fn run(args: &NextArgs, context: &Context) -> Result<Exit, Failure> {
-    let plan = plan_file::load(&args.plan, "show when the plan is due")?.plan;
+    if let Some(directory) = &args.site {
+        let site = site_directory::load(directory, "show when the plans are due")?;
+        context.output.answer(&SiteRuns::new(&site, args.count.into()))?;
+        return Ok(Exit::Success);
+    }
+    // The command line takes one of the two.
+    let file = args.plan.as_deref().unwrap_or(Path::new(""));
+    let plan = plan_file::load(file, "show when the plan is due")?.plan;
     let (schedule, zone) = schedule(&plan)?;
     let due = schedule.due(Timestamp::now(), &zone).take(args.count.into()).collect();
     context.output.answer(&NextRuns::new(due, &zone))?;
@@ -58,11 +71,77 @@ struct NextRun {
 
 impl NextRuns {
     fn new(due: Vec<Due>, zone: &TimeZone) -> Self {
-        let shown = |due: Due| NextRun {
-            time: due.at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        let run = |due: Due| NextRun { time: shown(due.at, zone), kind: due.kind };
+        Self { zone: zone_name(zone), runs: due.into_iter().map(run).collect() }
+    }
+}
+
+fn shown(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// The runs of all plans, on the clock of the site.
+#[derive(Debug, Serialize)]
+struct SiteRuns {
+    site: String,
+    zone: String,
+    runs: Vec<SiteRun>,
+}
+
+#[derive(Debug, Serialize)]
+struct SiteRun {
+    time: String,
+    plan: String,
+    kind: RunKind,
+    hosts: Vec<String>,
+}
+
+impl SiteRuns {
+    fn new(site: &Site, count: usize) -> Self {
+        let now = Timestamp::now();
+        let mut runs: Vec<(Due, &FleetPlan, Vec<String>)> = Vec::new();
+        for plan in site.plans().values() {
+            let Some(schedule) = plan.plan().schedule() else { continue };
+            for (zone, hosts) in hosts_by_zone(site, plan).into_values() {
+                let due = schedule.due(now, zone).take(count);
+                runs.extend(due.map(|due| (due, plan, hosts.clone())));
+            }
+        }
+        runs.sort_by_key(|(due, plan, _)| (due.at, plan.name()));
+        let run = |(due, plan, hosts): (Due, &FleetPlan, Vec<String>)| SiteRun {
+            time: shown(due.at, site.zone()),
+            plan: plan.name().to_string(),
             kind: due.kind,
+            hosts,
         };
-        Self { zone: zone_name(zone), runs: due.into_iter().map(shown).collect() }
+        let runs = runs.into_iter().take(count).map(run).collect();
+        Self { site: site.name().to_string(), zone: zone_name(site.zone()), runs }
+    }
+}
+
+/// The hosts of a plan by the clock that counts for them.
+fn hosts_by_zone<'s>(site: &'s Site, plan: &'s FleetPlan) -> BTreeMap<String, (&'s TimeZone, Vec<String>)> {
+    let mut zones: BTreeMap<String, (&TimeZone, Vec<String>)> = BTreeMap::new();
+    for host in plan.hosts().iter().filter_map(|host| site.hosts().get(host)) {
+        let zone = site.zone_of(plan, host);
+        zones.entry(zone_name(zone)).or_insert_with(|| (zone, Vec::new())).1.push(host.name().to_string());
+    }
+    zones
+}
+
+/// As many as fit on a line.
+const HOSTS_SHOWN_MAX: usize = 4;
+
+impl Answer for SiteRuns {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "site {}, in {}", self.site, self.zone)?;
+        for SiteRun { time, plan, kind, hosts } in &self.runs {
+            let more = hosts.len().saturating_sub(HOSTS_SHOWN_MAX);
+            let shown = hosts[..hosts.len() - more].join(", ");
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            writeln!(out, "  {time}  {plan}, {kind}, on {shown}{more}")?;
+        }
+        Ok(())
     }
 }
 

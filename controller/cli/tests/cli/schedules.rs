@@ -88,3 +88,71 @@ fn a_year_is_shown_as_a_picture_and_in_numbers() {
         assert!(shown.text().contains(part), "{part} is not in\n{}", shown.text());
     }
 }
+
+fn example_site() -> String {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../plans/examples/site").display().to_string()
+}
+
+#[test]
+fn a_site_is_checked_as_a_whole() {
+    let world = World::new();
+    let checked = world.run(&["plan", "check", "--site", &example_site()]).expect(0);
+    assert!(checked.text().contains("site example is sound: 4 hosts, 2 plans, version "), "{}", checked.text());
+
+    world.write("site/site.yaml", "name: x\nzone: UTC\nrepositories: { main: { at: /srv/main } }\n");
+    world.write("site/hosts.yaml", "hosts: { web1: { address: web1, user: -x }, web2: { address: web2 } }\n");
+    world.write("site/README.md", "not read");
+    let plan =
+        "kind: backup\nname: etc\nhosts: \"*\"\nsources: [{ files: [/etc] }]\nrepository: mian\nretain: { last: 1 }\n";
+    world.write("site/plans/etc.yaml", plan);
+    world.write("site/plans/new.yml", plan);
+    let faulty = world.run(&["plan", "check", "--site", "site"]).expect(2);
+    for part in
+        ["site/hosts.yaml:1:39", "site/plans/etc.yaml:5:13", "did you mean `main`?", "site/plans/new.yml", "3 faults"]
+    {
+        assert!(faulty.text().contains(part), "{part} is not in {}", faulty.text());
+    }
+    std::fs::remove_file(world.path("site/plans/new.yml")).unwrap();
+    world.write("site/hosts.yaml", "hosts: { web1: { address: web1 }, web2: { address: web2 } }\n");
+    world.write("site/plans/etc.yaml", plan.replace("mian", "main").replace("\"*\"", "name=web2"));
+    let json = world.json(&["plan", "check", "--site", "site"]);
+    assert_eq!(json["hosts-without-plan"], serde_json::json!(["web1"]), "{json}");
+
+    world.run(&["plan", "check", "--site", "nowhere"]).expect(7);
+    world.run(&["plan", "check"]).expect(2);
+    world.run(&["plan", "check", "--site", "site", "plan.yaml"]).expect(2);
+}
+
+#[test]
+fn a_site_says_what_runs_next() {
+    let world = World::new();
+    let json = world.json(&["plan", "next", "--site", &example_site(), "--count", "20"]);
+    let runs = json["runs"].as_array().unwrap();
+    let times: Vec<&str> = runs.iter().map(|run| run["time"].as_str().unwrap()).collect();
+    assert!(times.len() == 20 && times.is_sorted() && times.iter().all(|time| time.ends_with("+08:00")), "{times:?}");
+    let databases: Vec<_> = runs.iter().filter(|run| run["plan"] == "databases").collect();
+    assert!(databases.len() >= 16 && databases.iter().all(|run| run["hosts"] == serde_json::json!(["db1", "db2"])));
+    let text = world.run(&["plan", "next", "--site", &example_site()]).expect(0);
+    assert!(text.text().contains("databases, incremental, on db1, db2"), "{}", text.text());
+}
+
+#[test]
+fn a_plan_is_shown_with_where_each_part_is_said() {
+    let world = World::new();
+    let site = example_site();
+    let json = world.json(&["plan", "show", "--site", &site, "databases"]);
+    let value = |key: &str| {
+        let values = json["values"].as_array().unwrap();
+        let found = values.iter().find(|value| value["key"] == key).unwrap();
+        (found["value"].as_str().unwrap().to_owned(), found["from"].as_str().map(|from| from.replace(&site, "")))
+    };
+    assert_eq!(json["hosts"], serde_json::json!(["db1", "db2"]));
+    assert_eq!(value("hosts"), ("role=db & env=prod".into(), Some("/plans/databases.yaml:6".into())));
+    assert_eq!(value("full"), ("weekly sun 01:30".into(), Some("/site.yaml:18".into())));
+    assert_eq!(value("window"), ("until 05:00, then stop".into(), Some("/site.yaml:18".into())));
+    assert_eq!(value("after"), ("none".into(), None));
+    assert_eq!(value("repository").0, "main, at /srv/strongroom/main");
+    let text = world.run(&["plan", "show", "--site", &site, "system-configuration"]).expect(0);
+    assert!(text.text().contains("  missed       run once within 1w\n"), "{}", text.text());
+    world.run(&["plan", "show", "--site", &site, "nothing"]).expect(7);
+}
