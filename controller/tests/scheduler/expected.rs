@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use strongroom_controller::scheduler::{Ending, Skip};
 use strongroom_plans::RunKind;
 
-use crate::world::{Minute, Record, What, skipped};
+use crate::world::{Attempts, Minute, Record, What, skipped};
 
 /// A plan on a host, in words that this calculation understands.
 pub(crate) struct Words {
@@ -138,7 +138,7 @@ fn fate(words: &Words, minutes: &[Minute], later: &[Due], arrival: usize, deadli
             }
         }
         (_, Some(expiry)) => ended_without(words, minutes, running, arrival, expiry),
-        (_, None) => What::Waits,
+        (_, None) => What::Waits(Attempts::default()),
     }
 }
 

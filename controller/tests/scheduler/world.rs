@@ -1,7 +1,7 @@
 //! A simulated site: a clock that may be wrong, hosts that go away, a controller that is killed and comes back with
 //! nothing but its journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,19 +31,43 @@ pub(crate) struct Record {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    Ran { at_minute: usize, late: bool },
-    Waits,
+    Ran {
+        at_minute: usize,
+        late: bool,
+    },
+    /// It is due, and has not begun, or is to be tried again.
+    Waits(Attempts),
     Closed(Ending),
+}
+
+/// The attempts at a run that came to nothing so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attempts {
+    pub(crate) begun: u32,
+    lost: u32,
+    not_before: Option<Timestamp>,
+}
+
+/// An attempt that is going.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    since: Timestamp,
+    /// From this minute on its end can be told.
+    ends: usize,
+    number: u32,
+    lost: u32,
 }
 
 /// The journal, and what goes on outside the controller.
 pub(crate) struct World {
     site: Arc<Site>,
     pub(crate) journal: BTreeMap<RunKey, Record>,
-    /// Runs that are going, and the minute from which on their end can be told.
-    going: BTreeMap<RunKey, (Timestamp, usize)>,
+    going: BTreeMap<RunKey, Attempt>,
+    ended_badly: BTreeSet<RunKey>,
     latest: Timestamp,
     run_minutes: usize,
+    /// How each attempt at a run ends.
+    outcome: fn(&RunKey, u32) -> RunOutcome,
 }
 
 pub(crate) fn site(site: &str, hosts: &str, plans: &[(&str, &str)]) -> Arc<Site> {
@@ -58,7 +82,13 @@ pub(crate) fn site(site: &str, hosts: &str, plans: &[(&str, &str)]) -> Arc<Site>
 
 impl World {
     pub(crate) fn new(site: Arc<Site>, begins: Timestamp, run_minutes: usize) -> Self {
-        Self { site, journal: BTreeMap::new(), going: BTreeMap::new(), latest: begins, run_minutes }
+        let (journal, going, ended_badly) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let outcome = |_: &RunKey, _| RunOutcome::Well;
+        Self { site, journal, going, ended_badly, latest: begins, run_minutes, outcome }
+    }
+
+    pub(crate) fn with_outcomes(self, outcome: fn(&RunKey, u32) -> RunOutcome) -> Self {
+        Self { outcome, ..self }
     }
 
     /// Lives through all minutes; each tick's decisions go into the journal before the next.
@@ -88,9 +118,13 @@ impl World {
             key: key.clone(),
             kind: record.kind,
             state: match (&record.what, self.going.get(key)) {
-                (What::Waits, _) => KnownState::Waiting { attempts: 0, lost: 0, not_before: None },
-                (What::Ran { .. }, Some((since, _))) => KnownState::Going { since: *since, attempt: 1, lost: 0 },
-                (What::Ran { .. }, None) => KnownState::Closed { well: true },
+                (What::Waits(Attempts { begun, lost, not_before }), _) => {
+                    KnownState::Waiting { attempts: *begun, lost: *lost, not_before: *not_before }
+                }
+                (What::Ran { .. }, Some(Attempt { since, number, lost, .. })) => {
+                    KnownState::Going { since: *since, attempt: *number, lost: *lost }
+                }
+                (What::Ran { .. }, None) => KnownState::Closed { well: !self.ended_badly.contains(key) },
                 (What::Closed(Ending::Superseded { by }), _) => KnownState::Superseded { by: *by },
                 (What::Closed(_), _) => KnownState::Closed { well: false },
             },
@@ -100,12 +134,24 @@ impl World {
 
     fn tell_ends(&mut self, scheduler: &mut Scheduler, number: usize, minute: &Minute) {
         let is_over = |key: &RunKey, ends: usize| ends <= number && !minute.away.contains(&key.host.as_str());
-        let over: Vec<RunKey> =
-            self.going.iter().filter(|(key, (_, ends))| is_over(key, *ends)).map(|(key, _)| key.clone()).collect();
-        for key in over {
-            assert_eq!(scheduler.ended(&key, RunOutcome::Well, minute.clock), Ended::Over, "{key}");
+        let over = self.going.iter().filter(|(key, attempt)| is_over(key, attempt.ends));
+        let over: Vec<(RunKey, Attempt)> = over.map(|(key, attempt)| (key.clone(), *attempt)).collect();
+        for (key, attempt) in over {
             self.latest = self.latest.max(minute.clock);
             self.going.remove(&key);
+            let outcome = (self.outcome)(&key, attempt.number);
+            match scheduler.ended(&key, outcome, minute.clock) {
+                Ended::Over if outcome == RunOutcome::Well => {}
+                Ended::Over => {
+                    self.ended_badly.insert(key);
+                }
+                Ended::Again { at } => {
+                    let lost = attempt.lost + u32::from(outcome == RunOutcome::Lost);
+                    let waits = What::Waits(Attempts { begun: attempt.number, lost, not_before: Some(at) });
+                    self.journal.get_mut(&key).expect("a record is open").what = waits;
+                }
+                Ended::Unknown => panic!("{key} is not known to be going"),
+            }
         }
     }
 
@@ -113,21 +159,28 @@ impl World {
         self.latest = self.latest.max(minute.clock);
         let (key, record) = match decision {
             Decision::Start { key, kind, late, attempt } => {
-                assert_eq!(attempt, 1, "{key}");
+                let before = match self.journal.get(&key).map(|record| &record.what) {
+                    Some(What::Waits(attempts)) => *attempts,
+                    _ => Attempts::default(),
+                };
+                assert_eq!(attempt, before.begun + 1, "{key}");
                 assert!(!minute.away.contains(&key.host.as_str()), "{key} is started on a host that is away");
                 let same = self.going.keys().find(|going| going.plan == key.plan && going.host == key.host);
                 assert_eq!(same, None, "{key} is started beside another run");
-                self.going.insert(key.clone(), (minute.clock, number + self.run_minutes));
+                let ends = number + self.run_minutes;
+                let going = Attempt { since: minute.clock, ends, number: attempt, lost: before.lost };
+                self.going.insert(key.clone(), going);
                 (key, Record { kind, what: What::Ran { at_minute: number, late } })
             }
-            Decision::Wait { key, kind, .. } => (key, Record { kind, what: What::Waits }),
+            Decision::Wait { key, kind, .. } => (key, Record { kind, what: What::Waits(Attempts::default()) }),
             Decision::Record { key, kind, ending } => (key, Record { kind, what: What::Closed(ending) }),
             Decision::Stop { .. } => return,
         };
         let before = self.journal.insert(key.clone(), record.clone());
-        let was_open = before.as_ref().is_none_or(|before| before.what == What::Waits);
+        let is_open = |record: &Record| matches!(record.what, What::Waits(_));
+        let was_open = before.as_ref().is_none_or(is_open);
         assert!(was_open, "{key} has a second record: {before:?}, then {record:?}");
-        assert!(before.is_none() || record.what != What::Waits, "{key} is opened twice");
+        assert!(before.is_none() || !is_open(&record), "{key} is opened twice");
     }
 }
 
