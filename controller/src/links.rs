@@ -72,9 +72,8 @@ impl Purpose {
 pub struct Link {
     worker: WorkerClient<Channel>,
     hello: Arc<HelloReply>,
-    alive: watch::Receiver<bool>,
-    /// Dropped with the last clone, which ends the line.
-    _line: Arc<watch::Sender<()>>,
+    /// Turns false when the line has ended, or was given up.
+    alive: Arc<watch::Sender<bool>>,
 }
 
 /// Lines to all hosts.
@@ -138,21 +137,23 @@ impl Links {
         let mut worker = WorkerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let hello = self.hello(host, &mut worker).await?;
         let stream = line.open(Purpose::Gateway).await?;
-        let (sign, alive) = watch::channel(true);
-        let (held, mut released) = watch::channel(());
+        let alive = Arc::new(watch::channel(true).0);
         let serving = gateway::serve(Arc::clone(&self.gateway), host.to_owned(), stream);
-        let name = host.to_owned();
+        // The task holds no sender, so that the line also ends when nobody holds the link any more.
+        let (name, mut watched, sign) = (host.to_owned(), alive.subscribe(), Arc::downgrade(&alive));
         tokio::spawn(async move {
             tokio::select! {
                 // The worker keeps this stream open as long as it lives: its end is the end of the link.
                 end = serving => tracing::info!(host = name, error = ?end.err(), "the line has ended"),
-                _ = released.changed() => {}
+                _ = watched.wait_for(|alive| !alive) => {}
             }
             drop(line);
-            sign.send_replace(false);
+            if let Some(sign) = sign.upgrade() {
+                sign.send_replace(false);
+            }
         });
         tracing::info!(host, version = hello.version, "connected");
-        Ok(Link { worker, hello: Arc::new(hello), alive, _line: Arc::new(held) })
+        Ok(Link { worker, hello: Arc::new(hello), alive })
     }
 
     async fn hello(&self, host: &str, worker: &mut WorkerClient<Channel>) -> Result<HelloReply, Unreachable> {
@@ -198,9 +199,14 @@ impl Link {
         *self.alive.borrow()
     }
 
+    /// Says that a call failed by the line: the next one to reach the host gets another.
+    pub fn give_up(&self) {
+        self.alive.send_replace(false);
+    }
+
     /// Waits for the end of the line.
     pub async fn ended(&self) {
-        let mut alive = self.alive.clone();
+        let mut alive = self.alive.subscribe();
         // An error means that the sender is gone, which is the end as well.
         let _ = alive.wait_for(|alive| !alive).await;
     }

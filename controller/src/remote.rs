@@ -94,13 +94,19 @@ where
     let mut again = AGAIN_FIRST;
     loop {
         let failure = match links.reach(&job.host).await {
-            Ok(link) => match attend(&link, job, &key, &progress, &mut begun).await {
-                Attended::Ended(result) => return result,
-                Attended::Cut(why) => {
-                    (seen, again) = (Instant::now(), AGAIN_FIRST);
-                    why
+            Ok(link) => {
+                let mut heard = false;
+                match attend(&link, job, &key, &progress, &mut heard).await {
+                    Attended::Ended(result) => return result,
+                    Attended::Cut(why) => {
+                        link.give_up();
+                        if heard {
+                            (begun, seen, again) = (true, Instant::now(), AGAIN_FIRST);
+                        }
+                        why
+                    }
                 }
-            },
+            }
             Err(why) => why,
         };
         let host = job.host.clone();
@@ -122,7 +128,7 @@ enum Attended {
     Cut(Unreachable),
 }
 
-async fn attend<K, F>(link: &Link, job: &RemoteJob, key: &K, progress: &impl Fn(&Running), begun: &mut bool) -> Attended
+async fn attend<K, F>(link: &Link, job: &RemoteJob, key: &K, progress: &impl Fn(&Running), heard: &mut bool) -> Attended
 where
     K: Fn() -> F,
     F: Future<Output = Result<Vec<u8>, String>>,
@@ -131,7 +137,7 @@ where
         Ok(state) => state,
         Err(ended) => return ended,
     };
-    *begun = true;
+    *heard = true;
     if let Some(result) = result(started, progress) {
         return Attended::Ended(result);
     }

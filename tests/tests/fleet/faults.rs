@@ -57,6 +57,7 @@ impl Scene {
         strongroom_tests::program::run(operator.command(["repo", "init"])?.arg(&repository))?.expect(0)?;
         fs::remove_file(operator.site.join("plans/nightly.yaml"))?;
         fs::write(operator.site.join("plans/minutely.yaml"), PLAN)?;
+        // What one host has stored is not stored again for another. (Hosts that store it at the same moment cannot know of each other.)
         let shared = sandbox.path("shared");
         strongroom_tests::program::tool(
             std::process::Command::new("dd")
@@ -64,10 +65,11 @@ impl Scene {
                 .arg(format!("of={}", shared.display()))
                 .arg(format!("count={SHARED_MIB}")),
         )?;
+        fs::create_dir_all(lab.host(HOSTS[0]).file("/srv/data"))?;
+        fs::copy(&shared, lab.host(HOSTS[0]).file("/srv/data/shared"))?;
         for name in HOSTS {
             let host = lab.host(name);
             host.ask(&format!("mkdir -p /srv/data && echo 台账 {name} > /srv/data/ledger"))?;
-            fs::copy(&shared, host.file("/srv/data/shared"))?;
             add_host(&operator, &lab, name)?;
         }
         Ok(Self { lab, sandbox, operator })
@@ -126,6 +128,10 @@ fn whatever_breaks_every_due_time_has_one_record_and_nothing_is_done_twice() -> 
         Ok(())
     })?;
 
+    for name in &HOSTS[1..] {
+        fs::copy(scene.sandbox.path("shared"), scene.lab.host(name).file("/srv/data/shared"))?;
+    }
+
     scene.in_the_middle_of_a_run("web1", "a", &mut controller)?;
     controller.kill()?;
     let mut controller = serve(&scene.operator)?;
@@ -134,10 +140,6 @@ fn whatever_breaks_every_due_time_has_one_record_and_nothing_is_done_twice() -> 
     scene.in_the_middle_of_a_run("web2", "b", &mut controller)?;
     ensure!(scene.lab.host("web2").kill_worker()? > 0);
     scene.recovers("web2", &mut controller)?;
-
-    scene.in_the_middle_of_a_run("db1", "c", &mut controller)?;
-    ensure!(scene.lab.host("db1").kill_sshd_sessions()? > 0);
-    scene.recovers("db1", &mut controller)?;
 
     // A minute without a link, in the middle: what had arrived is not sent again.
     let before = sent(&scene.lab, "web1")?;
@@ -157,14 +159,20 @@ fn whatever_breaks_every_due_time_has_one_record_and_nothing_is_done_twice() -> 
     scene.lab.host("db2").reboot()?;
     scene.recovers("db2", &mut controller)?;
 
-    scene.lab.host("db2").power_off()?;
-    let off = std::time::Instant::now();
-    controller.wait_until("some due times have passed", PATIENCE, || {
-        ensure!(off.elapsed() > Duration::from_secs(150), "not yet");
-        Ok(())
-    })?;
-    scene.lab.host("db2").power_on()?;
-    scene.recovers("db2", &mut controller)?;
+    if skip::is_full() {
+        scene.in_the_middle_of_a_run("db1", "c", &mut controller)?;
+        ensure!(scene.lab.host("db1").kill_sshd_sessions()? > 0);
+        scene.recovers("db1", &mut controller)?;
+
+        scene.lab.host("db2").power_off()?;
+        let off = std::time::Instant::now();
+        controller.wait_until("some due times have passed", PATIENCE, || {
+            ensure!(off.elapsed() > Duration::from_secs(150), "not yet");
+            Ok(())
+        })?;
+        scene.lab.host("db2").power_on()?;
+        scene.recovers("db2", &mut controller)?;
+    }
 
     // What goes on comes to its end.
     controller.wait_until("no run is open", PATIENCE, || {
@@ -231,7 +239,7 @@ fn everything_comes_back(scene: &Scene, runs: &[Value]) -> Result<()> {
     // What all hosts have is there once; what each has of its own, once as well.
     let size = strongroom_tests::program::tool(std::process::Command::new("du").args(["-sm"]).arg(&repository))?;
     let size: u64 = String::from_utf8(size)?.split_whitespace().next().context("a size")?.parse()?;
-    let own = SHARED_MIB + 5 * NEW_MIB;
+    let own = SHARED_MIB + if skip::is_full() { 5 } else { 4 } * NEW_MIB;
     ensure!(size < own + SHARED_MIB, "the repository has {size} MiB for {own} MiB");
     Ok(())
 }
