@@ -161,7 +161,7 @@ where
     let no_key = |reason| Attended::Ended(Err(JobFault::Key { host: job.host.clone(), reason }));
     let key_file = key().await.map_err(no_key)?;
     let failed = |status: tonic::Status| cut(&status).map_or_else(|| refused(said(&status)), Attended::Cut);
-    link.worker().enroll(EnrollRequest { key_file: key_file.into() }).await.map_err(failed)?;
+    link.worker().enroll(EnrollRequest { key_file }).await.map_err(failed)?;
     link.worker().start(job.request.clone()).await.map(tonic::Response::into_inner).map_err(failed)
 }
 
@@ -210,7 +210,7 @@ fn result(state: JobState, progress: &impl Fn(&Running)) -> Option<Result<Vec<u8
             progress(&running);
             None
         }
-        State::BackedUp(done) => Some(Ok(done.report.into())),
+        State::BackedUp(done) => Some(Ok(done.report)),
         State::Failed(failed) => Some(Err(JobFault::Failed { kind: failed.kind(), reason: failed.reason })),
         State::Cancelled(_) => Some(Err(JobFault::Cancelled)),
     }

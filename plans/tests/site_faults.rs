@@ -69,7 +69,7 @@ fn broken(file: &str, from: &str, to: &str) -> SiteFiles {
 }
 
 fn found(files: &SiteFiles) -> Faults {
-    Site::read(files).err().expect("the site is faulty")
+    Site::read(files).expect_err("the site is faulty")
 }
 
 fn summary<'f>(faults: &'f Faults) -> Vec<Expected<'f>> {

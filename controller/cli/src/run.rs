@@ -90,6 +90,11 @@ const RUN: &str = "run the plan";
 
 pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     if let Some(plan) = args.of_site() {
+        if args.dry_run {
+            let why = Cause::Usage("what a plan of the site would do is told by `strongroom plan show`".into());
+            return Err(Failure::new(format!("show the steps of {plan}"), why)
+                .advise(format!("strongroom plan show {plan} --site DIR")));
+        }
         let asked = Asked { plan, host: args.host.as_deref(), full: args.full, watch: args.watch };
         return fleet::start(&asked, &args.controller, context);
     }

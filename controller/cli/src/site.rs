@@ -1,6 +1,5 @@
 //! `strongroom site`: a site's directory.
 
-mod check;
 mod load;
 mod new;
 
@@ -10,11 +9,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Make, check or load a site's directory
+/// Make a site's directory, or load it
 #[derive(Debug, Subcommand)]
 pub(crate) enum SiteCommand {
     New(new::NewArgs),
-    Check(check::CheckArgs),
     Load(load::LoadArgs),
 }
 
@@ -22,7 +20,6 @@ impl SiteCommand {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::New(args) => new::run(args, context),
-            Self::Check(args) => check::run(args, context),
             Self::Load(args) => load::run(args, context),
         }
     }

@@ -65,7 +65,7 @@ pub(super) fn run(args: &NewArgs, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::new(what(), Cause::Usage("the path of its repository is not UTF-8".into())));
     };
     let site = format!(
-        "# What all plans of this site share. `strongroom site check DIR` finds every mistake at once.\n\
+        "# What all plans of this site share. `strongroom plan check --site DIR` finds every mistake at once.\n\
          name: {}\nzone: {}\nrepositories:\n  main: {{ at: {} }}\n",
         site_name(&args.directory),
         zone(),
