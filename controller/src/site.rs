@@ -141,8 +141,8 @@ fn last_due(schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> Option<Time
     })
 }
 
-/// The files of a site, as they are now.
-fn files(directory: &Path) -> Result<SiteFiles, SiteError> {
+/// The files of a site, as they are now: what lies in the directory itself and in its `plans`. A site without plans is one.
+pub fn files(directory: &Path) -> Result<SiteFiles, SiteError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| SiteError::File { path, source }

@@ -1,5 +1,7 @@
 //! Simulated hosts: workers in this process that keep the protocol's promises, at the other end of lines that are cut at any byte.
 
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};

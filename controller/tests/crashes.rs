@@ -1,0 +1,225 @@
+//! The controller's loop, crashed at every entry of its journal and at random moments: afterwards every due time has exactly one run, and each was done once.
+
+mod simulated;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use simulated::Fleet;
+use strongroom_controller::Clock;
+use strongroom_controller::daemon::{Daemon, RunEnd, RunOrder, Setting};
+use strongroom_controller::gateway::Gateway;
+use strongroom_controller::journal::{Journal, JournalError};
+use strongroom_controller::links::Links;
+use strongroom_controller::notify::Notices;
+use strongroom_controller::operator::Request;
+use strongroom_controller::remote::{self, RemoteJob};
+use strongroom_controller::runs::Ending;
+use strongroom_controller::site::Loaded;
+use strongroom_plans::{Site, SiteFiles};
+use strongroom_proto::worker::{BackupJob, StartRequest};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+const HOSTS: [&str; 2] = ["web1", "web2"];
+
+/// One second is two hours.
+const SPEED: i32 = 7200;
+/// How long a simulated day of work goes on.
+const HOURS: i64 = 2;
+
+/// A clock that runs fast. All lives of a controller go by the same one.
+#[derive(Debug, Clone, Copy)]
+struct FastClock(Instant);
+
+impl Clock for FastClock {
+    fn now(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.0.elapsed()).unwrap_or_default();
+        start() + elapsed * SPEED
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+}
+
+fn start() -> Timestamp {
+    "2026-11-22T00:01:00Z".parse().expect("a time")
+}
+
+fn site() -> Result<Loaded> {
+    let mut files = SiteFiles::new("site");
+    files.insert("site.yaml", "name: test\nzone: UTC\nrepositories:\n  main: { at: /srv/main }\n");
+    files.insert("hosts.yaml", "hosts:\n  web1: { address: 10.0.0.1 }\n  web2: { address: 10.0.0.2 }\n");
+    let plan = "kind: backup\nname: hourly\nhosts: \"*\"\nsources:\n  - files: [/etc]\nrepository: main\n\
+                schedule: { incremental: every 1h, missed: run once within 50m }\nretain: { daily: 7, at-least: 1 }\n";
+    files.insert("plans/hourly.yaml", plan);
+    let site = Site::read(&files)?;
+    Ok(Loaded { version: site.version().to_string(), site: Arc::new(site), commit: None })
+}
+
+/// A life of a controller, until it is to stop, its journal fails, or it is killed.
+async fn live(
+    path: &Path,
+    fleet: &Arc<Fleet>,
+    clock: FastClock,
+    stop: impl Future<Output = ()>,
+) -> Result<(), JournalError> {
+    let journal = Journal::open(path).await?;
+    let links = Arc::new(Links::new(Arc::clone(fleet) as _, Arc::new(Gateway::default()), "test".into()));
+    // Dropped with the life: whatever went on in the process is gone.
+    let threads = Arc::new(Mutex::new(JoinSet::new()));
+    let begin = |order: RunOrder| {
+        let links = Arc::clone(&links);
+        if let Ok(mut threads) = threads.lock() {
+            threads.spawn(back_up(links, order));
+        }
+    };
+    let (notices, _sending) = Notices::new(watch::channel(Arc::default()).1);
+    let load = || site().map_err(|error| error.to_string());
+    let setting = Setting { journal, clock, start: begin, load, program: "test".into(), notices };
+    let loaded = site().expect("the site is sound");
+    let daemon = Daemon::new(setting, loaded).await?;
+    let (requests, receive) = mpsc::channel(1);
+    // The clock runs fast, and the loop waits by a slow one: questions wake it.
+    let waking = tokio::spawn(async move {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            if requests.send(Request::Hosts(None, reply)).await.is_err() {
+                return;
+            }
+            drop(answer.await);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    let ended = daemon.run(receive, stop).await;
+    waking.abort();
+    ended
+}
+
+async fn back_up(links: Arc<Links>, order: RunOrder) {
+    let request = StartRequest {
+        job: format!("{}.1", order.run),
+        generation: order.attempt.into(),
+        backup: Some(BackupJob::default()),
+    };
+    let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone() };
+    let done = remote::run(&links, &job, || async { Ok(b"key".to_vec()) }, |_| {}).await;
+    order.end(match done {
+        Ok(_) => RunEnd::Over { ending: Ending::Done, reason: None, record: None },
+        Err(fault) => RunEnd::Over { ending: Ending::Failed, reason: Some(fault.to_string()), record: None },
+    });
+}
+
+struct Scene {
+    folder: tempfile::TempDir,
+    fleet: Arc<Fleet>,
+    hosts: Vec<Arc<simulated::Host>>,
+    clock: FastClock,
+}
+
+impl Scene {
+    fn new() -> Result<Self> {
+        let fleet = Arc::new(Fleet::default());
+        let hosts = HOSTS.map(|name| fleet.host(name, Duration::from_millis(10))).into();
+        Ok(Self { folder: tempfile::tempdir()?, fleet, hosts, clock: FastClock(Instant::now()) })
+    }
+
+    fn journal(&self) -> std::path::PathBuf {
+        self.folder.path().join("journal.db")
+    }
+
+    /// Lives on until the end of the simulated day.
+    async fn live_on(&self) -> Result<()> {
+        let clock = self.clock;
+        let stop = async move {
+            while clock.now() < start() + SignedDuration::from_hours(HOURS) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        Ok(live(&self.journal(), &self.fleet, clock, stop).await?)
+    }
+
+    /// Every due time has its one run, done; and no job was executed twice.
+    async fn check(&self) -> Result<()> {
+        let journal = Journal::open(&self.journal()).await?;
+        journal.verify().await?;
+        for host in HOSTS {
+            let mut runs = journal.runs(Some("hourly"), Some(host), 1000).await?;
+            runs.reverse();
+            let due: Vec<Timestamp> = runs.iter().map(|run| run.due).collect();
+            let expected: Vec<Timestamp> =
+                (1..=HOURS).map(|hour| start() + SignedDuration::from_mins(hour * 60 - 1)).collect();
+            ensure!(due == expected, "{host}: {due:?}");
+            let bad = runs.iter().find(|run| run.ended.as_ref().is_none_or(|ended| ended.ending != Ending::Done));
+            ensure!(bad.is_none(), "{bad:?}");
+        }
+        for host in &self.hosts {
+            let executions = host.executions();
+            ensure!(
+                executions.len() == usize::try_from(HOURS)? && executions.values().all(|count| *count == 1),
+                "{executions:?}"
+            );
+        }
+        Ok(())
+    }
+}
+
+async fn sqlite(path: &Path, statement: String) -> Result<()> {
+    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+    let mut connection = SqliteConnectOptions::new().filename(path).connect().await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undisturbed_life_has_one_run_for_each_due_time() -> Result<()> {
+    let scene = Scene::new()?;
+    scene.live_on().await?;
+    scene.check().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crashed_at_any_entry_every_due_time_has_its_one_run() -> Result<()> {
+    // Two entries at the start, and three for each run.
+    for number in 1..=2 + 3 * u32::try_from(HOURS)? * 2 {
+        let scene = Scene::new()?;
+        drop(Journal::open(&scene.journal()).await?);
+        let crash = format!(
+            "create trigger crash before insert on entries when new.number = {number} begin select raise(abort, 'crash'); end"
+        );
+        sqlite(&scene.journal(), crash).await?;
+        let crashed = scene.live_on().await;
+        ensure!(crashed.is_err(), "entry {number} was written");
+        sqlite(&scene.journal(), "drop trigger crash".into()).await?;
+        scene.live_on().await?;
+        scene.check().await.with_context(|| format!("crashed at entry {number}"))?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_again_and_again_every_due_time_has_its_one_run() -> Result<()> {
+    for seed in 0..10_u64 {
+        let scene = Scene::new()?;
+        for life in 0..8_u64 {
+            // Microseconds that differ from life to life: a kill meets another instruction each time.
+            let hash = blake3::hash(&[seed.to_le_bytes(), life.to_le_bytes()].concat());
+            let micros = 20_000 + u64::from(hash.as_bytes()[0]) * 600;
+            let never = std::future::pending();
+            let journal = scene.journal();
+            let life = live(&journal, &scene.fleet, scene.clock, never);
+            let killed = tokio::time::timeout(Duration::from_micros(micros), life).await;
+            ensure!(killed.is_err(), "it ended by itself: {killed:?}");
+            // The database's thread is not killed with the life, as it would be with a process: what it was told to write is written once the lock is free.
+            sqlite(&journal, "begin immediate; rollback".into()).await?;
+        }
+        scene.live_on().await?;
+        scene.check().await.with_context(|| format!("seed {seed}"))?;
+    }
+    Ok(())
+}
