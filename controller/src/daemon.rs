@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 pub use answer::Reloaded;
 pub use order::{RunEnd, RunOrder};
@@ -32,6 +33,9 @@ use crate::site::Loaded;
 
 /// A due time is noticed at most so late, however the clock is set meanwhile.
 const TICK_MAX: Duration = Duration::from_secs(5);
+
+/// A host that answers at all has said by then what became of its job.
+const SETTLING: Duration = Duration::from_secs(15);
 
 /// A scheduler goes on from the runs of two days.
 const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(48);
@@ -60,6 +64,8 @@ pub struct Daemon<C, S, L> {
     active: BTreeMap<RunId, Active>,
     ends: mpsc::UnboundedSender<(RunId, RunEnd)>,
     ended: mpsc::UnboundedReceiver<(RunId, RunEnd)>,
+    /// Until then, what is due is not decided: runs that were taken up may turn out to have ended long ago, and would seem to overlap with it.
+    settled_at: Option<Instant>,
 }
 
 /// A run that goes on.
@@ -87,7 +93,7 @@ where
         let known = setting.journal.runs_to_go_on_from(recent).await?;
         let scheduler = Scheduler::new(Arc::clone(&site.site), known.iter().filter_map(plan_runs::known), since);
         let (ends, ended) = mpsc::unbounded_channel();
-        Ok(Self { setting, site, scheduler, active: BTreeMap::new(), ends, ended })
+        Ok(Self { setting, site, scheduler, active: BTreeMap::new(), ends, ended, settled_at: None })
     }
 
     /// Works until `shutdown`, and then until the runs that go on have come to a place where they can be taken up again.
@@ -103,7 +109,9 @@ where
         self.take_up().await?;
         tokio::pin!(shutdown);
         loop {
-            self.tick().await?;
+            if self.is_settled() {
+                self.tick().await?;
+            }
             let pause = self.pause();
             tokio::select! {
                 biased;
@@ -120,6 +128,13 @@ where
         self.setting.journal.append(self.now(), event).await
     }
 
+    fn is_settled(&mut self) -> bool {
+        if self.active.is_empty() || self.settled_at.is_some_and(|at| at <= Instant::now()) {
+            self.settled_at = None;
+        }
+        self.settled_at.is_none()
+    }
+
     /// Until the next due time, or a moment.
     fn pause(&self) -> Duration {
         let now = self.setting.clock.now();
@@ -132,6 +147,7 @@ where
         for run in self.setting.journal.open_runs().await? {
             if run.going {
                 self.go(run).await?;
+                self.settled_at = Some(Instant::now() + SETTLING);
             }
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! The journal: what is written stays as it was written, and what cannot have happened is not written.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use strongroom_controller::journal::{Event, Journal, JournalError, Origin};
-use strongroom_controller::runs::{Ending, RunId};
+use strongroom_controller::runs::{Ending, Run, RunId};
 use strongroom_plans::RunKind;
 
 struct Scene {
@@ -92,7 +93,9 @@ async fn runs_are_what_their_entries_say() -> Result<()> {
     ensure!((end.snapshots, end.proof, end.entry) == (vec!["ab12".to_owned()], Some("L3".to_owned()), 3));
     ensure!(journal.runs(None, None, 10).await?.len() == 3);
     ensure!(journal.runs(Some("nightly"), Some("web1"), 10).await?.iter().map(|run| &run.id).eq([&runs[2], &runs[0]]));
-    ensure!(journal.latest_good("nightly", "web1").await?.map(|run| run.id) == Some(runs[0].clone()));
+    let ids = |found: Vec<Run>| found.into_iter().map(|run| run.id).collect::<BTreeSet<_>>();
+    ensure!(ids(journal.latest_good_of_each().await?) == [runs[0].clone(), runs[1].clone()].into());
+    ensure!(ids(journal.latest_of_each().await?) == [runs[2].clone(), runs[1].clone()].into());
     ensure!(journal.latest_end("nightly", "web1").await? == Some(Ending::Missed));
     ensure!(journal.open_runs().await?.is_empty());
     let latest: Vec<_> = journal.runs_to_go_on_from(at(3)).await?.into_iter().map(|run| run.id).collect();

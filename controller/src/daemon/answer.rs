@@ -1,5 +1,6 @@
 //! Answers to operators.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -78,15 +79,12 @@ where
 
     async fn status(&self) -> Result<Status, JournalError> {
         let now = self.now();
-        let mut found = Vec::new();
-        for (plan, host) in self.site.pairs() {
-            let newest = self.setting.journal.runs(Some(&plan), Some(&host), 1).await?.pop();
-            let good = self.setting.journal.latest_good(&plan, &host).await?;
-            let running = self.active.values().map(|active| active.standing.borrow().run.clone());
-            let running = running.into_iter().find(|run| run.plan == plan && run.host == host);
-            found.push((plan, host, newest, good, running));
-        }
-        let known = found.iter().map(|(plan, host, newest, good, running)| {
+        let newest = by_pair(self.setting.journal.latest_of_each().await?);
+        let good = by_pair(self.setting.journal.latest_good_of_each().await?);
+        let running = by_pair(self.active.values().map(|active| active.standing.borrow().run.clone()));
+        let pairs: Vec<(String, String)> = self.site.pairs().collect();
+        let known = pairs.iter().map(|pair| {
+            let (plan, host) = pair;
             let times = self.site.times(plan, host, now);
             Known {
                 plan,
@@ -95,9 +93,9 @@ where
                 last_due: times.last_due,
                 next_due: times.next_due,
                 grace: times.grace,
-                newest: newest.as_ref(),
-                good: good.as_ref(),
-                running: running.as_ref(),
+                newest: newest.get(pair),
+                good: good.get(pair),
+                running: running.get(pair),
             }
         });
         Ok(Status::of(now, known))
@@ -183,4 +181,9 @@ where
         let (plans, hosts) = (self.site.site.plans().len(), self.site.site.hosts().len());
         Ok(Ok(Reloaded { site: self.site.version.clone(), commit: self.site.commit.clone(), plans, hosts }))
     }
+}
+
+/// Runs by their plan and host.
+fn by_pair(runs: impl IntoIterator<Item = Run>) -> HashMap<(String, String), Run> {
+    runs.into_iter().map(|run| ((run.plan.clone(), run.host.clone()), run)).collect()
 }

@@ -210,11 +210,19 @@ impl Journal {
         Ok(run.and_then(|run| run.ended).map(|ended| ended.ending))
     }
 
-    /// The latest run of a plan on a host that left a restore point.
-    pub async fn latest_good(&self, plan: &str, host: &str) -> Result<Option<Run>, JournalError> {
-        let query = "select run from runs where plan = ? and host = ? \
-                     and ending in ('done', 'partial', 'unproven') order by due desc limit 1";
-        Ok(self.fetch_runs(sqlx::query(query).bind(plan).bind(host)).await?.pop())
+    /// The latest run of each plan on each host.
+    pub async fn latest_of_each(&self) -> Result<Vec<Run>, JournalError> {
+        let query = "select run from runs as latest where due = \
+                     (select max(due) from runs where plan = latest.plan and host = latest.host)";
+        self.fetch_runs(sqlx::query(query)).await
+    }
+
+    /// The same among those that left a restore point.
+    pub async fn latest_good_of_each(&self) -> Result<Vec<Run>, JournalError> {
+        let query = "select run from runs as latest where ending in ('done', 'partial', 'unproven') and due = \
+                     (select max(due) from runs where plan = latest.plan and host = latest.host \
+                     and ending in ('done', 'partial', 'unproven'))";
+        self.fetch_runs(sqlx::query(query)).await
     }
 
     /// Runs that have not ended.
