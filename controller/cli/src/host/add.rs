@@ -45,7 +45,7 @@ pub(crate) struct AddArgs {
     site: PathBuf,
 
     /// A label by which plans choose the host; may be given more than once
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    #[arg(long = "label", value_name = "LABEL=VALUE", value_parser = parse_label)]
     labels: Vec<(strongroom_plans::Name, strongroom_plans::Name)>,
 
     /// The fingerprint that one of the host's keys must have; without it, it is asked on the terminal
@@ -93,7 +93,7 @@ pub(crate) struct UpgradeArgs {
 }
 
 fn parse_label(text: &str) -> Result<(strongroom_plans::Name, strongroom_plans::Name), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or("write LABEL=VALUE")?;
     let name = |text: &str| text.parse().map_err(|refusal: strongroom_plans::Refusal| refusal.to_string());
     Ok((name(key)?, name(value)?))
 }
