@@ -109,8 +109,6 @@ codes! {
     OnlyInSite = "P-0028",
     /// A host's address or user that cannot be one.
     BadAddress = "P-0029",
-    /// A web address that cannot be read.
-    BadUrl = "P-0030",
     /// A selector of hosts that cannot be read.
     BadSelector = "P-0031",
     /// A selector that no host matches.

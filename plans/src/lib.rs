@@ -80,7 +80,7 @@ pub use keep::{Reason, RestorePoint, Verdict, retain};
 pub use limits::Limits;
 pub use missed::MissedRule;
 pub use name::{Line, Name};
-pub use notification::{DeadMan, Notification, NotifyBy, Occasion, WebAddress};
+pub use notification::{Notification, Occasion};
 pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
 pub use recurrence::Recurrence;
 pub use retain::{RetentionRules, Rule};

@@ -75,7 +75,7 @@ static SHAPE: Shape = Shape {
         ("full", Meaning::Now("weekly sun 01:30")),
         ("incremental", Meaning::Now("daily 01:30")),
         ("zone", Meaning::Now("Asia/Shanghai")),
-        ("window", Meaning::Now("{ until: \"05:00\", then: stop }")),
+        ("window", Meaning::Now("{ until: \"05:00\", then: cancel }")),
         ("missed", Meaning::Now("run once within 18h")),
         ("jitter", Meaning::Now("10m")),
         ("after", Meaning::Now("database-files")),

@@ -11,7 +11,7 @@ use crate::fleet::FleetPlan;
 use crate::host::Host;
 use crate::limits::Limits;
 use crate::name::Name;
-use crate::notification::{DeadMan, Notification};
+use crate::notification::Notification;
 use crate::schedule::Zone;
 use crate::site_files::SiteFiles;
 use crate::site_reader;
@@ -27,7 +27,6 @@ pub struct Site {
     pub(crate) calendars: BTreeMap<Name, Calendar>,
     pub(crate) limits: Limits,
     pub(crate) notifications: Vec<Notification>,
-    pub(crate) dead_man: Option<DeadMan>,
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
     pub(crate) version: ContentHash,
@@ -73,11 +72,6 @@ impl Site {
     /// Who is told what.
     pub fn notifications(&self) -> &[Notification] {
         &self.notifications
-    }
-
-    /// The ping out, if there is one.
-    pub fn dead_man(&self) -> Option<&DeadMan> {
-        self.dead_man.as_ref()
     }
 
     /// The hosts by name.

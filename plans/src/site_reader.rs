@@ -16,7 +16,7 @@ use crate::grow::{FileKind, grow};
 use crate::host::{Host, PlacedHost};
 use crate::limits::Limits;
 use crate::name::Name;
-use crate::notification::{DeadMan, Notification};
+use crate::notification::Notification;
 use crate::preset::Preset;
 use crate::report::quoted;
 use crate::schedule::Zone;
@@ -39,7 +39,6 @@ pub(crate) struct SiteDraft {
     pub(crate) calendars: Declared<Calendar>,
     limits: Limits,
     notifications: Vec<Notification>,
-    dead_man: Option<DeadMan>,
 }
 
 /// A plan file: what was found wrong with it, and what it says.
@@ -66,7 +65,12 @@ static SITE: Shape = Shape {
         ("calendars", Meaning::Now("year-end: { days: [12-20..01-05], freeze: [rollout, upgrade] }")),
         ("limits", Meaning::Now("{ runs: 8, per-host: 1, per-repository: 4 }")),
         ("notifications", Meaning::Now("[{ command: [/usr/local/bin/page], on: [failed, missed] }]")),
-        ("dead-man", Meaning::Now("{ url: https://watch.example.org/ping/site, every: 5m }")),
+        (
+            "dead-man",
+            Meaning::Later(
+                "take it out, and let your monitoring call `strongroom status`, which fails when the controller is gone",
+            ),
+        ),
         ("people", Meaning::Later("take it out: who may ask is decided by the accounts of the controller's machine")),
     ],
 };
@@ -198,7 +202,6 @@ impl SiteDraft {
             calendars: Declared::unreadable(),
             limits: Limits::default(),
             notifications: Vec::new(),
-            dead_man: None,
         }
     }
 
@@ -214,7 +217,6 @@ impl SiteDraft {
             }),
             limits: fields.optional("limits", findings, Limits::read).unwrap_or_default(),
             notifications: fields.optional("notifications", findings, read_notifications).unwrap_or_default(),
-            dead_man: fields.optional("dead-man", findings, DeadMan::read),
         };
         for placed in draft.presets.values().filter_map(|preset| preset.schedule.as_ref()) {
             report_unknown_calendars(placed, &draft, findings);
@@ -232,7 +234,6 @@ impl SiteDraft {
             calendars: self.calendars.into_values(|calendar| calendar),
             limits: self.limits,
             notifications: self.notifications,
-            dead_man: self.dead_man,
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
             version: files.version(),

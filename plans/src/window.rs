@@ -1,4 +1,4 @@
-//! Until when a run may go on: `window: { until: "05:00", then: stop }`.
+//! Until when a run may go on: `window: { until: "05:00", then: cancel }`.
 //!
 //! The window of a run opens when the run is due and closes when the clock on the wall next shows `until`. A run that
 //! is made up for after its window (see `missed`) has the next one to end in.
@@ -29,18 +29,21 @@ pub struct Window {
 pub enum CutOff {
     /// It goes on to its end; only no other one begins.
     Finish,
-    /// It stops; what it has stored stays, and the next run goes on from there.
-    Stop,
     /// It is cancelled, and leaves nothing to go on from.
     Cancel,
 }
 
 static SHAPE: Shape =
-    Shape { title: "`window`", keys: &[("until", Meaning::Now("\"05:00\"")), ("then", Meaning::Now("stop"))] };
+    Shape { title: "`window`", keys: &[("until", Meaning::Now("\"05:00\"")), ("then", Meaning::Now("cancel"))] };
 
 static CUT_OFFS: &[Word<CutOff>] = &[
     ("finish", Meaning::Now(CutOff::Finish)),
-    ("stop", Meaning::Now(CutOff::Stop)),
+    (
+        "stop",
+        Meaning::Later(
+            "write `cancel`: what a run has not committed when it ends is read again, and a run that goes on where it stopped is not there yet",
+        ),
+    ),
     ("cancel", Meaning::Now(CutOff::Cancel)),
 ];
 
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     fn check(until: &str, open_at: &str, zone: &str, expect: &str) {
-        let window = Window { until: until.parse().unwrap(), then: CutOff::Stop };
+        let window = Window { until: until.parse().unwrap(), then: CutOff::Cancel };
         let end = window.end(open_at.parse().unwrap(), &TimeZone::get(zone).unwrap());
         assert_eq!(end.unwrap().to_string(), expect, "{until} from {open_at} in {zone}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::civil::date;
 use strongroom_plans::{
-    Access, ActionClass, CutOff, FleetPlan, MissedRule, NotifyBy, RunKind, Site, SiteFiles, Standstill, steps,
+    Access, ActionClass, CutOff, FleetPlan, MissedRule, RunKind, Site, SiteFiles, Standstill, steps,
 };
 
 fn example_files() -> SiteFiles {
@@ -36,9 +36,8 @@ fn the_example_is_a_whole_site() {
     assert_eq!((main.directory().as_path(), main.access()), (Path::new("/srv/strongroom/main"), Access::Gateway));
     let limits = site.limits();
     assert_eq!((limits.runs(), limits.per_host(), limits.per_repository()), (8, 1, 4));
-    assert!(matches!(site.notifications()[0].to(), NotifyBy::Command(command) if command.program().contains("page")));
-    assert_eq!(site.notifications()[0].on().len(), 4);
-    assert_eq!(site.dead_man().unwrap().url().host(), "watch.example.org");
+    assert!(site.notifications()[0].command().program().contains("page"));
+    assert_eq!(site.notifications()[0].on().len(), 3);
 
     let db1 = &site.hosts()[&"db1".parse().unwrap()];
     assert_eq!((db1.address().as_str(), db1.port(), db1.user().as_str()), ("10.0.0.11", 22, "strongroom"));
@@ -62,7 +61,7 @@ fn a_preset_gives_what_the_plan_does_not_say() {
     assert_eq!(databases.preset().unwrap().as_str(), "nightly");
     let schedule = databases.plan().schedule().unwrap();
     let window = schedule.window().unwrap();
-    assert_eq!((window.until().to_string().as_str(), window.then()), ("05:00", CutOff::Stop));
+    assert_eq!((window.until().to_string().as_str(), window.then()), ("05:00", CutOff::Cancel));
     assert!(matches!(schedule.missed(), Some(MissedRule::RunOnceWithin(span)) if span.to_string() == "18h"));
     assert_eq!(schedule.jitter().unwrap().seconds(), 600);
     assert_eq!(schedule.retries().unwrap().times().get(), 3);

@@ -39,7 +39,7 @@ Exit codes:
   1  failed
   2  the command line or a plan file is wrong; nothing was begun
   3  partial: some files could not be read or restored, the rest was done
-  4  damage was found, or a verification failed
+  4  damage was found, a verification failed, or something is not protected
   5  the store is out of reach, or there is no room
   6  a key is missing, wrong or not enough, or access is denied
   7  what was asked for is not there: repository, snapshot, path

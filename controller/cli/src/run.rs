@@ -183,7 +183,7 @@ fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened, F
 }
 
 /// The clock of this machine, in its zone.
-struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {

@@ -10,9 +10,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use strongroom_controller::Clock;
 use strongroom_controller::daemon::{Daemon, Setting};
 use strongroom_controller::dialer::Dialer;
 use strongroom_controller::gateway::Gateway;
@@ -31,6 +28,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::fleet::{ControllerArgs, JOURNAL};
+use crate::run::SystemClock;
 use crate::signals::Signals;
 use runner::Runner;
 
@@ -89,16 +87,17 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         args.site.display(),
         args.controller.socket().display()
     ));
+    let (new_ways, told) = watch::channel(runner::ways(&site.site));
     std::thread::scope(|scope| {
         let start = |order| drop(scope.spawn(|| runner.run(order)));
         let load = || {
             let loaded = Loaded::read(&args.site).map_err(|error| strongroom_repository::chain(&error))?;
             runner.knows_repositories(&loaded.site)?;
             dialer.replace(Arc::clone(&loaded.site));
+            new_ways.send_replace(runner::ways(&loaded.site));
             Ok(loaded)
         };
         let served = context.serve(async {
-            let (_ways, told) = watch::channel(runner::ways(&site.site));
             let (notices, sending) = Notices::new(told);
             let sending = tokio::spawn(sending);
             let setting = Setting { journal, clock: SystemClock, start, load, program: program(), notices };
@@ -138,19 +137,6 @@ async fn reload_on_hangup(requests: mpsc::Sender<Request>) {
             Ok(Err(refused)) => tracing::error!(%refused, "the site was refused, the one in force stays"),
             Err(_) => return,
         }
-    }
-}
-
-/// The clock of this machine, in its zone.
-pub(crate) struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
-    fn zone(&self) -> TimeZone {
-        TimeZone::system()
     }
 }
 

@@ -42,7 +42,7 @@ fn the_site() -> Arc<Site> {
         ("long", "role=db", "full: weekly sun 03:00, incremental: daily 03:00, missed: run once within 60h"),
         ("images", "\"*\"", "full: monthly 1 02:00, missed: run once within 96h"),
         ("often", "role=web", "incremental: \"daily 00:10,06:10,12:10,18:10\", missed: skip"),
-        ("night", "role=web", "incremental: daily 23:30, window: { until: \"04:00\", then: stop }, missed: skip"),
+        ("night", "role=web", "incremental: daily 23:30, window: { until: \"04:00\", then: cancel }, missed: skip"),
         ("plain", "\"*\"", "incremental: daily 22:00, calendars: [power]"),
         ("close", "role=db", "full: daily 12:30, incremental: daily 12:00, missed: run once within 2h"),
     ];
@@ -214,7 +214,7 @@ fn the_busy_site() -> Arc<Site> {
         (
             "images",
             "\"*\"",
-            "full: weekly sun 02:00, incremental: every 3h, window: { until: \"05:00\", then: stop }, jitter: 10m",
+            "full: weekly sun 02:00, incremental: every 3h, window: { until: \"05:00\", then: cancel }, jitter: 10m",
         ),
         ("plain", "\"*\"", "incremental: every 4h, calendars: [power], jitter: 20m"),
     ];

@@ -146,7 +146,7 @@ fn a_run_comes_after_another_plans_run_of_the_same_day() {
 
 #[test]
 fn a_window_stops_what_is_going_and_skips_what_found_no_place() {
-    let window = "full: daily 01:00, window: { until: \"05:00\", then: stop }";
+    let window = "full: daily 01:00, window: { until: \"05:00\", then: cancel }";
     let mut stopped = scheduler(&[
         ("x", "\"*\"", "", window),
         ("f", "name=a", "", "full: daily 04:00, window: { until: \"05:00\", then: finish }"),
@@ -158,8 +158,8 @@ fn a_window_stops_what_is_going_and_skips_what_found_no_place() {
         "05:00",
         &[
             "record f@a skipped: no place was free before its window closed",
-            "stop x@a Stop",
-            "stop x@b Stop",
+            "stop x@a Cancel",
+            "stop x@b Cancel",
             "record x@c skipped: no place was free before its window closed",
         ],
     );
@@ -249,7 +249,7 @@ fn skip_means_on_time_or_within_the_window() {
     tick(&mut strict, "01:09", &["start x@a full"]);
     let mut strict = scheduler(&[("x", "name=a", "", "full: daily 01:00, missed: skip")]);
     tick(&mut strict, "01:10", &["record x@a missed"]);
-    let window = "full: daily 01:00, missed: skip, window: { until: \"05:00\", then: stop }";
+    let window = "full: daily 01:00, missed: skip, window: { until: \"05:00\", then: cancel }";
     let mut within = scheduler(&[("x", "name=a", "", window)]);
     tick(&mut within, "04:59", &["start x@a full, late"]);
     let mut beyond = scheduler(&[("x", "name=a", "", window)]);
@@ -341,7 +341,7 @@ fn a_run_by_hand_takes_its_place_and_is_not_tried_again() {
 #[test]
 fn it_says_when_it_wants_to_be_asked_again() {
     let mut scheduler =
-        scheduler(&[("x", "name=a", "", "full: daily 01:00, window: { until: \"05:00\", then: stop }")]);
+        scheduler(&[("x", "name=a", "", "full: daily 01:00, window: { until: \"05:00\", then: cancel }")]);
     assert_eq!(scheduler.wakes_at(), Some(at("01:00")));
     tick(&mut scheduler, "01:00", &["start x@a full"]);
     assert!(scheduler.wakes_at().unwrap() <= at("05:00"));

@@ -9,16 +9,15 @@ use strongroom_controller::links::Links;
 use strongroom_controller::notify::{Occasion, Way};
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
-use strongroom_plans::{Name, NotifyBy, RunKind, Site};
+use strongroom_plans::{Name, RunKind, Site};
 use strongroom_repository::SnapshotKind;
 
-use super::SystemClock;
 use super::hands::Hands;
 use crate::access::{self, KeyArgs, Opened};
 use crate::backup::program;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::run::{Local, Scratch};
+use crate::run::{Local, Scratch, SystemClock};
 
 /// Does runs.
 pub(super) struct Runner<'a> {
@@ -43,15 +42,13 @@ pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<
 
 /// The commands that the site names for news.
 pub(super) fn ways(site: &Site) -> Arc<[Way]> {
-    let ways = site.notifications().iter().filter_map(|notification| {
-        let NotifyBy::Command(command) = notification.to() else { return None };
-        let on = notification.on().iter().filter_map(|occasion| match occasion {
-            strongroom_plans::Occasion::Failed => Some(Occasion::Failed),
-            strongroom_plans::Occasion::Missed => Some(Occasion::Missed),
-            strongroom_plans::Occasion::Recovered => Some(Occasion::Recovered),
-            strongroom_plans::Occasion::Overdue => None,
+    let ways = site.notifications().iter().map(|notification| {
+        let on = notification.on().iter().map(|occasion| match occasion {
+            strongroom_plans::Occasion::Failed => Occasion::Failed,
+            strongroom_plans::Occasion::Missed => Occasion::Missed,
+            strongroom_plans::Occasion::Recovered => Occasion::Recovered,
         });
-        Some(Way { command: command.words().map(str::to_owned).collect(), on: on.collect() })
+        Way { command: notification.command().words().map(str::to_owned).collect(), on: on.collect() }
     });
     ways.collect()
 }
