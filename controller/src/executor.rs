@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_plans::{CheckCommand, Source, Step};
+use strongroom_plans::{CheckCommand, LoadLimits, Source, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind, Totals};
 
 /// Does the steps of one run, in one repository, for one host.
@@ -58,6 +58,8 @@ pub struct BackupOrder<'a> {
     pub source: &'a Source,
     /// What the snapshot is marked with, the plan's name among it.
     pub tags: BTreeMap<String, String>,
+    /// How much of the host it may take.
+    pub limits: LoadLimits,
 }
 
 /// A backup that was made.

@@ -41,6 +41,6 @@ mod run;
 pub use executor::{
     BackupDone, BackupOrder, CheckResult, CheckVerdict, Executor, RestoreDone, StepPlace, Verification,
 };
-pub use preview::{Kept, preview};
+pub use preview::{Kept, PLAN_TAG, preview};
 pub use record::{Outcome, RunRecord, StepRecord, Verdict};
 pub use run::{Clock, Ended, RunRequest, run};

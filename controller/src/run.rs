@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use strongroom_plans::{BackupPlan, CheckCommand, Line, Name, ProofLevel, RetentionRules, Source, Step, steps};
+use strongroom_plans::{
+    BackupPlan, CheckCommand, Line, LoadLimits, Name, ProofLevel, RetentionRules, Source, Step, steps,
+};
 use strongroom_repository::{ObjectId, RepositoryId};
 
 use crate::executor::{BackupOrder, CheckResult, Executor, StepPlace};
@@ -103,7 +105,7 @@ impl<E: Executor, C: Clock> Runner<'_, E, C> {
 
     fn outcome(&mut self, step: &Step) -> Outcome {
         let done = match step {
-            Step::Backup { plan, source, tags, .. } => self.back_up(plan, source, tags),
+            Step::Backup { plan, source, tags, limits, .. } => self.back_up(plan, source, tags, *limits),
             Step::RestoreToScratch { .. } => self.restore(),
             Step::Verify { level, checks, .. } => self.verify(*level, checks),
             Step::PreviewRetention { rules } => self.preview(rules),
@@ -115,11 +117,17 @@ impl<E: Executor, C: Clock> Runner<'_, E, C> {
         })
     }
 
-    fn back_up(&mut self, plan: &Name, source: &Source, tags: &BTreeMap<Name, Line>) -> Result<Outcome, E::Fault> {
+    fn back_up(
+        &mut self,
+        plan: &Name,
+        source: &Source,
+        tags: &BTreeMap<Name, Line>,
+        limits: LoadLimits,
+    ) -> Result<Outcome, E::Fault> {
         let mut tags: BTreeMap<String, String> =
             tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         tags.insert(PLAN_TAG.to_owned(), plan.to_string());
-        let done = self.executor.back_up(&BackupOrder { source, tags })?;
+        let done = self.executor.back_up(&BackupOrder { source, tags, limits })?;
         self.snapshots.push(done.snapshot);
         self.proof = Some(ProofLevel::Claimed);
         Ok(Outcome::BackedUp(done))

@@ -7,6 +7,7 @@ use crate::address::{Places, RepositoryAddress};
 use crate::fault::{Code, Fault, Faults};
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
+use crate::load::LoadLimits;
 use crate::name::{Line, Name};
 use crate::overlap;
 use crate::preset::Inherited;
@@ -30,6 +31,7 @@ pub struct BackupPlan {
     schedule: Option<Schedule>,
     retain: RetentionRules,
     prove: Option<ProofDemand>,
+    limits: LoadLimits,
     tags: BTreeMap<Name, Line>,
 }
 
@@ -46,6 +48,7 @@ static SHAPE: Shape = Shape {
         ("schedule", Meaning::Now("{ full: weekly sun 01:30, incremental: daily 01:30 }")),
         ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
+        ("limits", Meaning::Now("{ upload: 20 MiB }")),
         ("tags", Meaning::Now("{ system: billing }")),
         (
             "hosts",
@@ -110,6 +113,11 @@ impl BackupPlan {
         self.prove.as_ref()
     }
 
+    /// How much of its host a run may take.
+    pub fn limits(&self) -> LoadLimits {
+        self.limits
+    }
+
     /// What every snapshot of this plan is marked with.
     pub fn tags(&self) -> &BTreeMap<Name, Line> {
         &self.tags
@@ -152,6 +160,7 @@ pub(crate) struct Parts {
     pub(crate) schedule: Option<PlacedSchedule>,
     retain: Option<RetentionRules>,
     prove: Option<ProofDemand>,
+    limits: Option<LoadLimits>,
     tags: Option<BTreeMap<Name, Line>>,
 }
 
@@ -172,8 +181,10 @@ impl Parts {
         });
         let prove = inherited.part(says("prove"), |preset| &preset.prove);
         let prove = prove.or_else(|| fields.optional("prove", findings, ProofDemand::read));
+        let limits = inherited.part(says("limits"), |preset| &preset.limits);
+        let limits = limits.or_else(|| fields.optional("limits", findings, LoadLimits::read));
         let tags = fields.optional("tags", findings, read_tags);
-        Self { kind, name, owner, sources, schedule, retain, prove, tags }
+        Self { kind, name, owner, sources, schedule, retain, prove, limits, tags }
     }
 
     pub(crate) fn plan(self, repository: RepositoryAddress, repository_place: Place) -> Option<BackupPlan> {
@@ -187,6 +198,7 @@ impl Parts {
             schedule: self.schedule.map(|placed| placed.schedule),
             retain: self.retain?,
             prove: self.prove,
+            limits: self.limits.unwrap_or_default(),
             tags: self.tags.unwrap_or_default(),
         })
     }

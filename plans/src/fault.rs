@@ -129,6 +129,8 @@ codes! {
     MissingFile = "P-0039",
     /// A file that looks like a part of the site, but would not be read.
     StrayFile = "P-0040",
+    /// A key that means nothing beside another one.
+    KeyBeside = "P-0041",
 }
 
 impl Faults {

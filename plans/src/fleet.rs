@@ -64,6 +64,7 @@ static SHAPE: Shape = Shape {
         ("schedule", Meaning::Now("{ full: weekly sun 01:30, incremental: daily 01:30 }")),
         ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
+        ("limits", Meaning::Now("{ upload: 20 MiB }")),
         ("tags", Meaning::Now("{ system: billing }")),
         ("copies", Meaning::Later(COPIES)),
     ],

@@ -40,7 +40,7 @@ pub(crate) fn report_paths_read_twice(sources: &[(Source, Vec<Span>)], findings:
 }
 
 fn roots<'s>(source: &'s Source, spans: &'s [Span]) -> impl Iterator<Item = Root<'s>> {
-    let paths = source.files().iter().zip(spans);
+    let paths = source.roots().iter().zip(spans);
     paths.map(move |(path, span)| Root { source, path: path.as_path(), span })
 }
 

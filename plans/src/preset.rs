@@ -1,4 +1,4 @@
-//! What several plans of a site have in common: when they run, what they keep, how they are proven.
+//! What several plans of a site have in common: when they run, what they keep, how they are proven, what they may take.
 //!
 //! A plan with `preset: nightly` takes from it each of the keys that it does not have itself, whole: a plan that says
 //! `retain` has nothing of the preset's `retain`.
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
+use crate::load::LoadLimits;
 use crate::prove::ProofDemand;
 use crate::retain::RetentionRules;
 use crate::schedule::{PlacedSchedule, Schedule};
@@ -21,6 +22,7 @@ pub(crate) struct Preset {
     pub(crate) schedule: Option<PlacedSchedule>,
     pub(crate) retain: Option<RetentionRules>,
     pub(crate) prove: Option<ProofDemand>,
+    pub(crate) limits: Option<LoadLimits>,
     pub(crate) places: BTreeMap<&'static str, Place>,
 }
 
@@ -41,6 +43,7 @@ static SHAPE: Shape = Shape {
         ("schedule", Meaning::Now("{ full: weekly sun 01:30, incremental: daily 01:30 }")),
         ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
+        ("limits", Meaning::Now("{ upload: 20 MiB }")),
     ],
 };
 
@@ -50,18 +53,20 @@ impl Preset {
         let schedule = fields.optional("schedule", findings, Schedule::read);
         let retain = fields.optional("retain", findings, RetentionRules::read);
         let prove = fields.optional("prove", findings, ProofDemand::read);
-        let keys = ["schedule", "retain", "prove"];
+        let limits = fields.optional("limits", findings, LoadLimits::read);
+        let keys = ["schedule", "retain", "prove", "limits"];
         if keys.iter().all(|key| fields.node(key).is_none()) && !fields.has_misspelt_key() {
-            let remedy = "give it one of `schedule`, `retain` and `prove`, or take it out";
+            let remedy = "give it one of `schedule`, `retain`, `prove` and `limits`, or take it out";
             findings.report(Code::EmptyCollection, &node.span, "the preset holds nothing", remedy);
         }
         // One with a faulty part gives nothing: who takes it over is not told that the part is missing.
         let is_faulty = |key, is_read: bool| fields.node(key).is_some() && !is_read;
         let any_faulty = is_faulty("schedule", schedule.is_some())
             || is_faulty("retain", retain.is_some())
-            || is_faulty("prove", prove.is_some());
+            || is_faulty("prove", prove.is_some())
+            || is_faulty("limits", limits.is_some());
         let places = fields.places(findings.text());
-        (!any_faulty).then_some(Self { schedule, retain, prove, places })
+        (!any_faulty).then_some(Self { schedule, retain, prove, limits, places })
     }
 }
 

@@ -1,44 +1,48 @@
-//! What is backed up: paths of this host, and what is left out below them.
+//! What is backed up together, and what runs around it.
 //!
-//! Each source becomes one snapshot. Other kinds of source (databases, disk images) will be further keys beside
-//! `files`.
+//! Each source becomes one snapshot: files of the host, or what a command prints. Databases and disk images that need
+//! more than a command will be further keys.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
 use serde::Serialize;
 
-use crate::exclude::{ExcludeGlob, Excludes};
+use crate::command_source::CommandSource;
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
+use crate::files_source::FilesSource;
 use crate::findings::Findings;
+use crate::hook::Hook;
 use crate::report::quoted;
-use crate::size::ByteSize;
+use crate::source_path::SourcePath;
 use crate::text::Span;
 use crate::tree::Node;
-use crate::values::{self, Refusal, Written};
+use crate::values;
 use crate::words::Meaning;
 
-/// Files and directories that are backed up together, into one snapshot.
+/// One snapshot's worth of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Source {
-    files: Vec<SourcePath>,
-    exclude: Excludes,
-    exclude_caches: bool,
-    one_file_system: bool,
-    #[serde(rename = "exclude-larger-than-bytes")]
-    exclude_larger_than: Option<ByteSize>,
+    input: Input,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    before: Vec<Hook>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after: Vec<Hook>,
 }
 
-/// An absolute path without `.`, `..`, doubled or trailing slashes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct SourcePath(PathBuf);
+/// Where the bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    /// From files.
+    Files(FilesSource),
+    /// From a command.
+    Command(CommandSource),
+}
 
-/// The kernel's PATH_MAX.
-const PATH_BYTES_MAX: usize = 4096;
-const DATABASES: &str = "until then, dump the database into a directory and back that up";
+const DATABASES: &str = "until then, let a command dump it: { command: [pg_dumpall], name: /dumps/all.sql }";
 
 static SHAPE: Shape = Shape {
     title: "a source",
@@ -48,144 +52,100 @@ static SHAPE: Shape = Shape {
         ("exclude-caches", Meaning::Now("true")),
         ("one-file-system", Meaning::Now("true")),
         ("exclude-larger-than", Meaning::Now("1 GiB")),
+        ("command", Meaning::Now("[pg_dumpall, \"--clean\"]")),
+        ("name", Meaning::Now("/dumps/all.sql")),
+        ("time-out", Meaning::Now("4h")),
+        ("before", Meaning::Now("[{ run: [systemctl, stop, billing], time-out: 2m }]")),
+        ("after", Meaning::Now("[{ run: [systemctl, start, billing], time-out: 2m }]")),
         ("postgresql", Meaning::Later(DATABASES)),
         ("mysql", Meaning::Later(DATABASES)),
     ],
 };
 
+const OF_FILES: &[&str] = &["exclude", "exclude-caches", "one-file-system", "exclude-larger-than"];
+const OF_COMMANDS: &[&str] = &["name", "time-out"];
+
 impl Source {
-    /// The roots, at least one.
-    pub fn files(&self) -> &[SourcePath] {
-        &self.files
+    /// Where the bytes come from.
+    pub fn input(&self) -> &Input {
+        &self.input
     }
 
-    /// What is left out below the roots.
-    pub fn exclude(&self) -> &Excludes {
-        &self.exclude
+    /// The paths below which everything of the snapshot stands, at least one.
+    pub fn roots(&self) -> &[SourcePath] {
+        match &self.input {
+            Input::Files(files) => files.files(),
+            Input::Command(command) => std::slice::from_ref(command.name()),
+        }
     }
 
-    /// Whether what is in directories that are marked as caches (by a CACHEDIR.TAG) is left out.
-    pub fn excludes_caches(&self) -> bool {
-        self.exclude_caches
+    /// Commands that must end well before anything is read, in this order.
+    pub fn before(&self) -> &[Hook] {
+        &self.before
     }
 
-    /// Whether other file systems that are mounted below the roots are left out.
-    pub fn stays_on_one_file_system(&self) -> bool {
-        self.one_file_system
-    }
-
-    /// Files of more bytes than this are left out.
-    pub fn exclude_larger_than(&self) -> Option<ByteSize> {
-        self.exclude_larger_than
+    /// Commands that run afterwards, whatever came of the backup.
+    pub fn after(&self) -> &[Hook] {
+        &self.after
     }
 
     /// Whether a backup of this source would read the path, as far as paths and patterns alone can tell.
     pub fn covers(&self, path: &Path) -> bool {
-        self.files.iter().any(|root| self.covers_from(root.as_path(), path))
+        self.files().iter().any(|root| self.covers_from(root.as_path(), path))
     }
 
     /// Whether a backup would come from one of the roots to the path.
     pub(crate) fn covers_from(&self, root: &Path, path: &Path) -> bool {
-        let below_root = path.ancestors().take_while(|ancestor| *ancestor != root);
-        path.starts_with(root) && !self.exclude.leave_out_any(below_root)
+        match &self.input {
+            Input::Files(files) => files.covers_from(root, path),
+            Input::Command(_) => path == root,
+        }
+    }
+
+    /// The paths of the host that are read.
+    pub fn files(&self) -> &[SourcePath] {
+        match &self.input {
+            Input::Files(files) => files.files(),
+            Input::Command(_) => &[],
+        }
     }
 
     /// Reads one source, and where each of its roots stands.
     pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<(Self, Vec<Span>)> {
         let fields = Fields::of(node, &SHAPE, findings)?;
-        // A database in place of files is one fault, not two.
-        let files = if fields.has_later_key() {
-            fields.optional("files", findings, read_roots)
-        } else {
-            fields.required("files", findings, read_roots)
-        };
-        let exclude = match fields.node("exclude") {
-            Some(node) => values::list(node, ExcludeGlob::WHAT, findings, values::written),
+        let hooks = |key, findings: &mut Findings<'_>| match fields.node(key) {
+            Some(node) => values::list(node, Hook::WHAT, findings, Hook::read),
             None => Some(Vec::new()),
         };
-        let exclude_caches = fields.optional("exclude-caches", findings, values::flag);
-        let one_file_system = fields.optional("one-file-system", findings, values::flag);
-        let exclude_larger_than = fields.optional("exclude-larger-than", findings, values::written);
-        let (files, spans) = files?.into_iter().unzip();
-        let source = Self {
-            files,
-            exclude: Excludes::new(exclude?),
-            exclude_caches: exclude_caches.unwrap_or(false),
-            one_file_system: one_file_system.unwrap_or(false),
-            exclude_larger_than,
+        let (before, after) = (hooks("before", findings), hooks("after", findings));
+        let read = if fields.node("command").is_some() {
+            refuse_beside(&fields, "command", &["files"], findings);
+            refuse_beside(&fields, "command", OF_FILES, findings);
+            CommandSource::read(&fields, findings).map(|(command, span)| (Input::Command(command), vec![span]))
+        } else {
+            refuse_beside(&fields, "files", OF_COMMANDS, findings);
+            FilesSource::read(&fields, findings).map(|(files, spans)| (Input::Files(files), spans))
         };
-        Some((source, spans))
+        let (input, spans) = read?;
+        Some((Self { input, before: before?, after: after? }, spans))
     }
 }
 
-fn read_roots(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(SourcePath, Span)>> {
-    values::faultless_items(node, SourcePath::WHAT, findings, |node, findings| {
-        Some((values::written(node, findings)?, node.span.clone()))
-    })
-}
-
-impl SourcePath {
-    /// The path for calls to the file system.
-    pub fn as_path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl FromStr for SourcePath {
-    type Err = Refusal;
-
-    fn from_str(text: &str) -> Result<Self, Refusal> {
-        let refuse = |why: &str, remedy: &str| Err(Refusal::new(format!("the path {} {why}", quoted(text)), remedy));
-        if text.starts_with('~') {
-            return refuse("starts in a home directory", "write the whole path, such as /home/you");
-        }
-        if !text.starts_with('/') {
-            return refuse("is not absolute", "write the whole path, from / on");
-        }
-        if text.split('/').any(|part| part == "." || part == "..") {
-            return refuse("has `.` or `..` in it", "write the path that it leads to");
-        }
-        if text.chars().any(char::is_control) {
-            return refuse("has control characters", "back up the directory above it");
-        }
-        if text.len() > PATH_BYTES_MAX {
-            return refuse("is too long to exist", "write up to 4096 bytes");
-        }
-        // Collecting components drops doubled and trailing slashes.
-        Ok(Self(Path::new(text).components().collect()))
-    }
-}
-
-impl Written for SourcePath {
-    const WHAT: &'static str = "an absolute path such as /etc";
-    const CODE: Code = Code::BadPath;
-}
-
-impl fmt::Display for SourcePath {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(out)
-    }
-}
-
-impl Source {
-    /// What is left out, for people.
-    fn omissions(&self) -> impl Iterator<Item = String> {
-        let patterns = self.exclude.iter().map(|pattern| pattern.as_str().to_owned());
-        let caches = self.exclude_caches.then(|| "cache directories".to_owned());
-        let larger = self.exclude_larger_than.map(|size| format!("files larger than {size}"));
-        let mounted = self.one_file_system.then(|| "other mounted file systems".to_owned());
-        patterns.chain(caches).chain(larger).chain(mounted)
+/// Keys that mean nothing beside another one are a mistake about what is backed up.
+fn refuse_beside(fields: &Fields<'_>, beside: &str, keys: &[&str], findings: &mut Findings<'_>) {
+    for node in keys.iter().filter_map(|key| Some((key, fields.node(key)?))) {
+        let (key, node) = node;
+        let reason = format!("{} means nothing beside {}", quoted(key), quoted(beside));
+        let remedy = format!("take one of the two out, or write two sources: each with `{beside}` or the other");
+        findings.report(Code::KeyBeside, &node.span, reason, remedy);
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files: Vec<_> = self.files.iter().map(SourcePath::to_string).collect();
-        out.write_str(&files.join(", "))?;
-        let omissions: Vec<_> = self.omissions().collect();
-        if omissions.is_empty() {
-            return Ok(());
+        match &self.input {
+            Input::Files(files) => files.fmt(out),
+            Input::Command(command) => command.fmt(out),
         }
-        write!(out, " (without {})", omissions.join(", "))
     }
 }

@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use crate::address::RepositoryAddress;
 use crate::backup::BackupPlan;
+use crate::load::LoadLimits;
 use crate::name::{Line, Name};
 use crate::prove::{CheckCommand, ProofLevel};
 use crate::report::listed;
 use crate::retain::RetentionRules;
-use crate::source::{Source, SourcePath};
+use crate::source::Source;
+use crate::source_path::SourcePath;
 use crate::time_span::TimeSpan;
 
 /// One step of a run. Steps run in order; a step that fails leaves the ones after it undone.
@@ -23,11 +25,13 @@ pub enum Step {
         /// The plan whose run this is.
         plan: Name,
         /// What is read.
-        source: Source,
+        source: Box<Source>,
         /// Where it is stored.
         repository: RepositoryAddress,
         /// What the snapshot is marked with.
         tags: BTreeMap<Name, Line>,
+        /// How much of the host it may take.
+        limits: LoadLimits,
     },
     /// Restore every snapshot of this run into one new, empty directory.
     RestoreToScratch {
@@ -55,13 +59,14 @@ pub enum Step {
 pub fn steps(plan: &BackupPlan) -> Vec<Step> {
     let backups = plan.sources().iter().map(|source| Step::Backup {
         plan: plan.name().clone(),
-        source: source.clone(),
+        source: Box::new(source.clone()),
         repository: plan.repository().clone(),
         tags: plan.tags().clone(),
+        limits: plan.limits(),
     });
     let mut steps: Vec<_> = backups.collect();
     if let Some(prove) = plan.prove() {
-        let files = plan.sources().iter().flat_map(Source::files).cloned().collect();
+        let files = plan.sources().iter().flat_map(Source::roots).cloned().collect();
         steps.push(Step::RestoreToScratch { files });
         steps.push(Step::Verify { level: prove.level(), checks: prove.checks().to_vec(), max_age: prove.max_age() });
     }
@@ -72,9 +77,14 @@ pub fn steps(plan: &BackupPlan) -> Vec<Step> {
 impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Backup { source, repository, tags, .. } => {
+            Self::Backup { source, repository, tags, limits, .. } => {
                 write!(out, "back up {source} into {repository}")?;
-                write_list(out, ", marked ", tags.iter().map(|(name, value)| format!("{name}={value}")))
+                write_list(out, ", marked ", tags.iter().map(|(name, value)| format!("{name}={value}")))?;
+                if *limits != LoadLimits::default() {
+                    write!(out, ", with at most {limits}")?;
+                }
+                write_list(out, "; before it ", source.before().iter().map(ToString::to_string))?;
+                write_list(out, "; after it ", source.after().iter().map(ToString::to_string))
             }
             Self::RestoreToScratch { files } => {
                 let files: Vec<_> = files.iter().map(SourcePath::to_string).collect();

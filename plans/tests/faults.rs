@@ -126,6 +126,21 @@ fn keys() {
     check("owner:", "hosts: role=db\nowner:", (Code::OnlyInSite, 3, 1, "hosts"));
     check("owner:", "preset: nightly\nowner:", (Code::OnlyInSite, 3, 1, "preset"));
     check("owner:", "copies: [offsite]\nowner:", (Code::NotYet, 3, 1, "copies"));
+    check("repository:", "  - command: [dump]\nrepository:", (Code::MissingKey, 9, 5, "command: [dump]"));
+    check(
+        "repository:",
+        "  - { command: [dump], name: /d, exclude: [a] }\nrepository:",
+        (Code::KeyBeside, 9, 43, "[a]"),
+    );
+    check("repository:", "  - { command: [dump], name: /etc/d }\nrepository:", (Code::PathTwice, 9, 30, "/etc/d"));
+    check("repository:", "  - { command: [dump], name: d }\nrepository:", (Code::BadPath, 9, 30, "d"));
+    check("exclude:", "name: /d\n    exclude:", (Code::KeyBeside, 6, 11, "/d"));
+    check("exclude:", "before: [stop]\n    exclude:", (Code::WrongType, 6, 14, "stop"));
+    check("exclude:", "after: [{ run: [start], timeout: 2m }]\n    exclude:", (Code::UnknownKey, 6, 29, "timeout"));
+    check("owner:", "limits: { upload: 20 }\nowner:", (Code::BadSize, 3, 19, "20"));
+    check("owner:", "limits: { threads: 65 }\nowner:", (Code::BadNumber, 3, 20, "65"));
+    check("owner:", "limits: {}\nowner:", (Code::EmptyCollection, 3, 9, "{}"));
+    check("owner:", "limits: { runs: 8 }\nowner:", (Code::UnknownKey, 3, 11, "runs"));
     check("repository:", "  - postgresql: { cluster: main }\nrepository:", (Code::NotYet, 9, 5, "postgresql"));
 }
 
@@ -286,7 +301,7 @@ error[P-0008]: a backup plan has no key `计�[31m划�`
   |
 2 | \"计\\e[31m划�\": \"x\"
   | ^^^^^^^^^^^^^
-  = help: what can stand here: kind, name, owner, sources, repository, schedule, retain, prove, tags
+  = help: what can stand here: kind, name, owner, sources, repository, schedule, retain, prove, limits, tags
 ";
     assert!(shown.contains(expected), "{shown}");
 }

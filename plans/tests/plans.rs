@@ -68,21 +68,61 @@ tags: { system: billing, site: 上海 }
 }
 
 #[test]
+fn commands_and_limits_are_shown_as_they_will_be_kept_to() {
+    let text = "\
+kind: backup
+name: billing
+sources:
+  - command: [pg_dumpall, --clean]
+    name: /dumps/all.sql
+    time-out: 4h
+  - files: [/srv/billing]
+    before: [{ run: [systemctl, stop, billing], time-out: 2m }]
+    after: [{ run: [systemctl, start, billing] }]
+repository: /backup
+retain: { last: 7 }
+prove: { level: restored }
+limits: { upload: 20 MiB, threads: 2 }
+";
+    let limits = "into /backup, with at most 20 MiB/s to the repository, 2 threads";
+    let expected = [
+        format!("back up what `pg_dumpall --clean` prints, as /dumps/all.sql {limits}"),
+        format!(
+            "back up /srv/billing {limits}; before it `systemctl stop billing`; after it `systemctl start billing`"
+        ),
+        "restore /dumps/all.sql, /srv/billing to an empty scratch directory".to_owned(),
+        "verify to L3 (restored): every file equals the hash taken at the source".to_owned(),
+        "show what retention would keep (7 last, never fewer than 1); nothing is removed".to_owned(),
+    ];
+    let plan = parse("x.yaml", text).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(shown(&plan), expected);
+    let steps = serde_json::to_value(steps(&plan)).unwrap();
+    let command = serde_json::json!({ "input": { "command": {
+        "command": ["pg_dumpall", "--clean"], "name": "/dumps/all.sql", "time-out-seconds": 14_400,
+    } } });
+    assert_eq!(steps[0]["source"], command);
+    let before = serde_json::json!([{ "run": ["systemctl", "stop", "billing"], "time-out-seconds": 120 }]);
+    assert_eq!(steps[1]["source"]["before"], before);
+    assert_eq!(steps[1]["limits"], serde_json::json!({ "upload-bytes-per-second": 20_971_520, "threads": 2 }));
+}
+
+#[test]
 fn steps_serialise_for_json() {
     let steps = serde_json::to_value(steps(&example())).unwrap();
     let expected = serde_json::json!([
         {
             "step": "backup",
             "plan": "this-host",
-            "source": {
+            "source": { "input": { "files": {
                 "files": ["/etc", "/usr/share/doc"],
                 "exclude": ["*.dpkg-old", "*.dpkg-dist"],
                 "exclude-caches": true,
                 "one-file-system": false,
                 "exclude-larger-than-bytes": 1_073_741_824,
-            },
+            } } },
             "repository": "~/.local/share/strongroom/this-host",
             "tags": {},
+            "limits": {},
         },
         { "step": "restore-to-scratch", "files": ["/etc", "/usr/share/doc"] },
         { "step": "verify", "level": "L3", "checks": [["test", "-s", "etc/passwd"]], "max-age-seconds": 691_200 },

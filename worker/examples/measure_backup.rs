@@ -50,6 +50,7 @@ fn main() {
             tags: BTreeMap::new(),
             state_folder: folder.join("state"),
             threads: NonZeroUsize::new(threads).unwrap(),
+            pace: Default::default(),
             now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap(),
             program: "measure".into(),
         };

@@ -8,10 +8,12 @@
 
 pub mod backup;
 pub mod capture;
+pub mod command;
 pub mod exclude;
 pub mod filesystem;
 pub mod mount;
 pub mod owners;
+pub mod pace;
 pub mod progress;
 pub mod read;
 pub mod remarks;

@@ -20,12 +20,14 @@ mod small;
 use std::ffi::CString;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use strongroom_repository::{Error, Repository, Session};
 
 use crate::capture::Outcome;
 use crate::filesystem::{Root, Stat};
 use crate::owners::Owners;
+use crate::pace::Pace;
 use crate::progress::Progress;
 
 pub use buffer::Buffer;
@@ -74,6 +76,18 @@ pub struct Desk<'a> {
     pub pool: &'a Pool,
     /// For the eye.
     pub progress: &'a Progress,
+    /// How fast to read.
+    pub pace: &'a Pace,
+    /// Set when the run was given up.
+    pub stop: &'a AtomicBool,
+}
+
+impl Desk<'_> {
+    /// Notes that bytes of the source were read, and waits until more may be.
+    fn took(&self, bytes: u64) {
+        self.progress.advance(0, bytes);
+        self.pace.took(bytes, self.stop);
+    }
 }
 
 /// What ends the reading of a file early.

@@ -37,6 +37,8 @@ fn capture(place: &Place, seen: &[(&str, Stat)]) -> Vec<Outcome> {
         owners: &owners,
         pool: &pool,
         progress: &progress,
+        pace: &Default::default(),
+        stop: &Default::default(),
     };
     let nodes = seen.iter().map(|(name, stat)| Target { name: CString::new(*name).unwrap(), stat: *stat }).collect();
     std::thread::scope(|scope| {

@@ -1,11 +1,12 @@
 //! A location and a key become an open repository.
 
 use std::env;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use strongroom_repository::store::{self, Location};
+use strongroom_repository::store::{self, Limited, Location};
 use strongroom_repository::{Credential, Repository, RepositoryId};
 
 use crate::context::Context;
@@ -144,9 +145,22 @@ impl LocatedArgs {
 
 /// Opens the repository at `url`.
 pub(crate) fn open(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
+    open_limited(url, key, None, context)
+}
+
+/// The same, with a bound of bytes a second to it and from it.
+pub(crate) fn open_limited(
+    url: &str,
+    key: &KeyArgs,
+    bytes_per_second: Option<NonZeroU64>,
+    context: &Context,
+) -> Result<Opened, Failure> {
     let what = || format!("open the repository at {}", shown::location(url));
     let location = Location::parse(url).doing(what)?;
-    let store = store::open(url).doing(what)?;
+    let mut store = store::open(url).doing(what)?;
+    if let Some(limit) = bytes_per_second {
+        store = Arc::new(Limited::new(store, limit));
+    }
     let config = context.wait(&what(), Repository::read_config(&*store))?;
     let credential = key.credential(config.repository)?;
     let cache = cache_folder(context)?;

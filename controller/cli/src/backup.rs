@@ -6,6 +6,7 @@ mod summary;
 pub(crate) use summary::write_totals;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use strongroom_repository::text::escape;
 use strongroom_repository::{Repository, SnapshotKind};
 use strongroom_worker::backup::{self, BackupEvent, BackupOptions, BackupReport, EventSink, Input};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
+use strongroom_worker::pace::Pace;
 use strongroom_worker::progress::Progress;
 use strongroom_worker::remarks::Remark;
 
@@ -115,6 +117,9 @@ pub(crate) struct Request {
     pub(crate) kind: SnapshotKind,
     pub(crate) host: String,
     pub(crate) tags: BTreeMap<String, String>,
+    /// None for one for each processor.
+    pub(crate) threads: Option<NonZeroUsize>,
+    pub(crate) pace: Arc<Pace>,
 }
 
 impl BackupArgs {
@@ -124,6 +129,8 @@ impl BackupArgs {
             kind: if self.full { SnapshotKind::Full } else { SnapshotKind::Incremental },
             host: self.host.clone().map_or_else(host_name, Ok)?,
             tags: self.tags.iter().cloned().collect(),
+            threads: None,
+            pace: Arc::default(),
         })
     }
 
@@ -204,7 +211,8 @@ pub(crate) fn make(repository: &Arc<Repository>, request: Request, context: &Con
         host: request.host,
         tags: request.tags,
         state_folder: state_folder(context)?,
-        threads: context.threads(),
+        threads: request.threads.unwrap_or_else(|| context.threads()),
+        pace: request.pace,
         now: Timestamp::now(),
         program: program(),
     };

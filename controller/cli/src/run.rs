@@ -3,6 +3,7 @@
 //! What happens in which order is decided by `strongroom_controller::run`; this module brings the hands (`local`), the repository, and the words.
 
 mod answer;
+mod around;
 mod checks;
 mod local;
 mod record_file;
@@ -11,6 +12,7 @@ mod scratch;
 pub(crate) use local::Local;
 pub(crate) use scratch::Scratch;
 
+use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,7 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_controller::{Clock, RunRequest};
-use strongroom_plans::{BackupPlan, Faults, Places, RunKind, Source};
+use strongroom_plans::{BackupPlan, Faults, LoadLimits, Places, RunKind, Source};
 use strongroom_repository::{Error, Repository, SnapshotKind, store};
 
 use crate::access::{self, KeyArgs, Opened};
@@ -115,7 +117,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     };
     let state = context.state_dir()?;
     let lock = PlanLock::take(&state, plan.name())?;
-    let opened = open_or_make(url, &args.key, context)?;
+    let opened = open_or_make(url, &args.key, plan.limits(), context)?;
     let request = RunRequest {
         plan: &plan,
         plan_hash: blake3::hash(&text).to_hex().to_string(),
@@ -164,7 +166,9 @@ fn same_disk(plan: &BackupPlan, repository: &Path) -> Option<String> {
 }
 
 /// Opens the repository, or makes it; its key goes to the default place unless the command line names another.
-fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
+fn open_or_make(url: &str, key: &KeyArgs, limits: LoadLimits, context: &Context) -> Result<Opened, Failure> {
+    let rate = limits.upload().and_then(|rate| NonZeroU64::new(rate.bytes()));
+    let open = || access::open_limited(url, key, rate, context);
     let what = || format!("open the repository at {}", shown::location(url));
     let store = store::open(url).doing(what)?;
     let exists = context.wait(&what(), async {
@@ -175,11 +179,11 @@ fn open_or_make(url: &str, key: &KeyArgs, context: &Context) -> Result<Opened, F
         }
     })?;
     if exists {
-        return access::open(url, key, context);
+        return open();
     }
     let made = repo::create(url, key.for_new()?, "owner", context)?;
     context.say(&format!("made repository {} at {url}", made.repository));
-    access::open(url, key, context)
+    open()
 }
 
 /// The clock of this machine, in its zone.

@@ -129,6 +129,9 @@ pub struct Limits {
     /// Threads that read, compress and seal; 0 for one for each processor.
     #[prost(uint32, tag = "2")]
     pub threads: u32,
+    /// From the source, bytes a second; 0 for no bound.
+    #[prost(uint64, tag = "3")]
+    pub read_bytes_per_second: u64,
 }
 /// Commands around the backup.
 #[derive(Clone, PartialEq, ::prost::Message)]

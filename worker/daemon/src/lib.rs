@@ -13,7 +13,6 @@
 //!
 //! Deliberately absent: any port that is listened on, any schedule, any credential of a store.
 
-mod command;
 pub mod connect;
 mod durable;
 pub mod facts;

@@ -9,11 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strongroom_repository::RepositoryId;
+use strongroom_worker::command::{HOOK_TIME, OUTPUT_TIME};
 
-/// Longer than quiescing an application takes, shorter than a window.
-const HOOK_DEFAULT: Duration = Duration::from_secs(600);
-/// A dump of a large database runs for hours.
-const COMMAND_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 /// Nothing that is still of use takes longer.
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -84,6 +81,9 @@ pub struct Limits {
     /// To the store, and from it.
     #[serde(skip_serializing_if = "is_default")]
     pub upload_bytes_per_second: Option<NonZeroU64>,
+    /// From the source.
+    #[serde(skip_serializing_if = "is_default")]
+    pub read_bytes_per_second: Option<NonZeroU64>,
     /// Threads; none for one for each processor.
     #[serde(skip_serializing_if = "is_default")]
     pub threads: Option<NonZeroU64>,
@@ -189,14 +189,14 @@ impl Hook {
     /// How long it may run.
     #[must_use]
     pub fn time_max(&self) -> Duration {
-        bounded(self.seconds_max, HOOK_DEFAULT)
+        bounded(self.seconds_max, HOOK_TIME)
     }
 }
 
 /// How long a source's command may run.
 #[must_use]
 pub fn command_time_max(seconds_max: Option<NonZeroU64>) -> Duration {
-    bounded(seconds_max, COMMAND_DEFAULT)
+    bounded(seconds_max, OUTPUT_TIME)
 }
 
 fn bounded(seconds: Option<NonZeroU64>, default: Duration) -> Duration {

@@ -24,6 +24,7 @@ impl TryFrom<wire::BackupJob> for Request {
             source: job.source.ok_or(RequestFault::NoSource)?.into(),
             limits: Limits {
                 upload_bytes_per_second: NonZeroU64::new(limits.upload_bytes_per_second),
+                read_bytes_per_second: NonZeroU64::new(limits.read_bytes_per_second),
                 threads: NonZeroU64::new(limits.threads.into()),
             },
             before: hooks.before.into_iter().map(Hook::from).collect(),

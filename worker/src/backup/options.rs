@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 pub use strongroom_repository::SnapshotKind as BackupKind;
 
 use crate::exclude::Excludes;
+use crate::pace::Pace;
 
 /// Where the data come from.
 pub enum Input {
@@ -54,6 +56,8 @@ pub struct BackupOptions {
     pub state_folder: PathBuf,
     /// How many threads list directories, and how many read, compress and seal.
     pub threads: NonZeroUsize,
+    /// How fast the source is read.
+    pub pace: Arc<Pace>,
     /// The time now. It must be of the clock that stamps the files: a file is taken for unchanged only if it is older than this.
     pub now: Timestamp,
     /// Program and version, for the record.

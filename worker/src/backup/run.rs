@@ -18,6 +18,7 @@ use super::{BackupError, BackupEvent, BackupOptions, BackupReport, CommitGate, E
 use crate::exclude::{Excludes, Filter};
 use crate::filesystem::Root;
 use crate::owners::Owners;
+use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::read::{Desk, Pool};
 use crate::sources::Sources;
@@ -53,6 +54,7 @@ pub async fn run_if(
         runtime: Handle::current(),
         began: Instant::now(),
         now: options.now,
+        pace: Arc::clone(&options.pace),
     };
     // A thread of its own: it waits for walkers and lanes, which no async task may do.
     let thread = std::thread::Builder::new().name("backup".into()).spawn(move || {
@@ -82,6 +84,7 @@ pub(super) struct Runner {
     pub(super) runtime: Handle,
     pub(super) began: Instant,
     pub(super) now: Timestamp,
+    pub(super) pace: Arc<Pace>,
 }
 
 /// What the merger sees of it.
@@ -220,7 +223,16 @@ impl Runner {
         let pool = Pool::new(files.threads);
         let walk = Walk::new(Territory { root: &files.root, sources: &files.sources, filter: &files.filter, state });
         let (repository, progress, stop) = (&self.repository, &*self.progress, &*self.stop);
-        let desk = Desk { root: &files.root, repository, session: &session, owners: &owners, pool: &pool, progress };
+        let desk = Desk {
+            root: &files.root,
+            repository,
+            session: &session,
+            owners: &owners,
+            pool: &pool,
+            progress,
+            pace: &self.pace,
+            stop,
+        };
         let running = Running { repository, session: &session, progress, stop, expected: &Default::default() };
         let merger = Merger::new(running, &pool, state, next_state, &mut self.events);
         let merged = std::thread::scope(|scope| {

@@ -43,6 +43,8 @@ pub(super) fn run(
         owners: &owners,
         pool: &pool,
         progress: &runner.progress,
+        pace: &runner.pace,
+        stop: &runner.stop,
     };
     let stat = stat(runner, FILE_MODE);
     let file_name = components.last().cloned().unwrap_or_default();

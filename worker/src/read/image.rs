@@ -110,7 +110,7 @@ impl Image {
             let start = granule * self.granule;
             let length = (self.size - start).min(self.granule);
             self.granule(worker, Extent { offset: start, length }, &mut part)?;
-            worker.desk.progress.advance(0, length);
+            worker.desk.took(length);
         }
         Ok(part)
     }

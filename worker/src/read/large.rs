@@ -54,7 +54,7 @@ fn cut(worker: &mut LaneWorker<'_>, feed: &mut dyn Feed) -> Result<Reading, Faul
         let mut following = worker.desk.pool.buffer();
         following.append(&buffer.filled()[length..], worker.cutter.maximum());
         bytes_read += length as u64;
-        worker.desk.progress.advance(0, length as u64);
+        worker.desk.took(length as u64);
         let full = std::mem::replace(&mut buffer, following);
         dispatch(worker, store_chunk(&assembly, full, length));
     }

@@ -163,7 +163,7 @@ fn read_plain(worker: &mut LaneWorker<'_>, file: BorrowedFd<'_>, size: usize) ->
         }
     }
     let size = buffer.filled().len() as u64;
-    worker.desk.progress.advance(0, size);
+    worker.desk.took(size);
     Ok(Reading { summary: Summary { size, hash: [0; 32], extents: None }, bytes_read: size, stored: Stored::InBuffer })
 }
 
@@ -177,7 +177,7 @@ fn read_sparse(
     worker.buffer.clear();
     // The data of a file this small fit in one filling; the one byte more meets the end.
     feed.fill(&mut worker.buffer, size as usize + 1)?;
-    worker.desk.progress.advance(0, size);
+    worker.desk.took(size);
     let bytes_read = worker.buffer.filled().len() as u64;
     Ok(Reading { summary: feed.summary(), bytes_read, stored: Stored::InBuffer })
 }

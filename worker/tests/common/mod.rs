@@ -138,6 +138,7 @@ impl Place {
             tags: BTreeMap::new(),
             state_folder: self.state(),
             threads: NonZeroUsize::new(plan.threads).unwrap(),
+            pace: Default::default(),
             now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap() + plan.later,
             program: "test".into(),
         }

@@ -54,6 +54,7 @@ impl DiskPlace {
             tags: BTreeMap::new(),
             state_folder: self.folder.join("state"),
             threads: NonZeroUsize::MIN,
+            pace: Default::default(),
             now: Timestamp::UNIX_EPOCH,
             program: "test".into(),
         };

@@ -87,7 +87,7 @@ fn next_commands(record: &RunRecord, key_file: Option<&Path>, url: &str) -> Vec<
 
 fn first_source(record: &RunRecord) -> Option<String> {
     record.steps.iter().find_map(|step| match &step.step {
-        Step::Backup { source, .. } => source.files().first().map(ToString::to_string),
+        Step::Backup { source, .. } => source.roots().first().map(ToString::to_string),
         _ => None,
     })
 }

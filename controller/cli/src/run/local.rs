@@ -1,12 +1,17 @@
 //! The hands of a run in this process: the worker's own functions, called directly.
 
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
+
 use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace, Verification};
-use strongroom_plans::{CheckCommand, Source, SourcePath, Step};
+use strongroom_plans::{CheckCommand, FilesSource, Input as Planned, Source, SourcePath, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
 use strongroom_worker::backup::Input;
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
+use strongroom_worker::pace::Pace;
 use strongroom_worker::restore::{Overwrite, RestoreOptions, RestoreReport};
 
+use super::around::Around;
 use super::checks::{self, Interrupted};
 use super::scratch::Scratch;
 use crate::access::Opened;
@@ -63,14 +68,18 @@ impl Executor for Local<'_> {
     }
 
     fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Failure> {
-        let input = Input::Files {
-            root: "/".into(),
-            sources: order.source.files().iter().map(SourcePath::as_path).map(Into::into).collect(),
-            excludes: rules(order.source),
-        };
-        let (host, tags) = (self.host.clone(), order.tags.clone());
-        let request = Request { input, kind: self.kind, host, tags };
-        let report = backup::make(&self.opened.repository, request, self.context)?;
+        let around = Around::new(order, &self.host, self.opened.repository.id(), self.context);
+        let report = around.run(|| {
+            let request = Request {
+                input: input(order.source, &around)?,
+                kind: self.kind,
+                host: self.host.clone(),
+                tags: order.tags.clone(),
+                threads: order.limits.threads().and_then(|count| NonZeroUsize::try_from(count).ok()),
+                pace: Arc::new(Pace::new(order.limits.read_rate().and_then(|rate| NonZeroU64::new(rate.bytes())))),
+            };
+            backup::make(&self.opened.repository, request, self.context)
+        })?;
         Ok(BackupDone {
             snapshot: report.snapshot,
             commit: report.commit,
@@ -105,8 +114,21 @@ impl Executor for Local<'_> {
     }
 }
 
+fn input(source: &Source, around: &Around<'_>) -> Result<Input, Failure> {
+    Ok(match source.input() {
+        Planned::Files(files) => Input::Files {
+            root: "/".into(),
+            sources: files.files().iter().map(SourcePath::as_path).map(Into::into).collect(),
+            excludes: rules(files),
+        },
+        Planned::Command(command) => {
+            Input::Stream { name: command.name().as_path().to_owned(), reader: Box::new(around.output(command)?) }
+        }
+    })
+}
+
 /// A plan's rules in the worker's words; both read patterns the same way.
-fn rules(source: &Source) -> Excludes {
+fn rules(source: &FilesSource) -> Excludes {
     Excludes {
         patterns: source.exclude().iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         caches: if source.excludes_caches() { Caches::LeaveOut } else { Caches::Keep },

@@ -8,8 +8,7 @@ use strongroom_controller::links::{Links, Unreachable};
 use strongroom_controller::remote::{self, JobFault, RemoteJob};
 use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace};
 use strongroom_plans::{CheckCommand, RunKind, Step};
-use strongroom_proto::worker::backup_job::Source;
-use strongroom_proto::worker::{BackupJob, FailureKind, Running, StartRequest};
+use strongroom_proto::worker::{BackupJob, FailureKind, Hooks, Limits, Running, StartRequest};
 use strongroom_repository::{ObjectId, Snapshot, WriterIdentity, chain};
 use strongroom_worker::backup::BackupReport;
 
@@ -51,9 +50,10 @@ impl Hands<'_> {
                 full: self.order.kind == RunKind::Full,
                 host: self.order.host.clone(),
                 tags: tags.into_iter().collect(),
-                source: Some(Source::Files(order.source.into())),
-                limits: None,
-                hooks: None,
+                source: Some(order.source.into()),
+                // Nothing is said where nothing is meant, so that a job keeps its fingerprint from release to release.
+                limits: Some(order.limits.into()).filter(|limits| *limits != Limits::default()),
+                hooks: Hooks::of(order.source),
             }),
         }
     }

@@ -160,3 +160,47 @@ fn a_run_reads_what_the_plan_promises() {
     expect("{ full: weekly sun 01:30, incremental: daily 01:30 }", &["--full"], "full");
     expect("{ full: daily 01:30 }", &[], "full");
 }
+
+/// A plan whose commands say in a log that they ran, and what they were told.
+fn plan_with_commands(world: &World, before: &str, dump: &str) {
+    world.write("source/ledger", "42\n");
+    let log = world.text("log");
+    let say = |what: &str| format!("[sh, -c, \"echo {what} $STRONGROOM_WHEN $STRONGROOM_RESULT >>{log}; {before}\"]");
+    let after = format!("[sh, -c, \"echo after $STRONGROOM_PLAN $STRONGROOM_RESULT >>{log}\"]");
+    let text = format!(
+        "kind: backup\nname: test\nsources:\n  - files: [{}]\n    before: [{{ run: {} }}]\n    after: [{{ run: {after} }}]\n  \
+         - command: [sh, -c, \"{dump}\"]\n    name: /dumps/all.sql\n    time-out: 1m\n\
+         repository: ./repo\nretain: {{ last: 2 }}\nprove: {{ level: restored }}\nlimits: {{ upload: 1 GiB, read: 1 GiB, threads: 1 }}\n",
+        world.text("source"),
+        say("before"),
+    );
+    world.write("plan.yaml", text);
+}
+
+#[test]
+fn what_a_command_prints_is_backed_up_between_the_commands_around_it() {
+    let world = World::new();
+    plan_with_commands(&world, "true", "seq 1 100000");
+    let answer = world.json(&["run", "plan.yaml"]);
+    assert_eq!(steps(&answer), ["backed-up", "backed-up", "restored", "verified", "previewed"]);
+    assert_eq!(std::fs::read_to_string(world.path("log")).unwrap(), "before before\nafter test backed-up\n");
+    let dump = world.run(&["cat", "latest", "/dumps/all.sql"]).expect(0);
+    let expect: String = (1..=100_000).map(|number| format!("{number}\n")).collect();
+    assert!(dump.out == expect.as_bytes(), "{} bytes", dump.out.len());
+}
+
+#[test]
+fn a_command_that_fails_leaves_no_snapshot() {
+    for (before, dump, snapshots, told) in [
+        ("exit 3", "true", 0, "the command before the backup"),
+        ("true", "echo half; echo no space >&2; exit 1", 1, "no space"),
+    ] {
+        let world = World::new();
+        plan_with_commands(&world, before, dump);
+        let ran = world.run(&["run", "plan.yaml"]);
+        assert!(ran.code != 0 && ran.err.contains(told), "{}: {}", ran.code, ran.err);
+        assert_eq!(world.json(&["snapshots"]).as_array().unwrap().len(), snapshots, "{told}");
+        let log = std::fs::read_to_string(world.path("log")).unwrap();
+        assert!(log.contains("after test"), "an application that was stopped is not started again: {log}");
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::command::{Order, Running, Take};
+use strongroom_worker::command::{Order, Running, Take};
 
 /// systemd answers at once, or is in trouble.
 const TIME_MAX: Duration = Duration::from_secs(10);

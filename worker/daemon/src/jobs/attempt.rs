@@ -11,7 +11,9 @@ use object_store::ObjectStore;
 use strongroom_repository::store::Limited;
 use strongroom_repository::{Error, ErrorKind, Repository, SnapshotKind};
 use strongroom_worker::backup::{self, BackupError, BackupEvent, BackupOptions, BackupReport, EventSink, Input};
+use strongroom_worker::command::{Order, Running, Take};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
+use strongroom_worker::pace::Pace;
 use strongroom_worker::progress::Progress;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,7 +26,6 @@ use super::job::Job;
 use super::report::{Made, report};
 use super::turns::Turns;
 use super::{Site, blocking};
-use crate::command::{Order, Running, Take};
 use crate::gateway::{GatewayStore, GiveUp};
 use crate::ledger::{FailureKind, Recorded};
 use crate::request::{Request, Source, command_time_max};
@@ -225,6 +226,7 @@ impl Attempt<'_> {
             tags,
             state_folder: self.site.sources_folder.clone(),
             threads: threads.unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX),
+            pace: Arc::new(Pace::new(request.limits.read_bytes_per_second)),
             now: (self.site.clock)(),
             program: crate::PROGRAM.into(),
         })

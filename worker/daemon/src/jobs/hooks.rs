@@ -8,10 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::Serialize;
+use strongroom_worker::command::{CommandError, Order, Running, Take};
 use tokio::sync::oneshot;
 
 use super::job::Job;
-use crate::command::{CommandError, Order, Running, Take};
 use crate::request::{Hook, Request};
 
 /// When the worker stops, it does not wait for longer.

@@ -69,7 +69,7 @@ async fn at_any_moment() {
         let mut backup = host.files();
         backup.full = true;
         // Slow enough that most kills meet it at work.
-        backup.limits = Some(Limits { upload_bytes_per_second: 16 << 20, threads: 0 });
+        backup.limits = Some(Limits { upload_bytes_per_second: 16 << 20, ..Limits::default() });
         host.begin(&job, 1, backup).await.unwrap();
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;

@@ -1,4 +1,4 @@
-//! Commands of a job: run without a shell, in a clean environment and in a process group of their own that is ended as a whole.
+//! Commands around a backup, and commands whose output is backed up: run without a shell, in a clean environment and in a process group of their own that is ended as a whole.
 //!
 //! A [`Running`] command is a reader of what it prints. It says that it came to its end only after the command exited well; every other way to end is an error of the
 //! reader, so that half a dump is never taken for a whole one.
@@ -26,20 +26,25 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How soon a request to stop is noticed while a command is quiet.
 const GLANCE: Duration = Duration::from_millis(200);
 
+/// How long a command around a backup may run when nobody says: longer than quiescing an application takes, shorter than a window.
+pub const HOOK_TIME: Duration = Duration::from_secs(600);
+/// How long a command whose output is backed up may run when nobody says: a dump of a large database runs for hours.
+pub const OUTPUT_TIME: Duration = Duration::from_secs(24 * 3600);
+
 /// What to run.
 #[derive(Debug, Clone)]
-pub(crate) struct Order {
+pub struct Order {
     /// Program and arguments.
-    pub(crate) arguments: Vec<String>,
+    pub arguments: Vec<String>,
     /// Beside the path and the language, which are always the same.
-    pub(crate) environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
     /// It is ended after that.
-    pub(crate) time_max: Duration,
+    pub time_max: Duration,
 }
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Take {
+pub enum Take {
     /// What it prints to standard output, until that is closed and the command has ended. Standard error is for the message.
     Output,
     /// Nothing: what it prints anywhere is for the message. Its end is enough: it may have started a service that keeps the pipe.
@@ -48,7 +53,7 @@ pub(crate) enum Take {
 
 /// How a command failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CommandError {
+pub enum CommandError {
     #[error("cannot start '{program}'")]
     Start { program: String, source: io::Error },
     #[error("'{program}' {how}{said}")]
@@ -61,7 +66,7 @@ pub(crate) enum CommandError {
 
 /// A command that runs; its group is ended with the value.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     program: String,
     take: Take,
     child: Child,
@@ -78,7 +83,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a command; `stop` ends it early.
-    pub(crate) fn start(order: Order, take: Take, stop: Arc<AtomicBool>) -> Result<Self, CommandError> {
+    pub fn start(order: Order, take: Take, stop: Arc<AtomicBool>) -> Result<Self, CommandError> {
         let program = order.arguments.first().cloned().unwrap_or_default();
         let start = || {
             let (output, output_end) = pipe()?;
@@ -110,7 +115,7 @@ impl Running {
     }
 
     /// Waits for the end; for a hook.
-    pub(crate) fn finish(mut self) -> Result<(), CommandError> {
+    pub fn finish(mut self) -> Result<(), CommandError> {
         let mut buffer = [0; 4096];
         while self.next(&mut buffer)? > 0 {}
         Ok(())
