@@ -50,7 +50,7 @@ fn repository(runtime: &tokio::runtime::Runtime, cache: &std::path::Path) -> Arc
 }
 
 fn begin(runtime: &tokio::runtime::Runtime, repository: &Arc<Repository>) -> Arc<Session> {
-    runtime.block_on(repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH })).unwrap()
+    runtime.block_on(repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None })).unwrap()
 }
 
 fn entry(number: usize) -> Entry {

@@ -18,6 +18,7 @@ use crate::keys::inventory::{self, Binding};
 use crate::keys::{KeyFile, KeyRecord, Secret, from_sheet};
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
+use crate::session::notes;
 use crate::snapshot::{Inventory, Manifest};
 use crate::tree::{inner, leaf};
 
@@ -45,6 +46,7 @@ pub const ALL: &[Parser] = &[
     ("escaped-text", |bytes| drop(std::str::from_utf8(bytes).map(crate::text::unescape))),
     ("json", json),
     ("numbers", numbers),
+    ("session-notes", notes::parse),
 ];
 
 fn run(bytes: &[u8]) {

@@ -16,7 +16,7 @@ use object_store::ObjectStore;
 pub use create::{Created, InitOptions};
 use index_in_force::OpenIndex;
 pub use keyring::{NewHolder, WriterIdentity};
-pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, parse_hint, put_new};
+pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, parse_hint, put_new, size};
 pub use snapshots::{Snapshots, Unreadable};
 
 use crate::config::{Config, Parameters};

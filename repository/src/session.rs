@@ -2,28 +2,33 @@
 
 mod commit;
 mod lane;
+pub(crate) mod notes;
 mod packer;
 mod pages;
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use futures::{StreamExt, TryStreamExt, future, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 pub use commit::{AboutToCommit, Committed};
 pub use lane::Lane;
+use notes::{Left, Notes};
 use packer::Packer;
 
 use crate::error::Error;
-use crate::ids::{ChunkId, ObjectId, SessionId};
+use crate::ids::{ChunkId, ObjectId, RepositoryId, SessionId};
 use crate::index::Index;
 use crate::keys::inventory::{self, Binding};
 use crate::keys::random;
 use crate::object::{self, ObjectType};
-use crate::repository::{Repository, put_new};
+use crate::pack::PackContents;
+use crate::repository::{Repository, put_new, size};
 
 /// The body of a session object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,11 +45,13 @@ pub struct SessionRecord {
 
 /// How a session begins.
 #[derive(Debug, Clone, Copy)]
-pub struct Begin {
+pub struct Begin<'a> {
     /// The snapshot whose unchanged parts will be taken over.
     pub parent: Option<ObjectId>,
     /// Now.
     pub started: Timestamp,
+    /// A file in which it is noted what is stored, so that the next session with the same file goes on where this one ended early. One at a time has it.
+    pub notes: Option<&'a Path>,
 }
 
 /// Plain and stored bytes of what a session added.
@@ -75,28 +82,81 @@ pub struct Session {
 /// Enough that two lanes meet in one lock every 16th chunk.
 const SEEN_SHARDS: usize = 16;
 
+/// Questions about noted packs at once: enough to hide a round trip, few enough for any server.
+const LOOKS_AT_ONCE: usize = 16;
+
+/// The part of a session's ids in which one belongs.
+fn shard<'a>(seen: &'a [Mutex<HashSet<[u8; 16]>>], prefix: &[u8; 16]) -> MutexGuard<'a, HashSet<[u8; 16]>> {
+    seen[usize::from(prefix[0]) % SEEN_SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Repository {
     /// Begins a session. Its record is written at the same time as the caller's first work; nothing is uploaded before it is durable.
-    pub async fn begin(self: &Arc<Self>, begin: Begin) -> Result<Arc<Session>, Error> {
+    pub async fn begin(self: &Arc<Self>, begin: Begin<'_>) -> Result<Arc<Session>, Error> {
         if let Some(parent) = begin.parent.filter(|parent| !self.history().has_snapshot(parent)) {
             return Err(Error::ParentGone(parent));
         }
-        let id = SessionId(random());
-        let record =
-            SessionRecord { session: id, base: self.history().newest, parent: begin.parent, started: begin.started };
-        let runtime = Handle::current();
+        let base = self.history().newest;
+        let fresh = SessionRecord { session: SessionId(random()), base, parent: begin.parent, started: begin.started };
+        let (record, notes, left) = self.take_up(begin.notes, fresh);
+        let left = self.still_stored(left).await?;
+        let seen: Vec<Mutex<HashSet<[u8; 16]>>> = (0..SEEN_SHARDS).map(|_| Mutex::default()).collect();
+        let (mut plain, mut sealed) = (0, 0);
+        for pack in &left {
+            sealed += pack.size;
+            for chunk in &pack.chunks {
+                plain += u64::from(chunk.length);
+                shard(&seen, &chunk.prefix).insert(chunk.prefix);
+            }
+        }
+        let (id, runtime) = (record.session, Handle::current());
         let opened = write_record(Arc::clone(self), record);
         Ok(Arc::new(Session {
             repository: Arc::clone(self),
             id,
-            packer: Packer::new(Arc::clone(self), runtime.clone(), opened)?,
+            packer: Packer::new(Arc::clone(self), runtime.clone(), opened, (notes, left))?,
             pages: pages::Pages::default(),
             runtime,
             index: OnceLock::new(),
-            seen: (0..SEEN_SHARDS).map(|_| Mutex::default()).collect(),
-            new_plain_bytes: AtomicU64::new(0),
-            new_sealed_bytes: AtomicU64::new(0),
+            seen,
+            new_plain_bytes: AtomicU64::new(plain),
+            new_sealed_bytes: AtomicU64::new(sealed),
         }))
+    }
+
+    /// Those that the store still has: it may be another one than then, or an older copy of it.
+    async fn still_stored(&self, noted: Vec<PackContents>) -> Result<Vec<PackContents>, Error> {
+        let look = |pack: PackContents| async move {
+            let size = size(&*self.store, &object::hashed_name(pack.kind, &pack.id)).await?;
+            Ok((size == Some(pack.size)).then_some(pack))
+        };
+        stream::iter(noted.into_iter().map(look)).buffered(LOOKS_AT_ONCE).try_filter_map(future::ok).try_collect().await
+    }
+
+    /// The session that left these notes, if it may go on; else the fresh one. Without notes it is merely slower to take it up.
+    fn take_up(&self, notes: Option<&Path>, fresh: SessionRecord) -> (SessionRecord, Option<Notes>, Vec<PackContents>) {
+        let Some(path) = notes else { return (fresh, None, Vec::new()) };
+        let history = self.history();
+        let fits = |repository: &RepositoryId, record: &SessionRecord| {
+            *repository == self.id() && notes::may_go_on(record, fresh.parent, &history)
+        };
+        let taken = Notes::take(path, fits).and_then(|taken| match taken {
+            Some((mut notes, None)) => notes.begin(self.id(), &fresh).map(|()| Some((notes, None))),
+            other => Ok(other),
+        });
+        match taken {
+            Ok(Some((notes, Some(Left { record, mut packs })))) => {
+                packs.retain(|pack| !history.condemned.contains_key(&pack.id));
+                tracing::info!(session = %record.session, packs = packs.len(), "goes on where a run ended early");
+                (record, Some(notes), packs)
+            }
+            Ok(Some((notes, None))) => (fresh, Some(notes), Vec::new()),
+            Ok(None) => (fresh, None, Vec::new()),
+            Err(error) => {
+                tracing::debug!(%error, path = %path.display(), "what is stored cannot be noted");
+                (fresh, None, Vec::new())
+            }
+        }
     }
 }
 
@@ -144,8 +204,8 @@ impl Session {
         if self.is_stored(id)? {
             return Ok(false);
         }
-        let shard = &self.seen[usize::from(id.0[16]) % SEEN_SHARDS];
-        Ok(shard.lock().unwrap_or_else(PoisonError::into_inner).insert(id.prefix()))
+        let prefix = id.prefix();
+        Ok(shard(&self.seen, &prefix).insert(prefix))
     }
 
     /// Whether the repository holds the chunk in a pack that is not condemned.

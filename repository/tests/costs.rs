@@ -13,7 +13,8 @@ use strongroom_repository::{Begin, Credential, Repository, UnplacedTree};
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_counted() {
     let fixture = Fixture::new().await;
-    let first = back_up(&fixture.open().await, 2000).await;
+    // More entries than one leaf ever holds, so that the tree has two levels whatever the keys are.
+    let first = back_up(&fixture.open().await, 2500).await;
     let recording = Arc::new(Recording::new(fixture.store.clone() as Arc<dyn ObjectStore>));
     let counts = || {
         let record = recording.snapshot();
@@ -33,8 +34,10 @@ async fn requests_are_counted() {
 
     // Nothing changed: session, snapshot, commit, and the hint; no index, no page.
     recording.reset();
-    let session =
-        repository.begin(Begin { parent: Some(first.snapshot), started: Timestamp::UNIX_EPOCH }).await.unwrap();
+    let session = repository
+        .begin(Begin { parent: Some(first.snapshot), started: Timestamp::UNIX_EPOCH, notes: None })
+        .await
+        .unwrap();
     session.commit(UnplacedTree::taken_over(first.tree), manifest()).await.unwrap();
     assert_eq!(counts(), [0, 4, 0, 0], "of an unchanged run");
 

@@ -27,7 +27,8 @@ fn stat(place: &Place, name: &str) -> Stat {
 /// Lets two lanes capture nodes of the data directory as the walk saw them.
 fn capture(place: &Place, seen: &[(&str, Stat)]) -> Vec<Outcome> {
     let repository = place.open();
-    let session = place.block_on(repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH })).unwrap();
+    let session =
+        place.block_on(repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None })).unwrap();
     let root = Root::at(&place.root()).unwrap();
     let (owners, pool, progress) = (Owners::read(&place.root()), Pool::new(2), Progress::default());
     let desk = Desk {

@@ -48,7 +48,7 @@ fn manifest() -> Manifest {
 fn snapshot(place: &Place, entries: &[(&[u8], Entry)]) -> ObjectId {
     let repository = place.open();
     place.block_on(async {
-        let begin = Begin { parent: None, started: Timestamp::UNIX_EPOCH };
+        let begin = Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None };
         let session = repository.begin(begin).await.unwrap();
         let tree = tokio::task::block_in_place(|| {
             let mut lane = session.lane().unwrap();

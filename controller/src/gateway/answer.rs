@@ -28,6 +28,8 @@ impl Gateway {
         let repository = self.repository(&request.repository)?;
         match policy::readable(&request.name).ok_or_else(|| no_business("read", &request.name))? {
             Readable::Freely => {}
+            Readable::LookedAt if request.head => {}
+            Readable::LookedAt => return Err(no_business("read", &request.name)),
             Readable::IfWriterKey if is_writer_key(repository, &request.name).await? => {}
             // The same answer as for a key that is not there: which holders there are is no host's business.
             Readable::IfWriterKey => return Err(Status::not_found(request.name)),

@@ -19,11 +19,12 @@ pub(super) enum Creatable {
 pub(super) enum Readable {
     /// To everybody who writes.
     Freely,
+    /// Only whether it is there, and its length: a run that ended early asks so what it need not send again. A writer has no key for the bytes, and needs none.
+    LookedAt,
     /// If it registers a writer: other keys are wrapped by passphrases, which a host could try at leisure.
     IfWriterKey,
 }
 
-/// Packs and pages are not readable: a writer has no key for them, and needs none.
 pub(super) fn creatable(name: &str) -> Option<Creatable> {
     let (folder, rest) = name.split_once('/')?;
     match folder {
@@ -42,6 +43,9 @@ pub(super) fn creatable(name: &str) -> Option<Creatable> {
 pub(super) fn readable(name: &str) -> Option<Readable> {
     if name == CONFIG || name == HINT {
         return Some(Readable::Freely);
+    }
+    if let Some(Creatable::Hashed(_)) = creatable(name).filter(|_| name.starts_with('p')) {
+        return Some(Readable::LookedAt);
     }
     match name.split_once('/')? {
         ("keys", _) => Some(Readable::IfWriterKey),
@@ -123,9 +127,12 @@ mod tests {
             assert_eq!(readable(&name), Some(Readable::Freely), "{name}");
         }
         assert_eq!(readable("keys/00000000000000000000000000000001"), Some(Readable::IfWriterKey));
+        for name in [format!("packs/ab/{ID}"), format!("pages/ab/{ID}")] {
+            assert_eq!(readable(&name), Some(Readable::LookedAt), "{name}");
+        }
         for name in [
-            format!("packs/ab/{ID}"),
-            format!("pages/ab/{ID}"),
+            format!("packs/ac/{ID}"),
+            format!("packs/{ID}"),
             "sessions/00000000000000000000000000000001".into(),
             "../config".into(),
         ] {

@@ -121,16 +121,27 @@ impl PackBuilder {
 
     /// The content of the footer as things stand.
     pub(crate) fn footer_content(&self) -> Vec<u8> {
-        let mut content = Vec::with_capacity(256 + self.frames.len() * 28 + self.chunks.len() * 20);
-        put_segments(&mut content, &[self.segment]);
-        put_u32(&mut content, self.frames.len() as u32);
-        for (frame, chunks) in &self.frames {
-            put_frame(&mut content, frame);
-            put_u32(&mut content, *chunks);
-        }
-        put_u32(&mut content, self.chunks.len() as u32);
-        self.chunks.iter().for_each(|chunk| content.extend_from_slice(&chunk.prefix));
-        self.chunks.iter().for_each(|chunk| put_u32(&mut content, chunk.length));
-        content
+        footer_content(&[self.segment], &self.frames, &self.chunks)
     }
+}
+
+impl PackContents {
+    /// The content of the pack's footer.
+    pub(crate) fn footer_content(&self) -> Vec<u8> {
+        footer_content(&self.segments, &self.frames, &self.chunks)
+    }
+}
+
+fn footer_content(segments: &[SegmentRow], frames: &[(FrameRow, u32)], chunks: &[StoredChunk]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(256 + frames.len() * 28 + chunks.len() * 20);
+    put_segments(&mut content, segments);
+    put_u32(&mut content, frames.len() as u32);
+    for (frame, chunks) in frames {
+        put_frame(&mut content, frame);
+        put_u32(&mut content, *chunks);
+    }
+    put_u32(&mut content, chunks.len() as u32);
+    chunks.iter().for_each(|chunk| content.extend_from_slice(&chunk.prefix));
+    chunks.iter().for_each(|chunk| put_u32(&mut content, chunk.length));
+    content
 }

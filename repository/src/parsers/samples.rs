@@ -12,6 +12,7 @@ use crate::keys::inventory::{self, Binding};
 use crate::keys::{ReaderFile, Secret, public_key, signing_key, to_sheet};
 use crate::object::{self, ObjectType};
 use crate::pack::{PackBuilder, StoredChunk};
+use crate::session::notes;
 use crate::tree::entry::{ChunkRef, Consistency, Content, Entry, Extent, Kind, Time};
 use crate::tree::inner::{self, Child};
 use crate::tree::leaf::LeafBuilder;
@@ -51,6 +52,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("json", json(&config())),
         ("json", json(&commit())),
         ("numbers", vec![0x80, 0x01, 0x7f, 2, 1, 2]),
+        ("session-notes", notes::sample(&pack.contents)),
     ]
 }
 

@@ -29,6 +29,15 @@ pub(crate) async fn get_optional(store: &dyn ObjectStore, name: &str) -> Result<
     }
 }
 
+/// The size of an object, in bytes; none where there is none.
+pub(crate) async fn size(store: &dyn ObjectStore, name: &str) -> Result<Option<u64>, Error> {
+    match store.head(&Path::from(name)).await {
+        Ok(meta) => Ok(Some(meta.size)),
+        Err(error) if store::kind(&error) == store::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(store_error("look at", name)(error)),
+    }
+}
+
 /// Reads a part of an object.
 pub(crate) async fn get_range(
     store: &dyn ObjectStore,

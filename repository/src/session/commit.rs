@@ -97,6 +97,7 @@ impl Session {
             agrees(&AboutToCommit { history, snapshot, manifest: &manifest }).map_err(Error::Withheld)
         };
         let commit = self.repository.commit_when(vec![operation], still_allowed).await?;
+        self.packer.forget_notes();
         Ok(Committed { snapshot, commit, tree, manifest })
     }
 

@@ -15,6 +15,8 @@ use crate::object::{self, ObjectType};
 use crate::pack::{FinishedPack, PackBuilder, PackContents, StoredChunk};
 use crate::repository::{Repository, put_new};
 
+use super::notes::Notes;
+
 /// Packs on their way at once. With the one being filled, that is two packs of memory; the store is many times faster than compression.
 const UPLOADS_AT_ONCE: usize = 1;
 
@@ -27,8 +29,10 @@ pub(crate) struct Packer {
     opened: Opened,
     permits: Arc<Semaphore>,
     /// What is on its way; a session that ends early takes it back.
-    uploads: Mutex<JoinSet<Result<(), Error>>>,
+    uploads: Mutex<JoinSet<Result<Option<PackContents>, Error>>>,
     finished: Mutex<Vec<PackContents>>,
+    /// Where durable packs are noted, for a session that takes this one up; none where nobody asked for it, or where they cannot be kept.
+    notes: Mutex<Option<Notes>>,
     poison: OnceLock<Failure>,
 }
 
@@ -55,18 +59,20 @@ impl Packer {
         repository: Arc<Repository>,
         runtime: Handle,
         opened: impl Future<Output = Result<(), Error>> + Send + 'static,
+        (notes, left): (Option<Notes>, Vec<PackContents>),
     ) -> Result<Self, Error> {
         let opened = opened.map(|done| done.map_err(|error| Failure::from(&error))).boxed().shared();
         let mut uploads = JoinSet::new();
         // Its record begins its way at once; packs wait for it.
-        uploads.spawn_on(opened.clone().map(|done| done.map_err(Error::Poisoned)), &runtime);
+        uploads.spawn_on(opened.clone().map(|done| done.map(|()| None).map_err(Error::Poisoned)), &runtime);
         Ok(Self {
             data: Mutex::new(new_builder(&repository, ObjectType::Pack)?),
             pages: Mutex::new(new_builder(&repository, ObjectType::PagePack)?),
             opened,
             permits: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             uploads: Mutex::new(uploads),
-            finished: Mutex::default(),
+            finished: Mutex::new(left),
+            notes: Mutex::new(notes),
             poison: OnceLock::new(),
             repository,
             runtime,
@@ -128,16 +134,38 @@ impl Packer {
             },
             &self.runtime,
         );
-        // Each one's end is looked at: a failed pack that nobody asks about would be missing from the snapshot.
-        while let Some(ended) = uploads.try_join_next() {
-            self.ended(ended)?;
+        // Each one's end is looked at: a failed pack that nobody asks about would be missing from the snapshot. Those before this one have ended, or are about to: their
+        // permits are free.
+        while uploads.len() > UPLOADS_AT_ONCE {
+            let Some(ended) = self.runtime.block_on(uploads.join_next()) else { break };
+            if let Some(pack) = self.ended(ended)? {
+                self.note(&pack);
+            }
         }
         Ok(())
     }
 
-    fn ended(&self, ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
+    fn ended(
+        &self,
+        ended: Result<Result<Option<PackContents>, Error>, JoinError>,
+    ) -> Result<Option<PackContents>, Error> {
         let done = ended.unwrap_or_else(|lost| Err(Error::Poisoned(lost.to_string().into())));
         done.inspect_err(|error| self.poison(error))
+    }
+
+    fn note(&self, pack: &PackContents) {
+        let mut notes = lock(&self.notes);
+        if let Some(Err(error)) = notes.as_mut().map(|notes| notes.add(pack)) {
+            tracing::debug!(%error, "what is stored is not noted any more: a run that takes this one up will send it again");
+            *notes = None;
+        }
+    }
+
+    /// The session is committed: nothing is left to take up.
+    pub(crate) fn forget_notes(&self) {
+        if let Some(notes) = lock(&self.notes).take() {
+            notes.discard();
+        }
     }
 
     /// Sends what is left and waits until every pack is durable.
@@ -160,14 +188,14 @@ impl Packer {
     }
 
     /// Seals a pack; what is returned brings it to the store, as soon as the session's record is durable.
-    fn upload(&self, full: PackBuilder) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+    fn upload(&self, full: PackBuilder) -> impl Future<Output = Result<Option<PackContents>, Error>> + Send + use<> {
         let FinishedPack { contents, parts } = full.finish(&self.repository.key.shared.inventory);
         let (repository, opened) = (Arc::clone(&self.repository), self.opened.clone());
         let name = object::hashed_name(contents.kind, &contents.id);
-        lock(&self.finished).push(contents);
+        lock(&self.finished).push(contents.clone());
         async move {
             opened.await.map_err(Error::Poisoned)?;
-            put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await.map(|_| ())
+            put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await.map(|_| Some(contents))
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -69,11 +70,21 @@ pub async fn back_up(repository: &Arc<Repository>, count: usize) -> Committed {
 
 /// The same, where it may fail.
 pub async fn try_back_up(repository: &Arc<Repository>, count: usize) -> Result<Committed, Error> {
-    let session = repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH }).await?;
+    let (session, tree) = write_only(repository, count, None).await?;
+    session.commit(tree, manifest()).await
+}
+
+/// Everything but the commit, with notes of what is stored.
+pub async fn write_only(
+    repository: &Arc<Repository>,
+    count: usize,
+    notes: Option<&Path>,
+) -> Result<(Arc<Session>, UnplacedTree), Error> {
+    let session = repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes }).await?;
     let writing = Arc::clone(&session);
     #[expect(clippy::disallowed_methods, reason = "lanes block, and a test has no other thread for them")]
     let tree = tokio::task::spawn_blocking(move || write_tree(&writing, count)).await.unwrap()?;
-    session.commit(tree, manifest()).await
+    Ok((session, tree))
 }
 
 fn write_tree(session: &Arc<Session>, count: usize) -> Result<UnplacedTree, Error> {

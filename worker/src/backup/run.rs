@@ -135,7 +135,9 @@ impl Runner {
             problems: Vec::new(),
         };
         match options.input {
-            Input::Stream { name, reader } => stream::run(&mut self, threads, manifest, &name, reader),
+            Input::Stream { name, reader } => {
+                stream::run(&mut self, threads, manifest, &options.state_folder, (&name, reader))
+            }
             Input::Files { root, sources, excludes } => {
                 let shown = |path: &std::path::PathBuf| text::escape(path.as_os_str().as_encoded_bytes());
                 manifest.sources = sources.iter().map(shown).collect();
@@ -153,7 +155,7 @@ impl Runner {
         }
     }
 
-    fn state_key(&self, manifest: &Manifest, excludes: Excludes) -> StateKey {
+    pub(super) fn state_key(&self, manifest: &Manifest, excludes: Excludes) -> StateKey {
         let mut sources = manifest.sources.clone();
         sources.sort();
         StateKey { repository: self.repository.id(), host: manifest.host.clone(), sources, excludes }
@@ -217,7 +219,8 @@ impl Runner {
         state: Option<&State>,
         next_state: &RefCell<StateWriter>,
     ) -> Result<Merged, BackupError> {
-        let begin = Begin { parent: manifest.parent, started: self.now };
+        let notes = files.key.session_notes(&files.state_folder);
+        let begin = Begin { parent: manifest.parent, started: self.now, notes: Some(&notes) };
         let session = self.runtime.block_on(self.repository.begin(begin))?;
         let owners = Owners::read(files.root.path());
         let pool = Pool::new(files.threads);

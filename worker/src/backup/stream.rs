@@ -13,6 +13,7 @@ use super::run::{Merged, Runner};
 use super::tally::Tally;
 use super::{BackupError, BackupReport};
 use crate::capture::{Capture, Outcome};
+use crate::exclude::Excludes;
 use crate::filesystem::{Root, Stat};
 use crate::owners::Owners;
 use crate::read::{Desk, Job, Pool, StreamFeed};
@@ -26,12 +27,13 @@ pub(super) fn run(
     runner: &mut Runner,
     threads: usize,
     mut manifest: Manifest,
-    name: &Path,
-    reader: Box<dyn Read + Send>,
+    state_folder: &Path,
+    (name, reader): (&Path, Box<dyn Read + Send>),
 ) -> Result<BackupReport, BackupError> {
     let components = components(name)?;
     manifest.sources = vec![text::escape(name.as_os_str().as_encoded_bytes())];
-    let begin = Begin { parent: None, started: runner.now };
+    let notes = runner.state_key(&manifest, Excludes::default()).session_notes(state_folder);
+    let begin = Begin { parent: None, started: runner.now, notes: Some(&notes) };
     let session = runner.runtime.block_on(runner.repository.begin(begin))?;
     let root = Root::of_host().map_err(BackupError::Root)?;
     let owners = Owners::read(root.path());

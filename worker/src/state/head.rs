@@ -61,6 +61,12 @@ pub struct StateKey {
 }
 
 impl StateKey {
+    /// The file in `folder` where a run over these sources notes what it has stored, for the one that goes on in its place.
+    #[must_use]
+    pub fn session_notes(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.session", &self.digest()[..32]))
+    }
+
     pub(super) fn digest(&self) -> String {
         let text = serde_json::to_vec(self).unwrap_or_default();
         blake3::Hasher::new_derive_key("strongroom v1 local state").update(&text).finalize().to_hex().to_string()

@@ -41,10 +41,14 @@ impl Drop for Process {
     }
 }
 
+/// Bytes of new data in each round.
+const LARGE: usize = 6 << 20;
+const KILLS: u64 = 3;
+
 async fn scene() -> (Host, JoinHandle<()>) {
     let host = Host::new().await;
     host.write("small", "content");
-    host.write("large", noise(3, 6 << 20));
+    host.write("large", noise(3, LARGE));
     let link = host.link();
     (host, link)
 }
@@ -70,17 +74,30 @@ async fn at_any_moment() {
         backup.full = true;
         // Slow enough that most kills meet it at work.
         backup.limits = Some(Limits { upload_bytes_per_second: 16 << 20, ..Limits::default() });
+        let before = pack_bytes(&host).await;
         host.begin(&job, 1, backup).await.unwrap();
-        for _ in 0..3 {
+        for _ in 0..KILLS {
             tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
             daemon.kill();
             daemon = Process::start(&host);
         }
         check_one(&host, &job).await;
+        // Each kill costs what was on its way or not yet on it: two packs.
+        let sent = pack_bytes(&host).await - before;
+        assert!(
+            sent <= LARGE as u64 + (KILLS + 1) * 2 * (256 + 64) * 1024,
+            "{sent} bytes were sent for {LARGE} of data"
+        );
         // New data each time, or there would be nothing to upload.
-        host.write("large", noise(100 + round, 6 << 20));
+        host.write("large", noise(100 + round, LARGE));
     }
     link.abort();
+}
+
+async fn pack_bytes(host: &Host) -> u64 {
+    use futures::TryStreamExt;
+    let all: Vec<_> = host.gateway.store.list(Some(&"packs".into())).try_collect().await.unwrap();
+    all.iter().map(|pack| pack.size).sum()
 }
 
 /// Runs a job until its commit has arrived at the gateway, and kills the daemon there.
