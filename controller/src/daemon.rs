@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use strongroom_plans::CutOff;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -75,8 +76,8 @@ struct Active {
     key: RunKey,
     cancel: watch::Sender<bool>,
     standing: watch::Sender<Standing>,
-    /// Why it is to end, if it was stopped by its window.
-    stopped: Option<&'static str>,
+    /// How it was ended by the end of its window, if it was.
+    stopped: Option<CutOff>,
 }
 
 impl<C, S, L> Daemon<C, S, L>
@@ -184,19 +185,19 @@ where
             RunEnd::Unreachable { why, passing: true } => (Ending::Missed, RunOutcome::Unreachable, Some(why), None),
             RunEnd::Unreachable { why, passing: false } => (Ending::Failed, RunOutcome::Badly, Some(why), None),
             RunEnd::Lost { why } => (Ending::Failed, RunOutcome::Lost, Some(why), None),
-            RunEnd::Over { ending, reason, record } => {
-                let reason = active.stopped.map(str::to_owned).or(reason);
-                (ending, plan_runs::outcome(ending), reason, record)
+            RunEnd::Over { ending, reason, record, class } => {
+                let reason = active.stopped.map(|_| "its window ended".to_owned()).or(reason);
+                (ending, plan_runs::outcome(ending, class, active.stopped), reason, record)
             }
         };
         if outcome != RunOutcome::Unreachable {
             self.scheduler.host_seen(&active.key.host, true);
         }
         match self.scheduler.ended(&active.key, outcome, self.now()) {
-            Ended::Again { at } => {
-                let lost = outcome == RunOutcome::Lost;
+            Ended::Again { at, window } => {
+                let lost = matches!(outcome, RunOutcome::Lost | RunOutcome::Failed(_));
                 let reason = reason.unwrap_or_default();
-                self.write(Event::RunPostponed { run: id.clone(), reason, not_before: at, lost }).await
+                self.write(Event::RunPostponed { run: id.clone(), reason, not_before: at, lost, window }).await
             }
             Ended::Over | Ended::Unknown => self.conclude(id, ending, reason, record).await,
         }?;

@@ -54,6 +54,9 @@ pub struct Run {
     /// The next attempt does not begin before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// The due time in whose window it goes on, if it was stopped by the end of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Timestamp>,
     /// When it was first begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -246,6 +249,7 @@ pub(crate) fn fold(before: Option<Run>, entry: &Entry) -> Result<Run, Impossible
             going: false,
             postponed: None,
             not_before: None,
+            window: None,
             started: None,
             cancelled: false,
             ended: None,
@@ -270,8 +274,9 @@ pub(crate) fn fold(before: Option<Run>, entry: &Entry) -> Result<Run, Impossible
         (Event::RunPostponed { run, .. }, Some(before)) if !before.going => {
             impossible(run, "be postponed: no attempt goes on")
         }
-        (Event::RunPostponed { reason, not_before, lost, .. }, Some(mut run)) => {
+        (Event::RunPostponed { reason, not_before, lost, window, .. }, Some(mut run)) => {
             (run.going, run.postponed, run.not_before) = (false, Some(reason.clone()), Some(*not_before));
+            run.window = *window;
             run.lost += u32::from(*lost);
             Ok(run)
         }

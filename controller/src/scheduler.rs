@@ -16,6 +16,7 @@
 //! |---|---|
 //! | its day is one of a blackout | skipped |
 //! | the run before it is still going | skipped; but a full run waits for an incremental one |
+//! | its window closes while it goes, and its plan says `stop` | it waits for its plan's next due time, whose run stands for it |
 //! | its host or the controller is away, or no place is free | it waits until its deadline, then it is missed |
 //! | it waits, and a later one is due | when they can begin the newest does, and the others are superseded by it; if one of them is full, it is full |
 //! | the plan that it comes `after` did not end well | skipped |
@@ -42,7 +43,7 @@ use jiff::tz::TimeZone;
 use strongroom_plans::{Due, Name, Priority, RunKind, Site};
 
 pub use decision::{Decision, Ended, Ending, Held, KnownRun, KnownState, RunKey, RunOutcome, Skip};
-use moments::Moments;
+use moments::{DueTime, Moments};
 use pair::{Going, Pair, Verdict, Waiting};
 use places::Places;
 
@@ -121,18 +122,20 @@ impl Scheduler {
             return Ended::Over;
         }
         let Some(number) = self.number(&key.plan, &key.host) else { return Ended::Unknown };
+        let next = self.next_moments(number);
         let pair = &mut self.pairs[number];
         let Some(going) = pair.going.take_if(|going| going.run.moments.due == key.due) else { return Ended::Unknown };
         self.places.give_back(Some(pair.host_number), Some(pair.repository_number));
         // It is not what the others wait for any more; until they are looked at, that is only their host.
         pair.waiting.iter_mut().for_each(|waiting| waiting.held = Held::Host);
-        let again = pair.next_attempt(&going, outcome, now);
+        let again = pair.next_attempt(&going, outcome, next, now);
         let verdict = if outcome == RunOutcome::Well { Verdict::Well } else { Verdict::Badly };
         let ended = match again {
             Some((waiting, at)) => {
                 self.events.push(Reverse((at, Event::Look { pair: number })));
+                let window = waiting.window;
                 self.wait(number, waiting);
-                Ended::Again { at }
+                Ended::Again { at, window }
             }
             None => {
                 pair.remember(key.due, verdict);
@@ -246,6 +249,14 @@ impl Scheduler {
             before.map(|before| self.ready.remove(&before));
             self.ready.extend(rank);
         }
+    }
+
+    /// What the next due time of a pair's plan comes to.
+    fn next_moments(&self, number: usize) -> Option<Moments> {
+        let pair = &self.pairs[number];
+        let (schedule, zone) = self.words(pair)?;
+        let next = self.groups[pair.group?].next?;
+        Some(DueTime::new(next, schedule, zone).moments(pair.missed, pair.share))
     }
 
     fn number(&self, plan: &Name, host: &Name) -> Option<usize> {

@@ -210,6 +210,7 @@ mod tests {
             going: false,
             postponed: None,
             not_before: None,
+            window: None,
             started: Some(due),
             cancelled: false,
             ended,

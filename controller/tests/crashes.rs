@@ -110,8 +110,10 @@ async fn back_up(links: Arc<Links>, order: RunOrder) {
     let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone() };
     let done = remote::run(&links, &job, || async { Ok(b"key".to_vec()) }, |_| {}).await;
     order.end(match done {
-        Ok(_) => RunEnd::Over { ending: Ending::Done, reason: None, record: None },
-        Err(fault) => RunEnd::Over { ending: Ending::Failed, reason: Some(fault.to_string()), record: None },
+        Ok(_) => RunEnd::Over { ending: Ending::Done, reason: None, record: None, class: None },
+        Err(fault) => {
+            RunEnd::Over { ending: Ending::Failed, reason: Some(fault.to_string()), record: None, class: None }
+        }
     });
 }
 

@@ -93,7 +93,7 @@ pub use notification::{Notification, Occasion};
 pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
 pub use recurrence::Recurrence;
 pub use retain::{RetentionRules, Rule};
-pub use retries::Retries;
+pub use retries::{FailureClass, Retries};
 pub use schedule::{Due, RunKind, Schedule, Zone};
 pub use selector::Selector;
 pub use site::Site;

@@ -29,7 +29,10 @@ pub struct Window {
 pub enum CutOff {
     /// It goes on to its end; only no other one begins.
     Finish,
-    /// It is cancelled, and leaves nothing to go on from.
+    /// It stops, and goes on when the window opens next: with the plan's next due time, whose run stands for it. What
+    /// it had stored by then is not sent again; files are read again.
+    Stop,
+    /// It is cancelled: its record is closed.
     Cancel,
 }
 
@@ -38,12 +41,7 @@ static SHAPE: Shape =
 
 static CUT_OFFS: &[Word<CutOff>] = &[
     ("finish", Meaning::Now(CutOff::Finish)),
-    (
-        "stop",
-        Meaning::Later(
-            "write `cancel`: what a run has not committed when it ends is read again, and a run that goes on where it stopped is not there yet",
-        ),
-    ),
+    ("stop", Meaning::Now(CutOff::Stop)),
     ("cancel", Meaning::Now(CutOff::Cancel)),
 ];
 

@@ -61,7 +61,7 @@ fn a_preset_gives_what_the_plan_does_not_say() {
     assert_eq!(databases.preset().unwrap().as_str(), "nightly");
     let schedule = databases.plan().schedule().unwrap();
     let window = schedule.window().unwrap();
-    assert_eq!((window.until().to_string().as_str(), window.then()), ("05:00", CutOff::Cancel));
+    assert_eq!((window.until().to_string().as_str(), window.then()), ("05:00", CutOff::Stop));
     assert!(matches!(schedule.missed(), Some(MissedRule::RunOnceWithin(span)) if span.to_string() == "18h"));
     assert_eq!(schedule.jitter().unwrap().seconds(), 600);
     assert_eq!(schedule.retries().unwrap().times().get(), 3);

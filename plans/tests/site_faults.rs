@@ -174,7 +174,7 @@ fn plans_of_a_site() {
     }
     check(etc, "\"05:00\"", "\"5:00\"", (Code::BadTime, etc, 6, 61, "\"5:00\""));
     check(etc, "then: cancel", "then: sleep", (Code::UnknownWord, etc, 6, 76, "sleep"));
-    check(etc, "then: cancel", "then: stop", (Code::NotYet, etc, 6, 76, "stop"));
+    check(etc, "wait: 5m", "wait: 5m, on: [tired]", (Code::UnknownWord, etc, 6, 136, "tired"));
     check(etc, ", then: cancel", "", (Code::MissingKey, etc, 6, 52, "{ until: \"05:00\" }"));
     check(etc, "missed: skip", "missed: run", (Code::BadMissedRule, etc, 6, 94, "run"));
     check(etc, "times: 3", "times: 30", (Code::BadNumber, etc, 6, 118, "30"));

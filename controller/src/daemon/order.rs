@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_plans::{FleetPlan, RunKind};
+use strongroom_plans::{FailureClass, FleetPlan, RunKind};
 use tokio::sync::{mpsc, watch};
 
 use super::standing::{Doing, Standing};
@@ -40,6 +40,8 @@ pub enum RunEnd {
         reason: Option<String>,
         /// What was done.
         record: Option<serde_json::Value>,
+        /// What it failed by, where trying again may be of use.
+        class: Option<FailureClass>,
     },
     /// Nothing was begun, since the host could not be reached.
     Unreachable {

@@ -1,7 +1,7 @@
 //! What the scheduler decides becomes entries and threads.
 
 use jiff::Timestamp;
-use strongroom_plans::{Name, RunKind};
+use strongroom_plans::{CutOff, FailureClass, Name, RunKind};
 
 use super::{Active, Daemon, RunOrder};
 use crate::journal::{Event, JournalError, Origin};
@@ -40,7 +40,7 @@ where
                     events.push(Event::RunEnded { run: run.clone(), ending, reason, record: None });
                     ended.push((run, key));
                 }
-                Decision::Stop { key, .. } => self.stop_run(&key),
+                Decision::Stop { key, how } => self.stop_run(&key, how),
             }
         }
         let mut before = Vec::new();
@@ -84,11 +84,11 @@ where
         Event::RunPlanned { run, plan, plan_version, host, due, kind, origin }
     }
 
-    /// The end of the window: the run is cancelled, and says why.
-    fn stop_run(&mut self, key: &RunKey) {
+    /// The end of the window: the run is ended. Whether it goes on in the next one is decided when it has.
+    fn stop_run(&mut self, key: &RunKey, how: CutOff) {
         let active = self.active.values_mut().find(|active| active.key == *key);
         if let Some(Active { cancel, stopped, .. }) = active {
-            *stopped = Some("its window ended");
+            *stopped = Some(how);
             cancel.send_replace(true);
         }
     }
@@ -101,7 +101,12 @@ pub(super) fn known(run: &Run) -> Option<KnownRun> {
             let attempt = run.attempts;
             KnownState::Going { since: run.started.unwrap_or(run.due), attempt, lost: run.lost }
         }
-        None => KnownState::Waiting { attempts: run.attempts, lost: run.lost, not_before: run.not_before },
+        None => KnownState::Waiting {
+            attempts: run.attempts,
+            lost: run.lost,
+            not_before: run.not_before,
+            window: run.window,
+        },
         Some(ended) => KnownState::Closed { well: ended.ending.is_good() },
     };
     Some(KnownRun { key: key(run)?, kind: run.kind, state })
@@ -113,8 +118,14 @@ pub(super) fn key(run: &Run) -> Option<RunKey> {
 }
 
 /// An ending as the scheduler sees it.
-pub(super) fn outcome(ending: Ending) -> RunOutcome {
-    if ending.is_good() { RunOutcome::Well } else { RunOutcome::Badly }
+pub(super) fn outcome(ending: Ending, class: Option<FailureClass>, stopped: Option<CutOff>) -> RunOutcome {
+    match (ending, class) {
+        (ending, _) if ending.is_good() => RunOutcome::Well,
+        (Ending::Cancelled, _) if stopped == Some(CutOff::Stop) => RunOutcome::Stopped,
+        (Ending::Unproven, _) => RunOutcome::Failed(FailureClass::Proof),
+        (Ending::Failed, Some(class)) => RunOutcome::Failed(class),
+        _ => RunOutcome::Badly,
+    }
 }
 
 fn ending_of(ending: &scheduler::Ending) -> Ending {

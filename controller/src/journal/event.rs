@@ -68,6 +68,9 @@ pub enum Event {
         not_before: Timestamp,
         /// Whether the attempt had begun something on the host.
         lost: bool,
+        /// The due time in whose window it goes on, if it was stopped by the end of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<Timestamp>,
     },
     /// Somebody asked for the end of a run.
     RunCancelled {

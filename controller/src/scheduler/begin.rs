@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use strongroom_plans::{CutOff, Schedule};
+use strongroom_plans::{CutOff, FailureClass, Schedule};
 
 use super::decision::{Decision, Ending, Held, RunOutcome, Skip};
 use super::due::standstill;
-use super::moments::{ON_TIME, duration};
+use super::moments::{Moments, ON_TIME, duration};
 use super::pair::{Before, Going, Pair, Waiting};
 use super::{Event, Scheduler};
 
@@ -110,10 +110,12 @@ impl Scheduler {
 
 impl Pair {
     /// The next attempt after one that ended, if there is one to be: what waits, and until when.
+    /// `next` is what its plan's next due time comes to.
     pub(super) fn next_attempt(
         &self,
         going: &Going,
         outcome: RunOutcome,
+        next: Option<Moments>,
         now: Timestamp,
     ) -> Option<(Waiting, Timestamp)> {
         let mut run = going.run.clone();
@@ -121,20 +123,37 @@ impl Pair {
             return None;
         }
         run.moments.kind = going.kind;
-        let (wait, held) = match outcome {
+        let failed_by = match outcome {
             RunOutcome::Well | RunOutcome::Badly => return None,
-            RunOutcome::Unreachable => (run.host_wait(), Held::Host),
-            RunOutcome::Lost => {
+            RunOutcome::Unreachable => None,
+            RunOutcome::Lost => Some(FailureClass::Lost),
+            RunOutcome::Failed(class) => Some(class),
+            RunOutcome::Stopped => return stopped(run, next?),
+        };
+        let (wait, held) = match failed_by {
+            None => (run.host_wait(), Held::Host),
+            Some(class) => {
                 run.lost += 1;
-                let retries = self.retries.filter(|retries| run.lost <= retries.times().get())?;
+                let retries = self.retries.as_ref().filter(|retries| retries.on().contains(&class))?;
+                if run.lost > retries.times().get() {
+                    return None;
+                }
                 (duration(retries.wait()), Held::Retry)
             }
         };
         let at = now.checked_add(wait).ok()?;
-        if outcome == RunOutcome::Lost && run.moments.deadline.is_some_and(|deadline| deadline <= at) {
+        if failed_by.is_some() && run.moments.deadline.is_some_and(|deadline| deadline <= at) {
             return None;
         }
         (run.not_before, run.held) = (Some(at), held);
         Some((run, at))
     }
+}
+
+/// A run whose window closed waits for the next one, as if it were due with it. The run that is due then stands for it, and is full if this one is.
+fn stopped(mut run: Waiting, next: Moments) -> Option<(Waiting, Timestamp)> {
+    let Moments { due, kind, .. } = run.moments;
+    run.moments = Moments { due, kind, ..next };
+    (run.window, run.not_before, run.held) = (Some(next.due), Some(next.start_at), Held::Retry);
+    Some((run, next.start_at))
 }

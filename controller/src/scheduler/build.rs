@@ -71,7 +71,7 @@ impl Scheduler {
             group,
             priority: plan.priority(),
             missed: schedule.and_then(|schedule| schedule.missed()),
-            retries: schedule.and_then(|schedule| schedule.retries().copied()),
+            retries: schedule.and_then(|schedule| schedule.retries().cloned()),
             jitter: schedule.and_then(|schedule| schedule.jitter()).map_or(SignedDuration::ZERO, duration),
             share: Share::new(self.site.name(), plan.name(), host.name()),
             rank: None,
@@ -132,18 +132,19 @@ impl Scheduler {
                 self.pairs[number].remember(due, if well { Verdict::Well } else { Verdict::Badly });
             }
             KnownState::Superseded { by } => self.pairs[number].remember(due, Verdict::StoodForBy(by)),
-            KnownState::Waiting { attempts, lost, not_before } => match self.moments(number, &run) {
+            KnownState::Waiting { attempts, lost, not_before, window } => match self.moments(number, &run, window) {
                 Some(moments) => {
                     let after = self.after(number, due);
                     // Nobody was there to look for a place.
                     let held = Held::Host;
-                    let waiting = Waiting { moments, attempts, lost, not_before, held, after, is_announced: true };
+                    let waiting =
+                        Waiting { moments, attempts, lost, not_before, held, after, window, is_announced: true };
                     self.wait(number, waiting);
                 }
                 None => self.withdraw(run),
             },
             KnownState::Going { since, attempt, lost } => {
-                let moments = self.moments(number, &run);
+                let moments = self.moments(number, &run, None);
                 let bare = Moments { start_at: due, due, kind: run.kind, deadline: None, window_end: None };
                 let mut waiting = Waiting::new(moments.unwrap_or(bare), self.after(number, due));
                 (waiting.attempts, waiting.lost, waiting.is_announced) = (attempt, lost, true);
@@ -154,12 +155,13 @@ impl Scheduler {
         }
     }
 
-    /// What the words that are in force now make of a due time.
-    fn moments(&self, number: usize, run: &KnownRun) -> Option<Moments> {
+    /// What the words that are in force now make of a due time; of a run that goes on in another's window, of that one's.
+    fn moments(&self, number: usize, run: &KnownRun, window: Option<Timestamp>) -> Option<Moments> {
         let pair = &self.pairs[number];
         let (schedule, zone) = self.words(pair)?;
-        let due = Due { at: run.key.due, kind: run.kind };
-        Some(DueTime::new(due, schedule, zone).moments(pair.missed, pair.share))
+        let due = Due { at: window.unwrap_or(run.key.due), kind: run.kind };
+        let moments = DueTime::new(due, schedule, zone).moments(pair.missed, pair.share);
+        Some(Moments { due: run.key.due, ..moments })
     }
 
     fn after(&self, number: usize, due: Timestamp) -> Option<Timestamp> {
@@ -191,8 +193,8 @@ impl Scheduler {
         for pair in &self.pairs {
             let run = |due, kind, state| KnownRun { key: pair.key(due), kind, state };
             known.extend(pair.waiting.iter().map(|waiting| {
-                let Waiting { moments, attempts, lost, not_before, .. } = *waiting;
-                run(moments.due, moments.kind, KnownState::Waiting { attempts, lost, not_before })
+                let Waiting { moments, attempts, lost, not_before, window, .. } = *waiting;
+                run(moments.due, moments.kind, KnownState::Waiting { attempts, lost, not_before, window })
             }));
             known.extend(pair.going.iter().map(|going| {
                 let (attempt, lost) = (going.run.attempts, going.run.lost);

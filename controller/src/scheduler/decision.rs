@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_plans::{CutOff, Name, RunKind};
+use strongroom_plans::{CutOff, FailureClass, Name, RunKind};
 
 /// A run: of which plan, on which host, due when. There is one record for each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -72,7 +72,7 @@ pub enum Ending {
         /// When that one was due.
         by: Timestamp,
     },
-    /// It began, lost its host, and there is no time left for another attempt.
+    /// It began and did not come to its end, and there is no time left for another attempt.
     GaveUp,
 }
 
@@ -125,6 +125,10 @@ pub enum RunOutcome {
     Badly,
     /// It was lost on the way: it may go well the next time.
     Lost,
+    /// It failed by this, which the plan may want to be tried again.
+    Failed(FailureClass),
+    /// Its window closed, and its plan says `stop`: it goes on when the window opens next.
+    Stopped,
     /// It never began, since its host does not answer.
     Unreachable,
 }
@@ -138,6 +142,8 @@ pub enum Ended {
     Again {
         /// When.
         at: Timestamp,
+        /// The due time in whose window it goes on, if it was stopped by the end of its own.
+        window: Option<Timestamp>,
     },
     /// No run of that key is going.
     Unknown,
@@ -165,6 +171,8 @@ pub enum KnownState {
         lost: u32,
         /// Not to be tried again before.
         not_before: Option<Timestamp>,
+        /// The due time in whose window it goes on, if it was stopped by the end of its own.
+        window: Option<Timestamp>,
     },
     /// It was started, and nobody said that it ended.
     Going {
@@ -199,7 +207,7 @@ impl fmt::Display for Ending {
             Self::Missed => out.write_str("missed"),
             Self::Skipped(skip) => write!(out, "skipped: {skip}"),
             Self::Superseded { by } => write!(out, "superseded by the run due {by}"),
-            Self::GaveUp => out.write_str("given up: the host was lost on the way, and no time is left"),
+            Self::GaveUp => out.write_str("given up: it was begun, and no time is left for another attempt"),
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Waiting {
     pub(crate) held: Held,
     /// The run that must have ended well before, by its due time.
     pub(crate) after: Option<Timestamp>,
+    /// The due time in whose window it goes on, if it was stopped by the end of its own.
+    pub(crate) window: Option<Timestamp>,
     /// Whether its record is open in the journal.
     pub(crate) is_announced: bool,
 }
@@ -142,13 +144,22 @@ impl Pair {
 
 impl Waiting {
     pub(crate) fn new(moments: Moments, after: Option<Timestamp>) -> Self {
-        Self { moments, attempts: 0, lost: 0, not_before: None, held: Held::Place, after, is_announced: false }
+        Self {
+            moments,
+            attempts: 0,
+            lost: 0,
+            not_before: None,
+            held: Held::Place,
+            after,
+            window: None,
+            is_announced: false,
+        }
     }
 
     /// Why it did not run, now that its time is over.
     pub(crate) fn ending(&self, follows: Option<&Name>) -> Ending {
         match (self.held, follows) {
-            _ if self.lost > 0 => Ending::GaveUp,
+            _ if self.lost > 0 || self.window.is_some() => Ending::GaveUp,
             (Held::After, Some(plan)) => Ending::Skipped(Skip::After { plan: plan.clone() }),
             (Held::Standstill, _) => Ending::Skipped(Skip::Blackout),
             (Held::Overlap, _) => Ending::Skipped(Skip::Overlap),

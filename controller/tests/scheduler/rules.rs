@@ -205,13 +205,13 @@ fn what_lost_its_host_is_tried_again_as_often_as_the_plan_says() {
     let mut scheduler = scheduler(&rows);
     let run = key("x", "a", "01:00");
     tick(&mut scheduler, "01:00", &["start x@a full"]);
-    assert_eq!(scheduler.ended(&run, RunOutcome::Lost, at("01:10")), Ended::Again { at: at("01:15") });
+    assert_eq!(scheduler.ended(&run, RunOutcome::Lost, at("01:10")), Ended::Again { at: at("01:15"), window: None });
     tick(&mut scheduler, "01:14", &[]);
     tick(&mut scheduler, "01:15", &["start x@a full, late, attempt 2"]);
-    assert_eq!(scheduler.ended(&run, RunOutcome::Lost, at("01:20")), Ended::Again { at: at("01:25") });
+    assert_eq!(scheduler.ended(&run, RunOutcome::Lost, at("01:20")), Ended::Again { at: at("01:25"), window: None });
 
     // The last one is known to a restart.
-    let state = KnownState::Waiting { attempts: 2, lost: 2, not_before: Some(at("01:25")) };
+    let state = KnownState::Waiting { attempts: 2, lost: 2, not_before: Some(at("01:25")), window: None };
     let known = KnownRun { key: run.clone(), kind: RunKind::Full, state };
     let mut scheduler = Scheduler::new(a_site(&rows), [known], at("01:20"));
     tick(&mut scheduler, "01:21", &[]);
@@ -219,6 +219,70 @@ fn what_lost_its_host_is_tried_again_as_often_as_the_plan_says() {
     assert_eq!(scheduler.ended(&run, RunOutcome::Lost, at("01:30")), Ended::Over);
     assert_eq!(scheduler.ended(&run, RunOutcome::Lost, at("01:30")), Ended::Unknown);
     tick(&mut scheduler, "24T00:59", &[]);
+}
+
+#[test]
+fn what_else_fails_is_tried_again_only_if_the_plan_says_so() {
+    use strongroom_plans::FailureClass::{Proof, Source, Store};
+    for (on, failure, again) in [
+        ("", Store, false),
+        (", on: [lost, store]", Store, true),
+        (", on: [lost, store]", Source, false),
+        (", on: [proof]", Proof, true),
+    ] {
+        let schedule = format!("full: daily 01:00, retries: {{ times: 1, wait: 5m{on} }}");
+        let mut scheduler = scheduler(&[("x", "name=a", "", &schedule)]);
+        tick(&mut scheduler, "01:00", &["start x@a full"]);
+        let expect = if again { Ended::Again { at: at("01:15"), window: None } } else { Ended::Over };
+        let ended = scheduler.ended(&key("x", "a", "01:00"), RunOutcome::Failed(failure), at("01:10"));
+        assert_eq!(ended, expect, "{failure:?} {on}");
+    }
+}
+
+const STOPS: &str =
+    "full: weekly mon 01:00, incremental: daily 01:00, window: { until: \"05:00\", then: stop }, jitter: 10m";
+
+/// A scheduler whose full run of Monday was stopped at five, and when the next one should begin.
+fn stopped(rows: &[Row<'_>]) -> (Scheduler, Timestamp) {
+    let mut scheduler = scheduler(rows);
+    let begins = scheduler.tick(at("00:59")).is_empty().then(|| scheduler.tick(at("01:10")));
+    assert_eq!(shown(begins.unwrap()), ["start x@a full"]);
+    tick(&mut scheduler, "04:59", &[]);
+    tick(&mut scheduler, "05:00", &["stop x@a Stop"]);
+    let ended = scheduler.ended(&key("x", "a", "01:00"), RunOutcome::Stopped, at("05:01"));
+    let Ended::Again { at: goes_on, window } = ended else { panic!("{ended:?}") };
+    assert_eq!(window, Some(at("24T01:00")));
+    tick(&mut scheduler, "05:02", &[]);
+    tick(&mut scheduler, "24T00:59", &[]);
+    (scheduler, goes_on)
+}
+
+#[test]
+fn what_its_window_stopped_goes_on_in_the_next_one_as_what_it_was() {
+    let rows = [("x", "name=a", "", STOPS)];
+    let expect = ["record x@a superseded by the run due 2026-11-24T01:00:00Z", "start x@a full"];
+    let (mut scheduler, goes_on) = stopped(&rows);
+    assert_eq!(shown(scheduler.tick(goes_on)), expect);
+
+    // The same after a restart, and after the site was loaded again.
+    let (mut before, goes_on) = stopped(&rows);
+    let window = Some(at("24T01:00"));
+    let state = KnownState::Waiting { attempts: 1, lost: 0, not_before: Some(goes_on), window };
+    let known = KnownRun { key: key("x", "a", "01:00"), kind: RunKind::Full, state };
+    let mut resumed = Scheduler::new(a_site(&rows), [known], at("05:02"));
+    tick(&mut resumed, "24T00:59", &[]);
+    assert_eq!(shown(resumed.tick(goes_on)), expect);
+    assert_eq!(shown(before.reload(a_site(&rows), at("24T00:59"))), [""; 0]);
+    assert_eq!(shown(before.tick(goes_on)), expect);
+}
+
+#[test]
+fn what_its_window_stopped_does_not_begin_outside_of_one() {
+    let (mut scheduler, goes_on) = stopped(&[("x", "name=a", "", STOPS)]);
+    scheduler.host_seen(&"a".parse().unwrap(), false);
+    assert_eq!(shown(scheduler.tick(goes_on)), ["wait x@a Host"]);
+    let given_up = "record x@a given up: it was begun, and no time is left for another attempt";
+    tick(&mut scheduler, "24T05:00", &[given_up, "record x@a missed"]);
 }
 
 /// Longer and longer waits, until somebody says that the host is back.
@@ -230,7 +294,7 @@ fn a_host_that_does_not_answer_is_tried_again_until_the_deadline() {
     let mut waits = Vec::new();
     while now < at("01:40") {
         assert_eq!(scheduler.tick(now).len(), 1, "at {now}");
-        let Ended::Again { at } = scheduler.ended(&run, RunOutcome::Unreachable, now) else { panic!("no attempt") };
+        let Ended::Again { at, .. } = scheduler.ended(&run, RunOutcome::Unreachable, now) else { panic!("no attempt") };
         assert_eq!(shown(scheduler.tick(at - SignedDuration::from_secs(1))), [""; 0]);
         waits.push(at.duration_since(now).as_mins());
         now = at;
@@ -400,7 +464,7 @@ fn a_record_is_opened_once() {
     let mut scheduler = scheduler(&[("x", "name=a", "", schedule)]);
     tick(&mut scheduler, "01:00", &["start x@a full"]);
     let ended = scheduler.ended(&key("x", "a", "01:00"), RunOutcome::Lost, at("01:10"));
-    assert_eq!(ended, Ended::Again { at: at("03:10") });
+    assert_eq!(ended, Ended::Again { at: at("03:10"), window: None });
     scheduler.host_seen(&"a".parse().unwrap(), false);
     tick(&mut scheduler, "02:00", &["wait x@a Host"]);
     scheduler.host_seen(&"a".parse().unwrap(), true);

@@ -46,6 +46,7 @@ pub(crate) struct Attempts {
     pub(crate) begun: u32,
     lost: u32,
     not_before: Option<Timestamp>,
+    window: Option<Timestamp>,
 }
 
 /// An attempt that is going.
@@ -118,8 +119,8 @@ impl World {
             key: key.clone(),
             kind: record.kind,
             state: match (&record.what, self.going.get(key)) {
-                (What::Waits(Attempts { begun, lost, not_before }), _) => {
-                    KnownState::Waiting { attempts: *begun, lost: *lost, not_before: *not_before }
+                (What::Waits(Attempts { begun, lost, not_before, window }), _) => {
+                    KnownState::Waiting { attempts: *begun, lost: *lost, not_before: *not_before, window: *window }
                 }
                 (What::Ran { .. }, Some(Attempt { since, number, lost, .. })) => {
                     KnownState::Going { since: *since, attempt: *number, lost: *lost }
@@ -145,9 +146,9 @@ impl World {
                 Ended::Over => {
                     self.ended_badly.insert(key);
                 }
-                Ended::Again { at } => {
+                Ended::Again { at, window } => {
                     let lost = attempt.lost + u32::from(outcome == RunOutcome::Lost);
-                    let waits = What::Waits(Attempts { begun: attempt.number, lost, not_before: Some(at) });
+                    let waits = What::Waits(Attempts { begun: attempt.number, lost, not_before: Some(at), window });
                     self.journal.get_mut(&key).expect("a record is open").what = waits;
                 }
                 Ended::Unknown => panic!("{key} is not known to be going"),

@@ -7,7 +7,7 @@ use strongroom_controller::daemon::{Doing, RunOrder};
 use strongroom_controller::links::{Links, Unreachable};
 use strongroom_controller::remote::{self, JobFault, RemoteJob};
 use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace};
-use strongroom_plans::{CheckCommand, RunKind, Step};
+use strongroom_plans::{CheckCommand, FailureClass, RunKind, Step};
 use strongroom_proto::worker::{BackupJob, FailureKind, Hooks, Limits, Running, StartRequest};
 use strongroom_repository::{ObjectId, Snapshot, WriterIdentity, chain};
 use strongroom_worker::backup::BackupReport;
@@ -33,6 +33,8 @@ pub(super) struct Hands<'a> {
     pub(super) lost: Option<String>,
     /// Set when the run was cancelled.
     pub(super) cancelled: bool,
+    /// What the backup failed by, where trying again may be of use.
+    pub(super) class: Option<FailureClass>,
 }
 
 impl Hands<'_> {
@@ -73,6 +75,7 @@ impl Hands<'_> {
                 self.lost = Some(chain(&fault));
             }
             JobFault::Cancelled => self.cancelled = true,
+            JobFault::Failed { kind, .. } => self.class = class(*kind),
             _ => {}
         }
         Failure::new(format!("back up on {}", self.order.host), Cause::Program(Box::new(fault)))
@@ -129,5 +132,16 @@ impl Executor for Hands<'_> {
 
     fn snapshots(&mut self) -> Result<Vec<Snapshot>, Failure> {
         self.local.snapshots()
+    }
+}
+
+/// The classes by which plans say what is tried again; the worker's own faults are none of them.
+fn class(kind: FailureKind) -> Option<FailureClass> {
+    match kind {
+        FailureKind::Store => Some(FailureClass::Store),
+        FailureKind::Source => Some(FailureClass::Source),
+        FailureKind::Command => Some(FailureClass::Command),
+        FailureKind::StoreUnreachable => Some(FailureClass::Lost),
+        FailureKind::Worker | FailureKind::Unspecified => None,
     }
 }

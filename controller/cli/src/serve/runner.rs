@@ -71,7 +71,8 @@ impl Runner<'_> {
     }
 
     fn end_of(&self, order: &RunOrder) -> RunEnd {
-        let over = |ending, reason: &str| RunEnd::Over { ending, reason: Some(reason.to_owned()), record: None };
+        let over =
+            |ending, reason: &str| RunEnd::Over { ending, reason: Some(reason.to_owned()), record: None, class: None };
         let Some(opened) = self.repositories.get(order.plan.repository()) else {
             return over(Ending::Failed, "its repository is not open");
         };
@@ -99,9 +100,10 @@ impl Runner<'_> {
             unreachable: None,
             lost: None,
             cancelled: false,
+            class: None,
         };
         let ended = run(&request, &mut hands, &SystemClock);
-        let (unreachable, cancelled) = (hands.unreachable.take(), hands.cancelled);
+        let (unreachable, cancelled, class) = (hands.unreachable.take(), hands.cancelled, hands.class);
         if ended.fault.is_some() && self.context.signals.received().is_some() {
             return RunEnd::Interrupted;
         }
@@ -113,6 +115,6 @@ impl Runner<'_> {
         }
         let reason = ended.fault.as_ref().map(ToString::to_string);
         let ending = if cancelled { Ending::Cancelled } else { ended.record.verdict.into() };
-        RunEnd::Over { ending, reason, record: serde_json::to_value(&ended.record).ok() }
+        RunEnd::Over { ending, reason, record: serde_json::to_value(&ended.record).ok(), class }
     }
 }
