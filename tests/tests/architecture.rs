@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("controller", &["proto", "plans", "repository"]),
     ("controller/cli", &["plans", "proto", "repository", "worker", "controller"]),
     ("tests", &["plans", "proto", "repository", "worker", "controller", "controller/cli", "benches"]),
-    ("benches", &["plans", "proto", "repository", "worker", "controller", "controller/cli", "tests"]),
+    ("benches", &["plans", "proto", "repository", "worker", "worker/daemon", "controller", "controller/cli", "tests"]),
 ];
 
 /// What each crate of the workspace uses of the others, as written in its manifest, whatever for: the product, its tests or its build.

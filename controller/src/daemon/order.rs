@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use strongroom_plans::{FailureClass, FleetPlan, RunKind};
 use tokio::sync::{mpsc, watch};
 
@@ -60,6 +61,12 @@ pub enum RunEnd {
 }
 
 impl RunOrder {
+    /// When the run was due.
+    #[must_use]
+    pub fn due(&self) -> Timestamp {
+        self.standing.borrow().run.due
+    }
+
     /// Says what is being done.
     pub fn tell(&self, doing: Doing) {
         self.standing.send_modify(|standing| standing.doing = doing);
