@@ -30,6 +30,7 @@ pub mod remote;
 pub mod runs;
 pub mod scheduler;
 pub mod site;
+pub mod site_commit;
 pub mod ssh;
 pub mod status;
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -14,6 +13,7 @@ use strongroom_plans::{Faults, FleetPlan, MissedRule, Name, RunKind, Schedule, S
 
 use crate::journal::{Event, Who};
 use crate::operator::Refused;
+use crate::site_commit::git_commit;
 
 /// A site that is fit to be in force.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ fn last_due(schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> Option<Time
     })
 }
 
-/// The files of a site, as they are now: what lies in the directory itself and in its `plans`. A site without plans is one.
+/// The files of a site, as they are now: what lies in the directory itself, in its `plans` and in its `parts`. A site without plans is one.
 pub fn files(directory: &Path) -> Result<SiteFiles, SiteError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -150,7 +150,7 @@ pub fn files(directory: &Path) -> Result<SiteFiles, SiteError> {
     let mut files = SiteFiles::new(directory.to_string_lossy());
     // Read in the order of their names, so that the same directory always makes the same report.
     let mut names = BTreeSet::new();
-    for folder in ["", "plans"] {
+    for folder in [""].into_iter().chain(SiteFiles::DIRECTORIES) {
         let path = directory.join(folder);
         let entries = match fs::read_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => continue,
@@ -164,21 +164,21 @@ pub fn files(directory: &Path) -> Result<SiteFiles, SiteError> {
     }
     for name in names {
         let path = directory.join(&name);
+        if name.starts_with("parts/") {
+            refuse_outside(directory, &path)?;
+        }
         files.insert(name, fs::read(&path).map_err(failed(&path))?);
     }
     Ok(files)
 }
 
-/// The commit of a clean work tree. Where git is not there, or the directory is none of its, or something is not committed, the content hash alone is the version.
-fn git_commit(directory: &Path) -> Option<String> {
-    let git = |arguments: &[&str]| {
-        // What a repository's own configuration would start has no business here.
-        let safe = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
-        let output = Command::new("git").arg("-C").arg(directory).args(safe).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let changes = git(&["status", "--porcelain", "--", "."])?;
-    changes.is_empty().then(|| git(&["rev-parse", "HEAD"]))?
+/// What a plan includes stands in the site's own directory, where its reviewers see it: a link may lead about in it, and not out of it.
+fn refuse_outside(directory: &Path, path: &Path) -> Result<(), SiteError> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(|source| SiteError::File { path: path.to_owned(), source });
+    match real(path)?.starts_with(real(directory)?) {
+        true => Ok(()),
+        false => Err(SiteError::Outside { path: path.to_owned() }),
+    }
 }
 
 /// Why a site cannot be loaded.
@@ -191,6 +191,20 @@ pub enum SiteError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A link leads out of its directory.
+    #[error("{} is a link that leads out of the site's directory", path.display())]
+    Outside {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Git cannot show them.
+    #[error("git cannot {doing}: {said}")]
+    Git {
+        /// What was asked of it.
+        doing: String,
+        /// Its answer.
+        said: String,
     },
     /// Its files have faults; they are shown as they are.
     #[error(transparent)]

@@ -13,6 +13,7 @@ use crate::overlap;
 use crate::preset::Inherited;
 use crate::prove::ProofDemand;
 use crate::retain::RetentionRules;
+use crate::said::Said;
 use crate::schedule::{PlacedSchedule, RunKind, Schedule};
 use crate::source::Source;
 use crate::text::Place;
@@ -28,6 +29,7 @@ pub struct BackupPlan {
     sources: Vec<Source>,
     repository: RepositoryAddress,
     repository_place: Place,
+    said: Vec<Said>,
     schedule: Option<Schedule>,
     retain: RetentionRules,
     prove: Option<ProofDemand>,
@@ -56,6 +58,7 @@ static SHAPE: Shape = Shape {
                 "take it out: run by itself, the plan backs up the host on which it is run; or put it into the `plans` of a site",
             ),
         ),
+        ("include", Meaning::InSite("write out what the part holds; or put the plan into the `plans` of a site")),
         ("preset", Meaning::InSite("write out what the preset holds; or put the plan into the `plans` of a site")),
         (
             "priority",
@@ -123,6 +126,11 @@ impl BackupPlan {
         &self.tags
     }
 
+    /// What holds for it and is said, and where: in its file; of a site's plan, also in its preset.
+    pub fn said(&self) -> &[Said] {
+        &self.said
+    }
+
     /// The repository's directory, which no source may cover. Symbolic links are not followed: a caller who knows
     /// of some hands in places without them.
     pub fn repository_path(&self, places: &Places<'_>) -> Result<PathBuf, Faults> {
@@ -147,7 +155,7 @@ impl BackupPlan {
         if let Some(refusal) = fixed.and_then(|(path, sources)| overlap::with_repository(sources, &path)) {
             findings.refuse(Code::RepositoryInSource, &span, &refusal);
         }
-        parts.plan(repository, findings.text().place(&span))
+        parts.plan(repository, findings.text().place(&span), fields.said(findings.text()))
     }
 }
 
@@ -187,7 +195,12 @@ impl Parts {
         Self { kind, name, owner, sources, schedule, retain, prove, limits, tags }
     }
 
-    pub(crate) fn plan(self, repository: RepositoryAddress, repository_place: Place) -> Option<BackupPlan> {
+    pub(crate) fn plan(
+        self,
+        repository: RepositoryAddress,
+        repository_place: Place,
+        said: Vec<Said>,
+    ) -> Option<BackupPlan> {
         self.kind?;
         Some(BackupPlan {
             name: self.name?,
@@ -195,6 +208,7 @@ impl Parts {
             sources: self.sources?,
             repository,
             repository_place,
+            said,
             schedule: self.schedule.map(|placed| placed.schedule),
             retain: self.retain?,
             prove: self.prove,

@@ -76,6 +76,11 @@ impl<T> Declared<T> {
         self.entries.values().flatten()
     }
 
+    /// Those that are not faulty, with their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.entries.iter().filter_map(|(name, entry)| Some((name.as_str(), entry.as_ref()?)))
+    }
+
     /// Those that are not faulty, by name.
     pub(crate) fn into_values<U>(self, value: impl Fn(T) -> U) -> BTreeMap<Name, U> {
         let named = self.entries.into_iter().filter_map(|(name, entry)| Some((name.parse().ok()?, value(entry?))));

@@ -131,12 +131,21 @@ codes! {
     StrayFile = "P-0040",
     /// A key that means nothing beside another one.
     KeyBeside = "P-0041",
+    /// A variable that is none, or that cannot stand where it stands.
+    BadVariable = "P-0045",
+    /// A variable that nothing uses.
+    UnusedVariable = "P-0046",
+    /// A part that cannot be included.
+    BadInclude = "P-0047",
 }
 
 impl Faults {
     /// Sorts by place; `None` when nothing is wrong.
     pub(crate) fn from_found(mut faults: Vec<Fault>, omitted: usize) -> Option<Self> {
-        faults.sort_by_key(|fault| (fault.place.line(), fault.place.column(), fault.code));
+        // By file first: a file and the parts that it includes have their faults together.
+        let files: Vec<String> = faults.iter().map(|fault| fault.place.file().to_owned()).collect();
+        let rank = |fault: &Fault| files.iter().position(|file| file == fault.place.file());
+        faults.sort_by_cached_key(|fault| (rank(fault), fault.place.line(), fault.place.column(), fault.code));
         (!faults.is_empty()).then_some(Self { faults, omitted })
     }
 
@@ -144,7 +153,12 @@ impl Faults {
     pub(crate) fn joined(of_files: impl IntoIterator<Item = Self>) -> Option<Self> {
         let (mut faults, mut omitted) = (Vec::new(), 0);
         for file in of_files {
-            faults.extend(file.faults);
+            // Those of a part are found again in every file that includes it.
+            for fault in file.faults {
+                if !faults.contains(&fault) {
+                    faults.push(fault);
+                }
+            }
             omitted += file.omitted + faults.len().saturating_sub(FAULTS_MAX);
             faults.truncate(FAULTS_MAX);
         }

@@ -3,12 +3,12 @@
 //! Each kind of mapping has a [`Shape`], the table of its keys. A reader returns `None` when it has reported why;
 //! the others go on.
 
-use std::collections::BTreeMap;
-
 use crate::fault::Code;
 use crate::findings::Findings;
+use crate::observer::Takes;
 use crate::report::quoted;
-use crate::text::{Place, Text};
+use crate::said::{Said, said};
+use crate::text::Text;
 use crate::tree::{Content, Entry, Node};
 use crate::values::wrong_type;
 use crate::words::{Meaning, Word, known, nearest, suggestion};
@@ -38,6 +38,7 @@ pub(crate) struct Fields<'n> {
 impl<'n> Fields<'n> {
     /// Sorts the entries into those to be read and those to be reported.
     pub(crate) fn of(node: &'n Node, shape: &'static Shape, findings: &mut Findings<'_>) -> Option<Self> {
+        findings.observe(&node.span, || Takes::Keys(shape));
         let Content::Mapping(entries) = &node.content else {
             let remedy = format!("write keys and values; the keys are {}", known(shape.keys));
             wrong_type(node, &format!("the keys of {}", shape.title), &remedy, findings);
@@ -85,11 +86,9 @@ impl<'n> Fields<'n> {
         !self.meant.is_empty()
     }
 
-    /// Where each of the keys stands.
-    pub(crate) fn places(&self, text: &Text<'_>) -> BTreeMap<&'static str, Place> {
-        let known = |entry: &&Entry| self.shape.keys.iter().find(|(name, _)| *name == entry.key);
-        let place = |entry: &&Entry| Some((known(entry)?.0, text.place(&entry.key_span)));
-        self.entries.iter().filter_map(place).collect()
+    /// What is said below each of the keys, and where.
+    pub(crate) fn said(&self, text: &Text<'_>) -> Vec<Said> {
+        said(self.entries.iter().copied(), text)
     }
 
     /// The key's value as it stands in the text.
@@ -112,7 +111,9 @@ impl<'n> Fields<'n> {
         findings: &mut Findings<'t>,
         read: impl FnOnce(&'n Node, &mut Findings<'t>) -> Option<T>,
     ) -> Option<T> {
-        if self.node(name).is_none() && !self.meant.contains(&name) {
+        findings.observe_required(&self.node.span, name);
+        let is_meant = self.meant.contains(&name) || findings.is_incomplete(&self.node.span);
+        if self.node(name).is_none() && !is_meant {
             let reason = format!("{} has no `{name}`, and it must", self.shape.title);
             let remedy = format!("add it, for example `{name}: {}`", self.example(name));
             findings.report(Code::MissingKey, &self.node.span, reason, remedy);

@@ -1,6 +1,10 @@
 //! Where the passes put the faults that they find, so that one fault never hides the next.
 
+use std::collections::BTreeMap;
+
 use crate::fault::{Code, FAULTS_MAX, Fault, Faults};
+use crate::observer::{Observer, Takes};
+use crate::report::quoted;
 use crate::text::{Span, Text};
 use crate::values::Refusal;
 
@@ -8,17 +12,63 @@ use crate::values::Refusal;
 #[derive(Debug)]
 pub(crate) struct Findings<'t> {
     text: Text<'t>,
+    /// Values that variables were put into, by where they stand.
+    became: BTreeMap<(usize, usize), String>,
+    /// A mapping of which some keys are not known, since what they stand in could not be read.
+    incomplete: Option<Span>,
     faults: Vec<Fault>,
     omitted: usize,
+    observer: Option<Observer>,
 }
 
 impl<'t> Findings<'t> {
     pub(crate) fn new(text: Text<'t>) -> Self {
-        Self { text, faults: Vec::new(), omitted: 0 }
+        Self { text, became: BTreeMap::new(), incomplete: None, faults: Vec::new(), omitted: 0, observer: None }
     }
 
     pub(crate) fn text(&self) -> &Text<'t> {
         &self.text
+    }
+
+    /// Goes on to a file that is included.
+    pub(crate) fn add_text(&mut self, file: &'t str, content: &'t str) {
+        self.text.add(file, content);
+    }
+
+    /// From now on, notes what readers take.
+    pub(crate) fn observe_with(&mut self, observer: Observer) {
+        self.observer = Some(observer);
+    }
+
+    pub(crate) fn take_observer(&mut self) -> Observer {
+        self.observer.take().unwrap_or_default()
+    }
+
+    /// To be called by every reader, before it reads.
+    pub(crate) fn observe(&mut self, span: &Span, takes: impl FnOnce() -> Takes) {
+        if let Some(observer) = &mut self.observer {
+            observer.note(span, takes());
+        }
+    }
+
+    pub(crate) fn observe_required(&mut self, span: &Span, key: &'static str) {
+        if let Some(observer) = &mut self.observer {
+            observer.note_required(span, key);
+        }
+    }
+
+    /// Notes that a mapping may have more keys than are known: none of it is called missing.
+    pub(crate) fn note_incomplete(&mut self, span: &Span) {
+        self.incomplete = Some(span.clone());
+    }
+
+    pub(crate) fn is_incomplete(&self, span: &Span) -> bool {
+        self.incomplete.as_ref() == Some(span)
+    }
+
+    /// Notes what a value is once variables are put into it: its faults say so.
+    pub(crate) fn note_became(&mut self, span: &Span, value: &str) {
+        self.became.insert((span.start, span.end), value.to_owned());
     }
 
     /// Notes a fault and goes on.
@@ -28,7 +78,11 @@ impl<'t> Findings<'t> {
             return;
         }
         let place = self.text.place(span);
-        self.faults.push(Fault::new(code, place, reason.into(), remedy.into()));
+        let mut reason = reason.into();
+        if let Some(value) = self.became.get(&(span.start, span.end)) {
+            reason = format!("{reason}; {} became {}", quoted(place.text()), quoted(value));
+        }
+        self.faults.push(Fault::new(code, place, reason, remedy.into()));
     }
 
     /// Notes that a value was refused and goes on.

@@ -1,6 +1,5 @@
 //! A plan of a site: a backup plan for the hosts that it selects.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -11,9 +10,11 @@ use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
 use crate::host::PlacedHost;
+use crate::include::INCLUDE;
 use crate::name::Name;
 use crate::preset::Inherited;
 use crate::report::quoted;
+use crate::said::Said;
 use crate::schedule::PlacedSchedule;
 use crate::selector::{NAME_KEY, Selector};
 use crate::site_reader::SiteDraft;
@@ -34,7 +35,6 @@ pub struct FleetPlan {
     priority: Priority,
     file: String,
     version: ContentHash,
-    places: BTreeMap<&'static str, Place>,
 }
 
 /// Of runs that wait for the same place, the one of the higher priority begins first.
@@ -57,6 +57,7 @@ static SHAPE: Shape = Shape {
         ("name", Meaning::Now("billing")),
         ("owner", Meaning::Now("team-web")),
         ("hosts", Meaning::Now("role=db & env=prod")),
+        (INCLUDE, Meaning::Now("[parts/nightly.yaml]")),
         ("sources", Meaning::Now("[{ files: [/etc] }]")),
         ("repository", Meaning::Now("main")),
         ("preset", Meaning::Now("nightly")),
@@ -111,12 +112,12 @@ impl FleetPlan {
         &self.file
     }
 
-    /// Where one of the plan's keys stands: in its own file, or in the preset. None for what nobody says.
+    /// Where one of the plan's keys, or the first value below it, stands. None for what nobody says.
     pub fn place_of(&self, key: &str) -> Option<&Place> {
-        self.places.get(key)
+        self.plan.said().iter().find(|said| said.is_of(key)).map(Said::place)
     }
 
-    /// The version of the plan: the BLAKE3 of its file. What a preset adds belongs to the version of the site.
+    /// The version of the plan: the BLAKE3 of its file. What presets, parts and variables add belongs to the version of the site.
     pub fn version(&self) -> ContentHash {
         self.version
     }
@@ -195,12 +196,13 @@ impl FleetDraft {
             let number = values::count_up_to(node, Priority::MAX.into(), findings)?;
             u8::try_from(number.get()).ok().map(Priority)
         });
-        // What the plan says itself comes before what the preset says.
-        let mut places = inherited.places();
-        places.extend(fields.places(findings.text()));
+        let mut said = fields.said(findings.text());
+        // What a part says is said; that it is a part which says so is no value.
+        said.retain(|said| !said.is_of(INCLUDE));
+        said.extend(inherited.said(|key| fields.node(key).is_some()).cloned());
         let plan = chosen.zip(repository).and_then(|((selector, hosts), (repository, at, place))| {
             Some(FleetPlan {
-                plan: parts.plan(at, place)?,
+                plan: parts.plan(at, place, said)?,
                 selector,
                 hosts,
                 repository,
@@ -208,7 +210,6 @@ impl FleetDraft {
                 priority: priority.unwrap_or_default(),
                 file: file.0.to_owned(),
                 version: ContentHash::of(file.1),
-                places,
             })
         });
         Self { name, after, plan }

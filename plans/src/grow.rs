@@ -25,24 +25,30 @@ pub(crate) struct FileKind {
 impl FileKind {
     /// Ten times the largest plan that we can imagine; reading it takes milliseconds.
     pub(crate) const PLAN: Self = Self { what: "a plan", bytes_max: 256 * 1024, first_line: "kind: backup" };
+    pub(crate) const PART: Self =
+        Self { what: "a part of a plan", bytes_max: 256 * 1024, first_line: "retain: { daily: 14, at-least: 3 }" };
     pub(crate) const SITE: Self = Self { what: "a site", bytes_max: 256 * 1024, first_line: "name: my-site" };
     /// Fifty thousand hosts of 160 bytes each.
     pub(crate) const HOSTS: Self = Self { what: "the hosts of a site", bytes_max: 8 << 20, first_line: "hosts:" };
 }
 
+/// Where brackets stand around it, YAML takes the braces of a variable for some of them.
+const QUOTE_VARIABLES: &str =
+    "put a value with a variable in it into quotes where brackets stand around it: \"${name}\"";
+
 /// Plans nest four deep; the bound keeps recursion off the end of the stack.
 const NESTING_MAX: usize = 32;
 
-/// Reads the one document of the text. `None` means that a fault was reported.
+/// Reads the one document of the file that was added to the text last. `None` means that a fault was reported.
 pub(crate) fn grow(kind: FileKind, findings: &mut Findings<'_>) -> Option<Node> {
-    let content = findings.text().content();
+    let (content, start) = (findings.text().content(), findings.text().start());
     if content.len() > kind.bytes_max {
         let reason = format!("the file has {} bytes, {} at most {}", content.len(), kind.what, kind.bytes_max);
-        findings.report(Code::TooLarge, &(0..0), reason, "split it, or check that this is the file you mean");
+        findings.report(Code::TooLarge, &(start..start), reason, "split it, or check that this is the file you mean");
         return None;
     }
     let events = Parser::new_from_str_with_options(content, parser_options());
-    let root = Grower { events, findings }.document().ok()?;
+    let root = Grower { events, start, findings }.document().ok()?;
     if root.is_nothing() {
         let reason = format!("the file is to hold {}, and holds nothing", kind.what);
         findings.report(Code::Empty, &root.span, reason, format!("start with `{}`", kind.first_line));
@@ -67,6 +73,8 @@ struct Unreadable;
 
 struct Grower<'t, 'f> {
     events: Parser<'t, StrInput<'t>>,
+    /// Where its file starts in the whole text.
+    start: usize,
     findings: &'f mut Findings<'t>,
 }
 
@@ -87,22 +95,22 @@ impl<'t> Grower<'t, '_> {
                 first => root = Some(self.node(first, span)?),
             }
         }
-        Ok(root.unwrap_or_else(|| Node::scalar(0..0, String::new(), Quotes::Absent)))
+        Ok(root.unwrap_or_else(|| Node::scalar(self.start..self.start, String::new(), Quotes::Absent)))
     }
 
     /// The next event that stands for something. Anchors are reported on the way: they come after their node.
     fn next(&mut self) -> Result<(Event<'t>, Span), Unreadable> {
         loop {
             match self.events.next_event() {
-                Some(Ok((Event::Anchor(..), span))) => self.refuse_reference(&byte_span(span)),
+                Some(Ok((Event::Anchor(..), span))) => self.refuse_reference(&self.byte_span(span)),
                 Some(Ok((event, span))) => {
                     if event.tag().is_some() {
-                        self.refuse_tag(&byte_span(span.tag_span().unwrap_or(span)));
+                        self.refuse_tag(&self.byte_span(span.tag_span().unwrap_or(span)));
                     }
-                    return Ok((event, byte_span(span)));
+                    return Ok((event, self.byte_span(span)));
                 }
                 Some(Err(error)) => return Err(self.unreadable(&error)),
-                None => return Ok((Event::StreamEnd, 0..0)),
+                None => return Ok((Event::StreamEnd, self.start..self.start)),
             }
         }
     }
@@ -167,6 +175,12 @@ impl<'t> Grower<'t, '_> {
         Some(Entry { key: text, key_span: key.span, value })
     }
 
+    /// The parser reads from memory, so it always knows the bytes; an unknown place becomes the text's start.
+    fn byte_span(&self, span: granit_parser::Span) -> Span {
+        let span = span.byte_range().unwrap_or_default();
+        self.start + span.start..self.start + span.end
+    }
+
     fn refuse_reference(&mut self, span: &Span) {
         let remedy = "write the value out where it is used; quote a text that starts with & or *";
         self.findings.report(Code::YamlFeature, span, "plans have no anchors and aliases", remedy);
@@ -178,9 +192,11 @@ impl<'t> Grower<'t, '_> {
     }
 
     fn unreadable(&mut self, error: &ScanError) -> Unreadable {
-        let at = error.marker().byte_offset().unwrap_or(usize::MAX);
+        let at = self.start.saturating_add(error.marker().byte_offset().unwrap_or(usize::MAX));
         let reason = format!("this is not YAML: {}", error.info());
-        self.findings.report(Code::Syntax, &(at..at.saturating_add(1)), reason, syntax_remedy(error.kind()));
+        let behind_dollar = self.findings.text().slice(&(at.saturating_sub(1)..at)) == "$";
+        let remedy = if behind_dollar { QUOTE_VARIABLES } else { syntax_remedy(error.kind()) };
+        self.findings.report(Code::Syntax, &(at..at.saturating_add(1)), reason, remedy);
         Unreadable
     }
 }
@@ -190,11 +206,6 @@ fn quotes(style: ScalarStyle) -> Quotes {
         ScalarStyle::Plain => Quotes::Absent,
         _ => Quotes::Present,
     }
-}
-
-/// The parser reads from memory, so it always knows the bytes; an unknown place becomes the text's start.
-fn byte_span(span: granit_parser::Span) -> Span {
-    span.byte_range().unwrap_or_default()
 }
 
 fn syntax_remedy(kind: &ErrorKind) -> &'static str {

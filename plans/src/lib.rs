@@ -3,9 +3,11 @@
 //! A plan's way through this crate, which is also the order of the modules:
 //!
 //! 1. `text`, `tree`, `grow`: the text becomes a tree in which each key and value knows its place.
+//!    What it includes is added to the tree, and variables are put into it: `include`, `variables`.
 //! 2. `fields` and the nouns after it: the tree becomes a [`BackupPlan`], which is always valid.
 //! 3. `findings`, `fault`, `report`: on the way, everything that is wrong is collected and explained at once.
 //! 4. `steps`, `schedule` and `keep`: what a run does, when runs are due, and what retention keeps.
+//! 5. `difference`: what a change of all that means.
 //!
 //! The plans of a fleet are those of a [`Site`]: several files that are read together, from [`SiteFiles`] on.
 //!
@@ -13,10 +15,13 @@
 //! directory, the time, the restore points that exist) is handed in. And no key is accepted that this release does
 //! not act on.
 
+mod said;
 mod text;
 mod tree;
 
 mod grow;
+mod include;
+mod variables;
 
 mod fields;
 mod values;
@@ -60,9 +65,11 @@ mod preset;
 mod selector;
 mod site;
 mod site_circles;
+mod site_file;
 mod site_files;
 mod site_reader;
 mod site_repository;
+mod upcoming;
 mod version;
 
 mod fault;
@@ -72,12 +79,20 @@ mod report;
 mod keep;
 mod steps;
 
+mod observer;
+mod schema;
+
+mod difference;
+mod runs_ahead;
+mod weaker;
+
 mod templates;
 
 pub use address::{Places, RepositoryAddress};
 pub use backup::BackupPlan;
 pub use calendar::{ActionClass, Calendar, Standstill};
 pub use command_source::CommandSource;
+pub use difference::{Change, Difference, PlanChange, ValueChange};
 pub use exclude::{ExcludeGlob, Excludes};
 pub use fault::{Code, Fault, Faults};
 pub use files_source::FilesSource;
@@ -94,7 +109,10 @@ pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
 pub use recurrence::Recurrence;
 pub use retain::{RetentionRules, Rule};
 pub use retries::{FailureClass, Retries};
+pub use runs_ahead::{NextRun, RunsAhead, RunsChange};
+pub use said::Said;
 pub use schedule::{Due, RunKind, Schedule, Zone};
+pub use schema::SchemaOf;
 pub use selector::Selector;
 pub use site::Site;
 pub use site_files::SiteFiles;
@@ -107,17 +125,24 @@ pub use templates::{TEMPLATES, Template};
 pub use text::Place;
 pub use time_of_day::TimeOfDay;
 pub use time_span::TimeSpan;
+pub use upcoming::{StoppedBy, Upcoming};
 pub use values::Refusal;
 pub use version::ContentHash;
+pub use weaker::{Loss, Weaker};
 pub use window::{CutOff, Window};
 
 use findings::Findings;
 use text::Text;
+use variables::Variables;
 
 /// Reads one plan file. The name is only used to say where a fault is.
 pub fn parse(file_name: &str, text: &str) -> Result<BackupPlan, Faults> {
     let mut findings = Findings::new(Text::new(file_name, text));
-    let plan = grow::grow(grow::FileKind::PLAN, &mut findings).and_then(|root| BackupPlan::read(&root, &mut findings));
+    let root = grow::grow(grow::FileKind::PLAN, &mut findings);
+    let plan = root.and_then(|mut root| {
+        Variables::none().put_into(&mut root, &mut findings);
+        BackupPlan::read(&root, &mut findings)
+    });
     findings.conclude(plan)
 }
 

@@ -46,3 +46,9 @@ pub(crate) fn largest_unit(amount: u64, units: &'static [(&'static str, u64)]) -
     let counts = whole.map(|(unit, factor)| (amount / factor, *unit));
     counts.min_by_key(|(count, _)| *count).unwrap_or((amount, ""))
 }
+
+/// As a regular expression of JSON Schema.
+pub(crate) fn pattern(units: &'static [(&'static str, u64)]) -> String {
+    let units: Vec<&str> = units.iter().map(|(unit, _)| *unit).collect();
+    format!("^[0-9]+ *({})$", units.join("|"))
+}

@@ -46,6 +46,10 @@ impl FromStr for MissedRule {
 impl Written for MissedRule {
     const WHAT: &'static str = "a rule such as `run once within 18h`";
     const CODE: Code = Code::BadMissedRule;
+
+    fn pattern() -> Option<String> {
+        Some(r"^\s*(skip|run\s+once\s+within\s+.+)\s*$".to_owned())
+    }
 }
 
 impl fmt::Display for MissedRule {

@@ -68,9 +68,16 @@ impl FromStr for Line {
     }
 }
 
+/// As a regular expression of JSON Schema.
+pub(crate) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
+
 impl Written for Name {
     const WHAT: &'static str = "a name such as web-1";
     const CODE: Code = Code::BadName;
+
+    fn pattern() -> Option<String> {
+        Some(NAME_PATTERN.to_owned())
+    }
 }
 
 impl Written for Line {

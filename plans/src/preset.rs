@@ -3,16 +3,14 @@
 //! A plan with `preset: nightly` takes from it each of the keys that it does not have itself, whole: a plan that says
 //! `retain` has nothing of the preset's `retain`.
 
-use std::collections::BTreeMap;
-
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
 use crate::load::LoadLimits;
 use crate::prove::ProofDemand;
 use crate::retain::RetentionRules;
+use crate::said::Said;
 use crate::schedule::{PlacedSchedule, Schedule};
-use crate::text::Place;
 use crate::tree::Node;
 use crate::words::Meaning;
 
@@ -23,7 +21,8 @@ pub(crate) struct Preset {
     pub(crate) retain: Option<RetentionRules>,
     pub(crate) prove: Option<ProofDemand>,
     pub(crate) limits: Option<LoadLimits>,
-    pub(crate) places: BTreeMap<&'static str, Place>,
+    /// What it says, and where.
+    pub(crate) said: Vec<Said>,
 }
 
 /// What a plan takes over.
@@ -65,8 +64,8 @@ impl Preset {
             || is_faulty("retain", retain.is_some())
             || is_faulty("prove", prove.is_some())
             || is_faulty("limits", limits.is_some());
-        let places = fields.places(findings.text());
-        (!any_faulty).then_some(Self { schedule, retain, prove, limits, places })
+        let said = fields.said(findings.text());
+        (!any_faulty).then_some(Self { schedule, retain, prove, limits, said })
     }
 }
 
@@ -79,11 +78,12 @@ impl<'p> Inherited<'p> {
         }
     }
 
-    /// Where its parts stand.
-    pub(crate) fn places(self) -> BTreeMap<&'static str, Place> {
-        match self {
-            Self::From(preset) => preset.places.clone(),
-            Self::Nothing | Self::Unknown => BTreeMap::new(),
-        }
+    /// What it says of what the plan does not say itself.
+    pub(crate) fn said(self, is_said: impl Fn(&str) -> bool) -> impl Iterator<Item = &'p Said> {
+        let said = match self {
+            Self::From(preset) => &preset.said[..],
+            Self::Nothing | Self::Unknown => &[],
+        };
+        said.iter().filter(move |said| !is_said(said.top_key()))
     }
 }

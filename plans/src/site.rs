@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
+use crate::said::Said;
 use crate::schedule::Zone;
 use crate::site_files::SiteFiles;
 use crate::site_reader;
@@ -30,6 +31,7 @@ pub struct Site {
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
     pub(crate) version: ContentHash,
+    pub(crate) said: Vec<Said>,
 }
 
 impl Site {
@@ -87,6 +89,11 @@ impl Site {
     /// The version: a hash over the names and contents of all files.
     pub fn version(&self) -> ContentHash {
         self.version
+    }
+
+    /// What `site.yaml` says, and where. Presets are not among it: what they give is said of the plans.
+    pub fn said(&self) -> &[Said] {
+        &self.said
     }
 
     /// The zone in which a plan's schedule is meant on a host: the schedule's own, else the host's, else the site's.

@@ -17,6 +17,8 @@ pub(crate) enum Part {
     Site,
     Hosts,
     Plan,
+    /// What others include.
+    Included,
     /// It would be one of the above if it were called `.yaml`.
     Stray,
 }
@@ -24,6 +26,7 @@ pub(crate) enum Part {
 pub(crate) const SITE_FILE: &str = "site.yaml";
 pub(crate) const HOSTS_FILE: &str = "hosts.yaml";
 const PLANS: &str = "plans/";
+pub(crate) const PARTS: &str = "parts/";
 
 impl SiteFiles {
     /// No files yet. The directory is only used to say where a fault is.
@@ -31,8 +34,11 @@ impl SiteFiles {
         Self { directory: directory.into(), files: BTreeMap::new() }
     }
 
-    /// Whether a file is one to hand in: `site.yaml`, `hosts.yaml`, and what lies in `plans` itself and looks like a
-    /// plan. The path is relative to the site's directory, with `/` between its parts.
+    /// The directories below the site's own in which its files lie.
+    pub const DIRECTORIES: [&str; 2] = ["plans", "parts"];
+
+    /// Whether a file is one to hand in: `site.yaml`, `hosts.yaml`, and what lies in `plans` and `parts` themselves and
+    /// looks like a plan. The path is relative to the site's directory, with `/` between its parts.
     pub fn concerns(path: &str) -> bool {
         part(path).is_some()
     }
@@ -72,9 +78,15 @@ fn part(path: &str) -> Option<Part> {
         _ => {}
     }
     // Hidden files are an editor's.
-    let name = path.strip_prefix(PLANS).filter(|name| !name.contains('/') && !name.starts_with('.'))?;
+    let (name, part) = match (path.strip_prefix(PLANS), path.strip_prefix(PARTS)) {
+        (Some(name), _) => (name, Part::Plan),
+        (None, name) => (name?, Part::Included),
+    };
+    if name.contains('/') || name.starts_with('.') {
+        return None;
+    }
     match name.rsplit_once('.')?.1 {
-        "yaml" => Some(Part::Plan),
+        "yaml" => Some(part),
         "yml" => Some(Part::Stray),
         _ => None,
     }
@@ -92,6 +104,9 @@ mod tests {
             ("plans/nightly.yaml", Some(Part::Plan)),
             ("plans/nightly.yml", Some(Part::Stray)),
             ("site.yml", Some(Part::Stray)),
+            ("parts/nightly.yaml", Some(Part::Included)),
+            ("parts/nightly.yml", Some(Part::Stray)),
+            ("parts/old/nightly.yaml", None),
             ("README.md", None),
             ("other.yaml", None),
             ("plans/old/nightly.yaml", None),

@@ -12,21 +12,24 @@ use crate::fault::{Code, Faults};
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
 use crate::fleet::{FleetDraft, report_unknown_calendars};
-use crate::grow::{FileKind, grow};
+use crate::grow::FileKind;
 use crate::host::{Host, PlacedHost};
+use crate::include::{INCLUDE, PartFiles};
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
 use crate::preset::Preset;
 use crate::report::quoted;
+use crate::said::Said;
 use crate::schedule::Zone;
 use crate::site::Site;
 use crate::site_circles::{report_circles_of_hosts, report_circles_of_plans};
+use crate::site_file::{Shared, SiteFile};
 use crate::site_files::{HOSTS_FILE, Part, SITE_FILE, SiteFiles};
 use crate::site_repository::RepositorySpec;
-use crate::text::Text;
 use crate::tree::Node;
 use crate::values;
+use crate::variables::{VARIABLES, Variables};
 use crate::words::Meaning;
 
 /// `site.yaml` as far as it could be read.
@@ -39,6 +42,7 @@ pub(crate) struct SiteDraft {
     pub(crate) calendars: Declared<Calendar>,
     limits: Limits,
     notifications: Vec<Notification>,
+    said: Vec<Said>,
 }
 
 /// A plan file: what was found wrong with it, and what it says.
@@ -48,17 +52,15 @@ pub(crate) struct PlanFile<'t> {
     pub(crate) draft: FleetDraft,
 }
 
-/// A file that is there, or is missing.
-struct SiteFile<'t> {
-    path: &'t str,
-    shown: String,
-    content: Option<&'t [u8]>,
-}
+/// Keys of the site that only matter by what they give elsewhere, where it is said.
+const UNSAID: [&str; 3] = ["presets", VARIABLES, INCLUDE];
 
 static SITE: Shape = Shape {
     title: "a site",
     keys: &[
         ("name", Meaning::Now("my-site")),
+        (INCLUDE, Meaning::Now("[parts/calendars.yaml]")),
+        (VARIABLES, Meaning::Now("{ dumps: /srv/dumps }")),
         ("zone", Meaning::Now("Asia/Shanghai")),
         ("repositories", Meaning::Now("main: { at: /srv/strongroom/main }")),
         ("presets", Meaning::Now("nightly: { retain: { daily: 14, at-least: 3 } }")),
@@ -84,20 +86,29 @@ pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
     let site_file = of(Part::Site).next().unwrap_or_else(|| missing(SITE_FILE));
     let hosts_file = of(Part::Hosts).next().unwrap_or_else(|| missing(HOSTS_FILE));
     let plan_files: Vec<SiteFile<'_>> = of(Part::Plan).collect();
+    let part_files: Vec<SiteFile<'_>> = of(Part::Included).collect();
     let stray_files: Vec<SiteFile<'_>> = of(Part::Stray).collect();
 
-    let (mut site_findings, root) = site_file.begin(FileKind::SITE);
-    let site = root.and_then(|root| SiteDraft::read(&root, &mut site_findings)).unwrap_or_else(SiteDraft::unreadable);
+    let parts = part_files.iter().map(|file| (file.path, file.shown.as_str(), file.content.unwrap_or_default()));
+    let mut shared = Shared { parts: PartFiles::new(parts), variables: Variables::unreadable(), is_all_read: true };
+    let (mut site_findings, site) = site_file.read_site(&mut shared);
     let (mut hosts_findings, root) = hosts_file.begin(FileKind::HOSTS);
     let hosts = root.map_or_else(Declared::unreadable, |root| read_hosts(&root, &mut hosts_findings));
-    let mut plans: Vec<PlanFile<'_>> = plan_files.iter().map(|file| file.read_plan(&site, &hosts)).collect();
+    let mut plans: Vec<PlanFile<'_>> =
+        plan_files.iter().map(|file| file.read_plan(&site, &hosts, &mut shared)).collect();
 
     report_names_twice(&mut plans);
     report_unknown_plans(&site, &mut site_findings, &mut plans);
     report_circles_of_plans(&mut plans);
     report_circles_of_hosts(&hosts, &mut hosts_findings);
 
-    let strays = stray_files.iter().map(SiteFile::refuse_stray);
+    let mut strays: Vec<Findings<'_>> = stray_files.iter().map(SiteFile::refuse_stray).collect();
+    // What could not be read might use them.
+    if shared.is_all_read {
+        shared.variables.report_unused(&mut site_findings);
+        let unused = part_files.iter().filter(|file| !shared.parts.is_included(file.path));
+        strays.extend(unused.map(SiteFile::refuse_unused));
+    }
     let findings = [site_findings, hosts_findings].into_iter().chain(strays);
     let (of_plans, drafts): (Vec<_>, Vec<_>) = plans.into_iter().map(|plan| (plan.findings, plan.draft)).unzip();
     let faults = Faults::joined(findings.chain(of_plans).filter_map(Findings::into_faults));
@@ -109,41 +120,19 @@ pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
     }
 }
 
-impl<'t> SiteFile<'t> {
-    /// The tree of the file, if it is there and can be read.
-    fn begin(&'t self, kind: FileKind) -> (Findings<'t>, Option<Node>) {
-        let decoded = self.content.map(|content| crate::decode(&self.shown, content));
-        let text = decoded.as_ref().and_then(|decoded| decoded.as_ref().ok().copied()).unwrap_or_default();
-        let mut findings = Findings::new(Text::new(&self.shown, text));
-        let root = match decoded {
-            Some(Ok(_)) => grow(kind, &mut findings),
-            Some(Err(faults)) => {
-                findings.take_over(faults);
-                None
-            }
-            None => {
-                let reason = format!("the site has no file {}", quoted(self.path));
-                let remedy = "add it; `plans/examples/site` is a site to begin with";
-                findings.report(Code::MissingFile, &(0..0), reason, remedy);
-                None
-            }
-        };
-        (findings, root)
-    }
+/// Reads the tree of a plan as if nothing were known of its site.
+pub(crate) fn read_plan_alone(root: &Node, findings: &mut Findings<'_>) {
+    FleetDraft::read(root, ("", b""), &SiteDraft::unreadable(), &Declared::unreadable(), findings);
+}
 
-    fn read_plan(&'t self, site: &SiteDraft, hosts: &Declared<PlacedHost>) -> PlanFile<'t> {
-        let (mut findings, root) = self.begin(FileKind::PLAN);
-        let file = (self.path, self.content.unwrap_or_default());
-        let draft = root.map(|root| FleetDraft::read(&root, file, site, hosts, &mut findings));
-        PlanFile { path: self.path, findings, draft: draft.unwrap_or_else(FleetDraft::unreadable) }
-    }
+/// Reads the tree of `site.yaml`, whatever it declares.
+pub(crate) fn read_site_alone(root: &Node, findings: &mut Findings<'_>) {
+    SiteDraft::read(root, findings);
+}
 
-    fn refuse_stray(&'t self) -> Findings<'t> {
-        let mut findings = Findings::new(Text::new(&self.shown, ""));
-        let reason = format!("the file {} would not be read", quoted(self.path));
-        findings.report(Code::StrayFile, &(0..0), reason, "call it .yaml, or move it out of the site");
-        findings
-    }
+/// Reads the tree of `hosts.yaml`.
+pub(crate) fn read_hosts_alone(root: &Node, findings: &mut Findings<'_>) {
+    read_hosts(root, findings);
 }
 
 fn read_hosts(root: &Node, findings: &mut Findings<'_>) -> Declared<PlacedHost> {
@@ -193,7 +182,7 @@ fn report_unknown_plans(site: &SiteDraft, site_findings: &mut Findings<'_>, plan
 }
 
 impl SiteDraft {
-    fn unreadable() -> Self {
+    pub(crate) fn unreadable() -> Self {
         Self {
             name: None,
             zone: None,
@@ -202,10 +191,11 @@ impl SiteDraft {
             calendars: Declared::unreadable(),
             limits: Limits::default(),
             notifications: Vec::new(),
+            said: Vec::new(),
         }
     }
 
-    fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+    pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(root, &SITE, findings)?;
         let draft = Self {
             name: fields.required("name", findings, values::written),
@@ -217,6 +207,11 @@ impl SiteDraft {
             }),
             limits: fields.optional("limits", findings, Limits::read).unwrap_or_default(),
             notifications: fields.optional("notifications", findings, read_notifications).unwrap_or_default(),
+            said: fields
+                .said(findings.text())
+                .into_iter()
+                .filter(|said| !UNSAID.iter().any(|key| said.is_of(key)))
+                .collect(),
         };
         for placed in draft.presets.values().filter_map(|preset| preset.schedule.as_ref()) {
             report_unknown_calendars(placed, &draft, findings);
@@ -237,6 +232,7 @@ impl SiteDraft {
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
             version: files.version(),
+            said: self.said,
         })
     }
 }

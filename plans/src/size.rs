@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use crate::fault::Code;
-use crate::measure::{Quantity, largest_unit};
+use crate::measure::{Quantity, largest_unit, pattern};
 use crate::values::{Refusal, Written};
 
 /// A number of bytes, at least one.
@@ -46,6 +46,10 @@ impl FromStr for ByteSize {
 impl Written for ByteSize {
     const WHAT: &'static str = "a size such as 1 GiB";
     const CODE: Code = Code::BadSize;
+
+    fn pattern() -> Option<String> {
+        Some(pattern(UNITS))
+    }
 }
 
 impl fmt::Display for ByteSize {

@@ -94,6 +94,11 @@ impl Source {
         self.files().iter().any(|root| self.covers_from(root.as_path(), path))
     }
 
+    /// Whether the snapshot would hold the path, as far as paths and patterns alone can tell.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.roots().iter().any(|root| self.covers_from(root.as_path(), path))
+    }
+
     /// Whether a backup would come from one of the roots to the path.
     pub(crate) fn covers_from(&self, root: &Path, path: &Path) -> bool {
         match &self.input {

@@ -52,6 +52,10 @@ impl FromStr for SourcePath {
 impl Written for SourcePath {
     const WHAT: &'static str = "an absolute path such as /etc";
     const CODE: Code = Code::BadPath;
+
+    fn pattern() -> Option<String> {
+        Some("^/".to_owned())
+    }
 }
 
 impl fmt::Display for SourcePath {

@@ -1,6 +1,7 @@
 //! The plans that are shipped, to copy and change.
 
 use crate::name::Name;
+use crate::selector::Selector;
 
 /// A shipped plan.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +37,40 @@ impl Template {
         };
         self.text.lines().map(named).collect()
     }
+
+    /// The text of a new plan of a site. What is not known is written so that checking the site asks for it.
+    pub fn site_text(&self, name: &Name, hosts: Option<&Selector>, repository: Option<&Name>) -> String {
+        let hosts = hosts.map_or_else(|| format!("name={UNKNOWN}"), ToString::to_string);
+        let repository = repository.map_or(UNKNOWN, Name::as_str);
+        let text = self.text(name);
+        let (about, body) = text.split_once("\n\n").unwrap_or(("", &text));
+        // What is said after the first sentence is about a plan that is run by itself.
+        let about = about.lines().next().and_then(|line| line.split(". ").next()).unwrap_or_default();
+        let mut lines = vec![format!("{}.", about.trim_end_matches('.')), String::new()];
+        for line in body.lines() {
+            match line.split_once(':').map_or("", |(key, _)| key) {
+                "name" => lines.extend([line.to_owned(), format!("hosts: \"{hosts}\"")]),
+                "repository" => {
+                    // What was said about its place.
+                    lines.pop_if(|above| above.starts_with('#'));
+                    lines.push(format!("repository: {repository}"));
+                }
+                // The clock of the site, or of the host.
+                "  zone" => {}
+                _ => lines.push(line.to_owned()),
+            }
+        }
+        lines.join("\n") + "\n"
+    }
 }
+
+/// No host and no repository should be called so.
+const UNKNOWN: &str = "CHANGE-ME";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Code, Faults, Site, SiteFiles};
 
     #[test]
     fn each_makes_a_sound_plan_of_the_name_that_is_wanted() {
@@ -50,5 +80,34 @@ mod tests {
             assert_eq!(plan.name().as_str(), "billing-2", "{}", template.name);
             assert_eq!(template.text(&template.name.parse().unwrap()), template.text, "the rest is as it was");
         }
+    }
+
+    fn site(plan: String) -> Result<Site, Faults> {
+        let mut files = SiteFiles::new("");
+        files.insert("site.yaml", "name: s\nzone: UTC\nrepositories: { main: { at: /srv/strongroom/main } }\n");
+        files.insert("hosts.yaml", "hosts: { web1: { address: 10.0.0.5, labels: { role: web } } }\n");
+        files.insert("plans/new.yaml", plan);
+        Site::read(&files)
+    }
+
+    #[test]
+    fn each_makes_a_sound_plan_of_a_site() {
+        let (name, hosts, repository) = ("new".parse().unwrap(), "!role=db".parse().unwrap(), "main".parse().unwrap());
+        for template in TEMPLATES {
+            let text = template.site_text(&name, Some(&hosts), Some(&repository));
+            let site = site(text.clone()).unwrap_or_else(|faults| panic!("{faults}"));
+            let plan = &site.plans()[&name];
+            let alone = crate::parse("x", template.text).unwrap();
+            assert_eq!((plan.plan().retain(), plan.plan().sources()), (alone.retain(), alone.sources()), "{text}");
+            assert!(!text.contains("zone:") && text.starts_with("# "), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_said_is_asked_for() {
+        let text = TEMPLATES[0].site_text(&"new".parse().unwrap(), None, None);
+        let faults = site(text).unwrap_err();
+        let found: Vec<_> = faults.iter().map(|fault| (fault.code(), fault.place().text())).collect();
+        assert_eq!(found, [(Code::NoHost, "\"name=CHANGE-ME\""), (Code::UnknownName, "CHANGE-ME")], "{faults}");
     }
 }

@@ -43,6 +43,10 @@ impl FromStr for TimeOfDay {
 impl Written for TimeOfDay {
     const WHAT: &'static str = "a time of day such as \"05:00\"";
     const CODE: Code = Code::BadTime;
+
+    fn pattern() -> Option<String> {
+        Some("^([01][0-9]|2[0-3]):[0-5][0-9]$".to_owned())
+    }
 }
 
 impl fmt::Display for TimeOfDay {

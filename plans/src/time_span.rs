@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::fault::Code;
-use crate::measure::{Quantity, largest_unit};
+use crate::measure::{Quantity, largest_unit, pattern};
 use crate::values::{Refusal, Written};
 
 /// A length of time in whole seconds, at least one. A day has 24 hours here and a week seven such days; months and
@@ -41,6 +41,10 @@ impl FromStr for TimeSpan {
 impl Written for TimeSpan {
     const WHAT: &'static str = "a length of time such as 8d";
     const CODE: Code = Code::BadTimeSpan;
+
+    fn pattern() -> Option<String> {
+        Some(pattern(UNITS))
+    }
 }
 
 impl fmt::Display for TimeSpan {

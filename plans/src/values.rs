@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::fault::Code;
 use crate::findings::Findings;
 use crate::name::Name;
+use crate::observer::{Takes, TakesText};
 use crate::report::quoted;
 use crate::tree::{Content, Entry, Node, Quotes};
 
@@ -15,6 +16,11 @@ pub(crate) trait Written: FromStr<Err = Refusal> {
     /// As it stands in a sentence: "a size such as 1 GiB".
     const WHAT: &'static str;
     const CODE: Code;
+
+    /// A regular expression of JSON Schema that every such text matches, for editors; more may match it.
+    fn pattern() -> Option<String> {
+        None
+    }
 }
 
 /// Why a piece of text is not the value that it should be.
@@ -64,6 +70,7 @@ fn items<'n, 't, T>(
     findings: &mut Findings<'t>,
     mut read: impl FnMut(&'n Node, &mut Findings<'t>) -> Option<T>,
 ) -> Option<Vec<Option<T>>> {
+    findings.observe(&node.span, || Takes::Items);
     let Content::List(nodes) = &node.content else {
         let remedy = match &node.content {
             Content::Scalar { text, .. } if !node.is_nothing() => {
@@ -83,12 +90,20 @@ fn items<'n, 't, T>(
 
 /// Reads a value that is written as one piece of text, with or without quotes.
 pub(crate) fn written<T: Written>(node: &Node, findings: &mut Findings<'_>) -> Option<T> {
+    findings.observe(&node.span, || {
+        let takes = |text: &str| text.parse::<T>().is_ok();
+        let (what, pattern) = (T::WHAT.to_owned(), T::pattern());
+        Takes::Text(TakesText { what, pattern, may_be_number: takes("1"), may_be_flag: takes("true") })
+    });
     let text = text(node, T::WHAT, findings)?;
     text.parse().map_err(|refusal| findings.refuse(T::CODE, &node.span, &refusal)).ok()
 }
 
 /// The text of a scalar, whatever YAML would make of it: `on` is the text "on".
 pub(crate) fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings<'_>) -> Option<&'n str> {
+    findings.observe(&node.span, || {
+        Takes::Text(TakesText { what: what.to_owned(), pattern: None, may_be_number: true, may_be_flag: true })
+    });
     match &node.content {
         Content::Scalar { text, .. } if !node.is_nothing() => Some(text),
         _ => {
@@ -105,6 +120,7 @@ pub(crate) fn text<'n>(node: &'n Node, what: &str, findings: &mut Findings<'_>) 
 
 /// Reads `true` or `false`.
 pub(crate) fn flag(node: &Node, findings: &mut Findings<'_>) -> Option<bool> {
+    findings.observe(&node.span, || Takes::Flag);
     match &node.content {
         Content::Scalar { text, quotes: Quotes::Absent } if text == "true" => Some(true),
         Content::Scalar { text, quotes: Quotes::Absent } if text == "false" => Some(false),
@@ -117,6 +133,7 @@ pub(crate) fn flag(node: &Node, findings: &mut Findings<'_>) -> Option<bool> {
 
 /// Reads a whole number from one up.
 pub(crate) fn count(node: &Node, findings: &mut Findings<'_>) -> Option<NonZeroU32> {
+    findings.observe(&node.span, || Takes::Count(u32::MAX));
     let remedy = "write a whole number from 1 up, such as 14, without quotes; leave the key out for none";
     let digits = match &node.content {
         Content::Scalar { text, quotes: Quotes::Absent } => {
@@ -138,6 +155,7 @@ pub(crate) fn count(node: &Node, findings: &mut Findings<'_>) -> Option<NonZeroU
 
 /// Like [`count`], with a highest number.
 pub(crate) fn count_up_to(node: &Node, max: u32, findings: &mut Findings<'_>) -> Option<NonZeroU32> {
+    findings.observe(&node.span, || Takes::Count(max));
     let number = count(node, findings)?;
     if number.get() > max {
         let reason = format!("{number} is not between 1 and {max}");
@@ -156,6 +174,7 @@ pub(crate) fn named<'n, 't, T>(
     findings: &mut Findings<'t>,
     mut read: impl FnMut(&Name, &'n Node, &mut Findings<'t>) -> Option<T>,
 ) -> Option<BTreeMap<String, Option<T>>> {
+    findings.observe(&node.span, || Takes::Names);
     let Content::Mapping(entries) = &node.content else {
         wrong_type(node, "names and what they stand for", &format!("write one such as {example}"), findings);
         return None;

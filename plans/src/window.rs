@@ -1,4 +1,4 @@
-//! Until when a run may go on: `window: { until: "05:00", then: cancel }`.
+//! Until when a run may go on: `window: { until: "05:00", then: stop }`.
 //!
 //! The window of a run opens when the run is due and closes when the clock on the wall next shows `until`. A run that
 //! is made up for after its window (see `missed`) has the next one to end in.

@@ -2,6 +2,7 @@
 
 use crate::fault::Code;
 use crate::findings::Findings;
+use crate::observer::Takes;
 use crate::report::{listed, quoted};
 use crate::tree::Node;
 use crate::values::text;
@@ -26,6 +27,7 @@ pub(crate) fn word<T: Copy>(
     words: &'static [Word<T>],
     findings: &mut Findings<'_>,
 ) -> Option<T> {
+    findings.observe(&node.span, || Takes::Words(today(words).collect()));
     let text = text(node, &format!("{what}: one of {}", known(words)), findings)?;
     match words.iter().find(|(word, _)| *word == text) {
         Some((_, Meaning::Now(value))) => Some(*value),
@@ -57,8 +59,11 @@ pub(crate) fn suggestion<T>(near: Option<&str>, table: &[Word<T>]) -> String {
 
 /// The words that may be used today.
 pub(crate) fn known<T>(table: &[Word<T>]) -> String {
-    let today = table.iter().filter(|(_, meaning)| matches!(meaning, Meaning::Now(_)));
-    listed(today.map(|(name, _)| *name))
+    listed(today(table))
+}
+
+fn today<T>(table: &[Word<T>]) -> impl Iterator<Item = &'static str> {
+    table.iter().filter(|(_, meaning)| matches!(meaning, Meaning::Now(_))).map(|(name, _)| *name)
 }
 
 /// The word that differs least, if a third of its letters or fewer differ.

@@ -15,9 +15,10 @@ fn read(bytes: &[u8]) {
     serde_json::to_string(&faults).unwrap();
 }
 
-const SITE: [(&str, &str); 4] = [
+const SITE: [(&str, &str); 5] = [
     ("site.yaml", include_str!("../examples/site/site.yaml")),
     ("hosts.yaml", include_str!("../examples/site/hosts.yaml")),
+    ("parts/rules.yaml", "variables: { a: 数, b: 2 }\ntags: { x: \"${a}${b}\" }\n"),
     ("plans/databases.yaml", include_str!("../examples/site/plans/databases.yaml")),
     ("plans/system-configuration.yaml", include_str!("../examples/site/plans/system-configuration.yaml")),
 ];
@@ -59,6 +60,11 @@ fn piece() -> impl Strategy<Value = String> {
         "days: [12-31]",
         "tags:",
         "level: L3",
+        "variables: { a: 1 }",
+        "include: [parts/rules.yaml]",
+        "${",
+        "$${a}",
+        "${a}",
         "  ",
         "    ",
         "\n",

@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     Usage,
     /// Done, but for some files.
     Partial,
-    /// Stored or restored bytes are not what they should be.
+    /// Stored or restored bytes are not what they should be, or something is not protected as it should be.
     Damaged,
     /// The store cannot be reached, or there is no room.
     StoreOutOfReach,
@@ -39,7 +39,7 @@ Exit codes:
   1  failed
   2  the command line or a plan file is wrong; nothing was begun
   3  partial: some files could not be read or restored, the rest was done
-  4  damage was found, a verification failed, or something is not protected
+  4  damage was found, a verification failed, or something is not protected, or less than before
   5  the store is out of reach, or there is no room
   6  a key is missing, wrong or not enough, or access is denied
   7  what was asked for is not there: repository, snapshot, path

@@ -145,6 +145,8 @@ impl From<SiteError> for Cause {
         match error {
             SiteError::Faults(faults) => Self::Plan(faults),
             SiteError::File { path, source } => Self::File { doing: "read", path, source },
+            error @ SiteError::Outside { .. } => Self::Usage(error.to_string()),
+            error @ SiteError::Git { .. } => Self::Absent(error.to_string()),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `strongroom plan next`: when a plan, or the plans of a site, are due.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use strongroom_plans::{Due, FleetPlan, RunKind, Site};
 
-use super::{schedule, zone_name};
+use super::{hosts_by_zone, schedule, some_of, zone_name};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -119,27 +118,11 @@ impl SiteRuns {
     }
 }
 
-/// The hosts of a plan by the clock that counts for them.
-fn hosts_by_zone<'s>(site: &'s Site, plan: &'s FleetPlan) -> BTreeMap<String, (&'s TimeZone, Vec<String>)> {
-    let mut zones: BTreeMap<String, (&TimeZone, Vec<String>)> = BTreeMap::new();
-    for host in plan.hosts().iter().filter_map(|host| site.hosts().get(host)) {
-        let zone = site.zone_of(plan, host);
-        zones.entry(zone_name(zone)).or_insert_with(|| (zone, Vec::new())).1.push(host.name().to_string());
-    }
-    zones
-}
-
-/// As many as fit on a line.
-const HOSTS_SHOWN_MAX: usize = 4;
-
 impl Answer for SiteRuns {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "site {}, in {}", self.site, self.zone)?;
         for SiteRun { time, plan, kind, hosts } in &self.runs {
-            let more = hosts.len().saturating_sub(HOSTS_SHOWN_MAX);
-            let shown = hosts[..hosts.len() - more].join(", ");
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            writeln!(out, "  {time}  {plan}, {kind}, on {shown}{more}")?;
+            writeln!(out, "  {time}  {plan}, {kind}, on {}", some_of(hosts))?;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! `strongroom plan show`: what holds for a plan of a site, and where each part of it is said.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_plans::{FleetPlan, MissedRule, Name, Place, Schedule, Site};
+use strongroom_plans::{FleetPlan, Name, Priority, Said, Site};
 
 use super::zone_name;
 use crate::context::Context;
@@ -17,7 +17,8 @@ use crate::site_directory;
 /// Show all that holds for a plan of a site, and the file and line that says so
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What stands in a preset is shown with the line of the preset; what nobody says, as usual.
+Each value has the line that says it: of the plan, of its preset, or of a part that one of them includes. What \
+nobody says is shown as it usually is.
 
 Examples:
   strongroom plan show --site plans/examples/site databases
@@ -53,40 +54,38 @@ struct ShownPlan {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct ShownValue {
-    key: &'static str,
+    key: String,
     value: String,
+    said_by: SaidBy,
     /// File and line; none for what nobody says.
     from: Option<String>,
 }
 
+/// What kind of file says a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum SaidBy {
+    Plan,
+    Preset,
+    /// A part that the plan or the site includes.
+    Include,
+    /// Nobody: it is as usual.
+    Default,
+}
+
 impl ShownPlan {
     fn of(site: &Site, plan: &FleetPlan) -> Self {
-        let whole = plan.plan();
-        let mut values = Vec::new();
-        let mut add = |key: &'static str, of: &str, value: String| {
-            let line = |place: &Place| format!("{}:{}", place.file(), place.line());
-            values.push(ShownValue { key, value, from: plan.place_of(of).map(line) });
-        };
-        let none = || "none".to_owned();
-        add("owner", "owner", whole.owner().map_or_else(none, ToString::to_string));
-        add("hosts", "hosts", plan.selector().to_string());
-        whole.sources().iter().for_each(|source| add("source", "sources", source.to_string()));
-        let repository = site.repository_of(plan);
-        add("repository", "repository", format!("{}, at {}", repository.name(), repository.directory().display()));
-        add("priority", "priority", plan.priority().to_string());
-        match whole.schedule() {
-            Some(schedule) => show_schedule(schedule, site, &mut add),
-            None => add("schedule", "schedule", "none: it runs when somebody starts it".into()),
+        let said = plan.plan().said();
+        let mut values: Vec<ShownValue> = said.iter().map(|said| ShownValue::said(site, plan, said)).collect();
+        let is_said = |key: &str| said.iter().any(|said| said.is_of(key));
+        for (key, above, value) in usual(site) {
+            // Without the key above it, there is nothing that it could be a part of.
+            if !is_said(key) && (above.is_empty() || is_said(above)) {
+                values.push(ShownValue { key: key.into(), value, said_by: SaidBy::Default, from: None });
+            }
         }
-        add("retain", "retain", whole.retain().to_string());
-        let proof = whole.prove().map(|prove| match prove.max_age() {
-            Some(age) => format!("{}, which counts for {age}", prove.level()),
-            None => prove.level().to_string(),
-        });
-        add("prove", "prove", proof.unwrap_or_else(|| "none: its restore points stay unproven".into()));
-        let tags: Vec<String> = whole.tags().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        add("tags", "tags", if tags.is_empty() { none() } else { tags.join(", ") });
         Self {
             plan: plan.name().to_string(),
             file: plan.file().to_owned(),
@@ -97,37 +96,63 @@ impl ShownPlan {
     }
 }
 
-/// All of it stands below one key.
-fn show_schedule(schedule: &Schedule, site: &Site, add: &mut impl FnMut(&'static str, &str, String)) {
-    let mut say = |key, value: Option<String>, unsaid: &str| match value {
-        Some(value) => add(key, "schedule", value),
-        None => add(key, "", unsaid.to_owned()),
-    };
-    say("full", schedule.full().map(ToString::to_string), "never");
-    say("incremental", schedule.incremental().map(ToString::to_string), "never");
-    let usual = format!("that of the host, else {}, that of the site", zone_name(site.zone()));
-    say("zone", schedule.zone().map(zone_name), &usual);
-    let window =
-        schedule.window().map(|window| format!("until {}, then {:?}", window.until(), window.then()).to_lowercase());
-    say("window", window, "none: a run goes on to its end");
-    let usual = "a run may begin late, until its window closes or the next is due";
-    say("missed", schedule.missed().as_ref().map(MissedRule::to_string), usual);
-    say("jitter", schedule.jitter().map(|jitter| format!("up to {jitter}")), "none");
-    say("after", schedule.after().map(ToString::to_string), "none");
-    let calendars: Vec<&str> = schedule.calendars().iter().map(Name::as_str).collect();
-    say("calendars", (!calendars.is_empty()).then(|| calendars.join(", ")), "none");
-    let retries = schedule.retries().map(|retries| format!("{} times, after {} each", retries.times(), retries.wait()));
-    say("retries", retries, "none");
+impl ShownValue {
+    fn said(site: &Site, plan: &FleetPlan, said: &Said) -> Self {
+        let value = match said.key() {
+            "repository" => format!("{}, at {}", said.value(), site.repository_of(plan).directory().display()),
+            _ => said.value().to_owned(),
+        };
+        let file = said.place().file();
+        let is_part = Path::new(file).parent().is_some_and(|directory| directory.ends_with("parts"));
+        let said_by = match file.ends_with(plan.file()) {
+            true => SaidBy::Plan,
+            false if is_part => SaidBy::Include,
+            false => SaidBy::Preset,
+        };
+        let from = Some(format!("{file}:{}", said.place().line()));
+        Self { key: said.key().to_owned(), value, said_by, from }
+    }
+}
+
+/// What holds where nobody says something: the key, the key above it that must be said, and what then holds.
+fn usual(site: &Site) -> Vec<(&'static str, &'static str, String)> {
+    let zone = format!("that of the host, else {}, that of the site", zone_name(site.zone()));
+    let rows = [
+        ("owner", "", "none"),
+        ("priority", "", &Priority::default().to_string()),
+        ("schedule", "", "none: it runs when somebody starts it"),
+        ("schedule.full", "schedule", "never"),
+        ("schedule.incremental", "schedule", "never"),
+        ("schedule.zone", "schedule", &zone),
+        ("schedule.window", "schedule", "none: a run goes on to its end"),
+        ("schedule.missed", "schedule", "a run may begin late, until its window closes or the next is due"),
+        ("schedule.jitter", "schedule", "none"),
+        ("schedule.after", "schedule", "none"),
+        ("schedule.calendars", "schedule", "none"),
+        ("schedule.retries", "schedule", "none"),
+        ("retain.at-least", "retain", "1"),
+        ("prove", "", "none: its restore points stay unproven"),
+        ("prove.every", "prove", "run"),
+        ("prove.checks", "prove", "none"),
+        ("prove.max-age", "prove", "none: a proof counts without end"),
+        ("tags", "", "none"),
+    ];
+    rows.map(|(key, above, value)| (key, above, value.to_owned())).into()
 }
 
 impl Answer for ShownPlan {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "plan {}, version {}, on {}", self.plan, &self.version[..12], self.hosts.join(", "))?;
-        for ShownValue { key, value, from } in &self.values {
-            writeln!(out, "  {key:<12} {value}")?;
-            if let Some(from) = from {
-                writeln!(out, "  {:<12} from {from}", "")?;
-            }
+        let width = self.values.iter().map(|value| value.key.chars().count()).max().unwrap_or_default();
+        for ShownValue { key, value, said_by, from } in &self.values {
+            writeln!(out, "  {key:<width$}  {value}")?;
+            let by = match said_by {
+                SaidBy::Plan => "the plan",
+                SaidBy::Preset => "its preset",
+                SaidBy::Include => "a part",
+                SaidBy::Default => continue,
+            };
+            writeln!(out, "  {:<width$}  from {by}, {}", "", from.as_deref().unwrap_or_default())?;
         }
         Ok(())
     }

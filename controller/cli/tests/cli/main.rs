@@ -5,6 +5,7 @@ mod help;
 mod keys;
 mod mount;
 mod plan;
+mod plan_language;
 mod round_trip;
 mod schedules;
 mod signals;

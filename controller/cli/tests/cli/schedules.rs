@@ -148,11 +148,12 @@ fn a_plan_is_shown_with_where_each_part_is_said() {
     };
     assert_eq!(json["hosts"], serde_json::json!(["db1", "db2"]));
     assert_eq!(value("hosts"), ("role=db & env=prod".into(), Some("/plans/databases.yaml:6".into())));
-    assert_eq!(value("full"), ("weekly sun 01:30".into(), Some("/site.yaml:18".into())));
-    assert_eq!(value("window"), ("until 05:00, then cancel".into(), Some("/site.yaml:18".into())));
-    assert_eq!(value("after"), ("none".into(), None));
+    assert_eq!(value("schedule.full"), ("weekly sun 01:30".into(), Some("/site.yaml:19".into())));
+    assert_eq!(value("schedule.window.until"), ("05:00".into(), Some("/site.yaml:21".into())));
+    assert_eq!(value("schedule.after"), ("none".into(), None));
     assert_eq!(value("repository").0, "main, at /srv/strongroom/main");
     let text = world.run(&["plan", "show", "--site", &site, "system-configuration"]).expect(0);
-    assert!(text.text().contains("  missed       run once within 1w\n"), "{}", text.text());
+    let missed = text.text().lines().find(|line| line.starts_with("  schedule.missed ")).unwrap();
+    assert!(missed.ends_with("  run once within 7d"), "{missed}");
     world.run(&["plan", "show", "--site", &site, "nothing"]).expect(7);
 }
