@@ -6,8 +6,11 @@
 //! What holds: an entry is durable before what it announces begins. A write that fails ends the loop: without its journal a controller does nothing. Runs that were going on are
 //! taken up again at the next start, under their old names, so that their hosts know the jobs.
 
+mod again;
 mod answer;
+mod changes;
 mod order;
+mod overdue;
 mod plan_runs;
 mod standing;
 
@@ -16,16 +19,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_plans::CutOff;
+use strongroom_plans::{CutOff, Site};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+pub use again::{Retried, RunView};
 pub use answer::Reloaded;
+pub use changes::{Changes, Names};
 pub use order::{RunEnd, RunOrder};
 pub use standing::{Doing, Standing};
 
+use crate::hosts::Hosts;
 use crate::journal::{Event, Journal, JournalError};
-use crate::notify::{Notice, Notices};
 use crate::operator::Request;
 use crate::run::Clock;
 use crate::runs::{Ending, Run, RunId};
@@ -44,7 +49,7 @@ const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// What the loop needs from outside.
 pub struct Setting<C, S, L> {
     /// The journal.
-    pub journal: Journal,
+    pub journal: Arc<Journal>,
     /// The time.
     pub clock: C,
     /// Starts a run on a thread of its own, which ends by sending its end.
@@ -53,8 +58,12 @@ pub struct Setting<C, S, L> {
     pub load: L,
     /// Program and version.
     pub program: String,
-    /// Who is told of failures.
-    pub notices: Notices,
+    /// What is known of the hosts.
+    pub hosts: Hosts,
+    /// The site that is in force, for all others.
+    pub in_force: watch::Sender<Arc<Site>>,
+    /// Rises when all is well, as often as the site's dead man's switch wants to hear of it.
+    pub beats: watch::Sender<u64>,
 }
 
 /// The loop's state.
@@ -67,6 +76,10 @@ pub struct Daemon<C, S, L> {
     ended: mpsc::UnboundedReceiver<(RunId, RunEnd)>,
     /// Until then, what is due is not decided: runs that were taken up may turn out to have ended long ago, and would seem to overlap with it.
     settled_at: Option<Instant>,
+    /// When it was last looked what is overdue.
+    overdue_seen: Option<Timestamp>,
+    /// When the next beat is due.
+    beat_at: Instant,
 }
 
 /// A run that goes on.
@@ -82,7 +95,7 @@ struct Active {
 
 impl<C, S, L> Daemon<C, S, L>
 where
-    C: Clock,
+    C: Clock + Clone + Send + Sync + 'static,
     S: Fn(RunOrder),
     L: Fn() -> Result<Loaded, String>,
 {
@@ -94,7 +107,8 @@ where
         let known = setting.journal.runs_to_go_on_from(recent).await?;
         let scheduler = Scheduler::new(Arc::clone(&site.site), known.iter().filter_map(plan_runs::known), since);
         let (ends, ended) = mpsc::unbounded_channel();
-        Ok(Self { setting, site, scheduler, active: BTreeMap::new(), ends, ended, settled_at: None })
+        let (active, settled_at, overdue_seen, beat_at) = (BTreeMap::new(), None, None, Instant::now());
+        Ok(Self { setting, site, scheduler, active, ends, ended, settled_at, overdue_seen, beat_at })
     }
 
     /// Works until `shutdown`, and then until the runs that go on have come to a place where they can be taken up again.
@@ -112,7 +126,9 @@ where
         loop {
             if self.is_settled() {
                 self.tick().await?;
+                self.note_overdue().await?;
             }
+            self.beat().await?;
             let pause = self.pause();
             tokio::select! {
                 biased;
@@ -140,7 +156,20 @@ where
     fn pause(&self) -> Duration {
         let now = self.setting.clock.now();
         let next = self.scheduler.wakes_at().map(|next| next.duration_since(now));
-        next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX))
+        let pause = next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX));
+        self.site.site.dead_man().map_or(pause, |_| pause.min(self.beat_at.duration_since(Instant::now())))
+    }
+
+    /// Says that all is well, once the journal has proven that it can be written.
+    async fn beat(&mut self) -> Result<(), JournalError> {
+        let Some(dead_man) = self.site.site.dead_man() else { return Ok(()) };
+        let now = Instant::now();
+        if self.beat_at <= now {
+            self.beat_at = now + Duration::from(dead_man.every());
+            self.setting.journal.prove_writable(self.now()).await?;
+            self.setting.beats.send_modify(|beats| *beats += 1);
+        }
+        Ok(())
     }
 
     /// What went on when the last controller ended goes on, under the same name: its host knows the job.
@@ -211,7 +240,7 @@ where
         Ok(())
     }
 
-    /// Writes a run's end, and tells whoever wants to know.
+    /// Writes a run's end; who is to be told of it follows from that.
     async fn conclude(
         &mut self,
         id: &RunId,
@@ -219,21 +248,15 @@ where
         reason: Option<String>,
         record: Option<serde_json::Value>,
     ) -> Result<(), JournalError> {
-        let before = match self.setting.journal.run(id).await? {
-            Some(run) => self.setting.journal.latest_end(&run.plan, &run.host).await?,
-            None => None,
-        };
         self.write(Event::RunEnded { run: id.clone(), ending, reason, record }).await?;
-        self.tell(id, before).await
+        self.log_end(id).await
     }
 
-    /// Tells of a run that has ended; `before` is how the one before it did.
-    async fn tell(&self, id: &RunId, before: Option<Ending>) -> Result<(), JournalError> {
+    async fn log_end(&self, id: &RunId) -> Result<(), JournalError> {
         let Some(run) = self.setting.journal.run(id).await? else { return Ok(()) };
         if let Some(ended) = &run.ended {
             tracing::info!(run = %id, plan = run.plan, host = run.host, ending = %ended.ending, "run ended");
         }
-        self.setting.notices.tell(Notice::of(&run, before));
         Ok(())
     }
 

@@ -1,19 +1,20 @@
 //! Hosts of the inventory, reached over their own sshd with the controller's key.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use strongroom_plans::Site;
+use tokio::sync::watch;
 
 use crate::links::{Dial, Line, Purpose, Stream, Unreachable};
 use crate::ssh::target::CONNECT_TIMEOUT;
 use crate::ssh::{Connection, HostKeys, Identity, SshError, Target};
 
-/// Dials the hosts of the site that is in force.
+/// Dials the hosts of the site that is in force; lines that are there stay when that changes.
 #[derive(Debug)]
 pub struct Dialer {
-    site: RwLock<Arc<Site>>,
+    site: watch::Receiver<Arc<Site>>,
     identity: Identity,
     known_hosts: PathBuf,
 }
@@ -21,18 +22,13 @@ pub struct Dialer {
 impl Dialer {
     /// With one key for all hosts, and one file of their keys.
     #[must_use]
-    pub fn new(site: Arc<Site>, identity: Identity, known_hosts: PathBuf) -> Self {
-        Self { site: RwLock::new(site), identity, known_hosts }
-    }
-
-    /// Another site is in force; lines that are there stay.
-    pub fn replace(&self, site: Arc<Site>) {
-        *self.site.write().unwrap_or_else(PoisonError::into_inner) = site;
+    pub fn new(site: watch::Receiver<Arc<Site>>, identity: Identity, known_hosts: PathBuf) -> Self {
+        Self { site, identity, known_hosts }
     }
 
     /// How a host is reached, its jump hosts included.
     pub fn target(&self, host: &str) -> Result<Target, Unreachable> {
-        let site = Arc::clone(&self.site.read().unwrap_or_else(PoisonError::into_inner));
+        let site = Arc::clone(&self.site.borrow());
         let unknown = |host: &str| Unreachable { why: format!("the site has no host {host}"), passing: false };
         let mut names = vec![host.to_owned()];
         let mut targets = Vec::new();

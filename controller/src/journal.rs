@@ -3,14 +3,19 @@
 //! An entry is written, durably, before what it announces is done; every state of a run is derived from entries ([`crate::runs`]), and the tables beside them are nothing but
 //! their sum, written in the same transaction. A write that fails stops whoever wanted to act: nothing happens that the journal does not know.
 //!
-//! * [`event`]: what an entry says. * `chain`: how entries hang together, and the check of all of them. * `store`: the database.
+//! * [`event`]: what an entry says. * `chain`: how entries hang together, and the check of all of them. * `store`: the database. * `outbox`:
+//!   what is to be told of it, and was not yet. * `hosts`: what is known of hosts, which nothing hangs on.
 //!
 //! Deliberately absent: changing or removing an entry. The database refuses both, and the chain would show it.
 
 mod chain;
 mod event;
+mod hosts;
+mod outbox;
 mod store;
 
 pub use chain::{Broken, Entry, EntryHash};
-pub use event::{Event, Origin, Who};
+pub use event::{Event, Origin, OverdueEnd, Who};
+pub use hosts::{Gathered, KnownHost};
+pub use outbox::Waiting;
 pub use store::{Journal, JournalError};

@@ -13,13 +13,14 @@
 //! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
 //! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`status`]: what is protected. [`notify`]: who is told.
-//! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`gateway`]: the store of hosts that have no credentials.
+//! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
 //! Deliberately absent: the worker (it stands behind the trait, or at the other end of the wire), terminals, and any clock but the one that is handed in.
 
 pub mod daemon;
 pub mod dialer;
 pub mod gateway;
+pub mod hosts;
 pub mod install;
 pub mod journal;
 mod link;

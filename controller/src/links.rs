@@ -12,7 +12,7 @@ use strongroom_proto::worker::worker_client::WorkerClient;
 use strongroom_proto::worker::{HelloReply, HelloRequest};
 use strongroom_proto::{PROTOCOL_NEWEST, PROTOCOL_OLDEST, common_protocol};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tonic::transport::Channel;
 
 use crate::gateway::{self, Gateway};
@@ -83,6 +83,8 @@ pub struct Links {
     gateway: Arc<Gateway>,
     program: String,
     slots: Mutex<HashMap<String, Slot>>,
+    /// Woken when a host was connected.
+    met: Notify,
 }
 
 /// The lock is held while a host is dialled: whoever else needs it gets the same line.
@@ -98,7 +100,7 @@ impl Links {
     /// Lines that are made by `dial`, and whose hosts store through `gateway`.
     #[must_use]
     pub fn new(dial: Arc<dyn Dial>, gateway: Arc<Gateway>, program: String) -> Self {
-        Self { dial, gateway, program, slots: Mutex::default() }
+        Self { dial, gateway, program, slots: Mutex::default(), met: Notify::new() }
     }
 
     /// A host's worker: by the line that there is, or by a new one.
@@ -117,7 +119,23 @@ impl Links {
         };
         let link = connecting.map_err(silent)??;
         *slot = Some(link.clone());
+        self.met.notify_one();
         Ok(link)
+    }
+
+    /// Waits for the next host that is connected, or returns at once if there was one since the last time.
+    pub async fn met(&self) {
+        self.met.notified().await;
+    }
+
+    /// The hosts whose lines hold, and what their workers said of themselves. A host that is just being dialled is none of them yet.
+    pub fn answering(&self) -> Vec<(String, Arc<HelloReply>)> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let hello = |slot: &Slot| {
+            let link = slot.try_lock().ok()?;
+            link.as_ref().filter(|link| link.is_alive()).map(|link| Arc::clone(&link.hello))
+        };
+        slots.iter().filter_map(|(host, slot)| Some((host.clone(), hello(slot)?))).collect()
     }
 
     /// Ends a host's line, for example before its worker is exchanged.

@@ -1,145 +1,184 @@
-//! Telling people: what failed, what was missed, what has recovered. Told by commands that the site names; what cannot be told now is tried again, in order.
+//! Telling people: what failed, what was missed, what is overdue, what has recovered.
+//!
+//! A notice is written into the outbox in the transaction of the entry that is its cause, so that nothing that happened is forgotten, whatever is killed in between
+//! ([`crate::journal`]). From there `sender` takes it: to each way that the site names, again and again until it was taken or given up. What a way does is `command`, `webhook` or
+//! `mail`. A notice may arrive twice, never knowingly: its id tells.
+//!
+//! The dead man's switch (`dead_man`) is the other way round: it tells as long as all is well.
 
-use std::process::Stdio;
-use std::sync::Arc;
+mod command;
+mod dead_man;
+mod http;
+mod mail;
+mod message;
+mod secret;
+mod sender;
+mod webhook;
+
 use std::time::Duration;
 
-use serde::Serialize;
-use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strongroom_plans::{Notification, Occasion as Wanted, Site, Way};
+
+pub use dead_man::keep_pinging;
+pub use message::Message;
+pub use sender::{Pace, Sender};
 
 use crate::runs::{Ending, Run};
 
 /// Something that people want to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Notice {
+    /// The same whenever and by whatever way it arrives.
+    pub id: String,
+    /// When it happened.
+    pub time: Timestamp,
     /// What kind of news it is.
     pub occasion: Occasion,
     /// In one line.
     pub subject: String,
-    /// The run that it is about.
-    pub run: Run,
+    /// The plan that it is about.
+    pub plan: String,
+    /// The host that it is about.
+    pub host: String,
+    /// The run that it is about, if it is one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
 }
 
 /// Kinds of news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Occasion {
     /// A run left no restore point, or one that did not prove.
     Failed,
     /// A run could not be begun in time.
     Missed,
-    /// A run left a restore point, and the one before had not.
+    /// A plan has no restore point on a host that is as new as it should be.
+    Overdue,
+    /// A run left a restore point, and the one before had not; or what was overdue is no more.
     Recovered,
+    /// Somebody wants to know whether the way is open.
+    Test,
+}
+
+impl Occasion {
+    /// In one word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Missed => "missed",
+            Self::Overdue => "overdue",
+            Self::Recovered => "recovered",
+            Self::Test => "test",
+        }
+    }
+
+    /// Whether it is among what somebody wants to be told.
+    #[must_use]
+    pub fn is_wanted(self, wanted: &[Wanted]) -> bool {
+        let of = |wanted: &Wanted| match wanted {
+            Wanted::Failed => Self::Failed,
+            Wanted::Missed => Self::Missed,
+            Wanted::Overdue => Self::Overdue,
+            Wanted::Recovered => Self::Recovered,
+        };
+        self == Self::Test || wanted.iter().any(|wanted| of(wanted) == self)
+    }
+
+    /// What the end of a run is, by itself; most ends are no news.
+    fn of(ending: Ending) -> Option<Self> {
+        match ending {
+            Ending::Failed | Ending::Unproven => Some(Self::Failed),
+            Ending::Missed => Some(Self::Missed),
+            Ending::Done | Ending::Partial | Ending::Cancelled | Ending::Skipped | Ending::Superseded => None,
+        }
+    }
 }
 
 impl Notice {
-    /// The news of a run that has ended; `before` is how the one before it ended. Most ends are no news.
-    #[must_use]
-    pub fn of(run: &Run, before: Option<Ending>) -> Option<Self> {
+    /// The news of a run that has ended; `before` is how the one before it ended. While the plan is overdue on the host, a good run alone is no recovery: its end is told then.
+    pub(crate) fn of_run(id: String, run: &Run, before: Option<Ending>, is_overdue: bool) -> Option<Self> {
         let ended = run.ended.as_ref()?;
-        let was_bad = before.is_some_and(|before| occasion(before).is_some());
-        let occasion = match occasion(ended.ending) {
+        let was_bad = before.is_some_and(|before| Occasion::of(before).is_some());
+        let occasion = match Occasion::of(ended.ending) {
             Some(occasion) => occasion,
-            None if ended.ending.is_good() && was_bad => Occasion::Recovered,
+            None if ended.ending.is_good() && was_bad && !is_overdue => Occasion::Recovered,
             None => return None,
         };
         let because = ended.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let subject = format!("{} on {}, due {}: {}{because}", run.plan, run.host, run.due, ended.ending);
-        Some(Self { occasion, subject, run: run.clone() })
+        let due = run.due.strftime("%Y-%m-%d %H:%M UTC");
+        let subject = format!("{} on {}, due {due}: {}{because}", run.plan, run.host, ended.ending);
+        let (plan, host, run) = (run.plan.clone(), run.host.clone(), Some(run.clone()));
+        Some(Self { id, time: ended.at, occasion, subject, plan, host, run })
     }
 }
 
-fn occasion(ending: Ending) -> Option<Occasion> {
-    match ending {
-        Ending::Failed | Ending::Unproven => Some(Occasion::Failed),
-        Ending::Missed => Some(Occasion::Missed),
-        Ending::Done | Ending::Partial | Ending::Cancelled | Ending::Skipped | Ending::Superseded => None,
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tested {
+    /// The way's name.
+    pub way: String,
+    /// What it does.
+    pub by: String,
+    /// Whether something was sent.
+    pub sent: bool,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+impl Tested {
+    /// A way by which nothing was sent.
+    pub(crate) fn not_sent(way: &Notification) -> Self {
+        Self { way: way.name().to_string(), by: means(way), sent: false, fault: None }
     }
 }
 
-/// A command that is told: it gets the notice as JSON on its standard input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
-    /// The program and its arguments, started without a shell.
-    pub command: Vec<String>,
-    /// What it is told of.
-    pub on: Vec<Occasion>,
-}
-
-/// Where notices go.
-#[derive(Debug, Clone)]
-pub struct Notices(mpsc::Sender<Notice>);
-
-/// More news than anybody reads; further ones are in the journal, and in the log.
-const WAITING_MAX: usize = 10_000;
-/// A mail server is back by then.
-const TRIES_MAX: u32 = 10;
-const AGAIN_FIRST: Duration = Duration::from_secs(5);
-const COMMAND_SECONDS_MAX: Duration = Duration::from_secs(60);
-
-impl Notices {
-    /// Where notices go, and what sends them on until this is dropped.
-    pub fn new(ways: tokio::sync::watch::Receiver<Arc<[Way]>>) -> (Self, impl Future<Output = ()>) {
-        let (send, mut receive) = mpsc::channel::<Notice>(WAITING_MAX);
-        let sending = async move {
-            while let Some(notice) = receive.recv().await {
-                let ways: Arc<[Way]> = Arc::clone(&ways.borrow());
-                for way in ways.iter().filter(|way| way.on.contains(&notice.occasion)) {
-                    insist(way, &notice).await;
-                }
-            }
-        };
-        (Self(send), sending)
-    }
-
-    /// Tells, if there is something to tell. Never waits.
-    pub fn tell(&self, notice: Option<Notice>) {
-        let Some(notice) = notice else { return };
-        tracing::warn!(subject = notice.subject, "notice");
-        if let Err(mpsc::error::TrySendError::Full(notice)) = self.0.try_send(notice) {
-            tracing::error!(subject = notice.subject, "too many notices wait to be sent: this one is not");
-        }
-    }
-}
-
-async fn insist(way: &Way, notice: &Notice) {
-    let mut again = AGAIN_FIRST;
-    for attempt in 1..=TRIES_MAX {
-        match send(way, notice).await {
-            Ok(()) => return,
-            Err(why) => tracing::warn!(command = ?way.command, attempt, why, "a notice could not be sent"),
-        }
-        tokio::time::sleep(again).await;
-        again *= 2;
-    }
-    tracing::error!(subject = notice.subject, "a notice was given up");
-}
-
-async fn send(way: &Way, notice: &Notice) -> Result<(), String> {
-    let (program, arguments) = way.command.split_first().ok_or("the command is empty")?;
-    let child = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = child.map_err(|error| format!("{program} could not be started: {error}"))?;
-    // BUG if it fails: a notice serialises.
-    let text = serde_json::to_vec(notice).expect("a notice serialises");
-    let run = async {
-        if let Some(mut input) = child.stdin.take() {
-            // A command that does not read its input may still have done its work.
-            let _ = input.write_all(&text).await;
-        }
-        child.wait().await
+/// Sends a test notice by each of the ways, all at once.
+pub async fn test(site: &Site, ways: Vec<Notification>, now: Timestamp) -> Vec<Tested> {
+    let notice = Notice {
+        id: format!("test-{}", now.as_second()),
+        time: now,
+        occasion: Occasion::Test,
+        subject: "a test: nothing happened, and this way is open".into(),
+        plan: String::new(),
+        host: String::new(),
+        run: None,
     };
-    match tokio::time::timeout(COMMAND_SECONDS_MAX, run).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("{program} ended with {status}")),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("{program} did not end within {} s", COMMAND_SECONDS_MAX.as_secs())),
+    let message = Message::of(site.name().as_str(), vec![notice]);
+    let one = async |way: Notification| {
+        let fault = send(&way, &message).await.err();
+        Tested { sent: fault.is_none(), fault, ..Tested::not_sent(&way) }
+    };
+    futures::future::join_all(ways.into_iter().map(one)).await
+}
+
+/// What a way does, for people; no secret.
+fn means(way: &Notification) -> String {
+    match way.way() {
+        Way::Command(command) => format!("command {}", command.program()),
+        Way::Webhook(hook) => format!("webhook {}", webhook::shown(hook)),
+        Way::Smtp(mail) => format!("mail by {}", mail.host()),
     }
+}
+
+/// A server that takes longer has hung, and nobody waits for it.
+const SENDING_MAX: Duration = Duration::from_secs(60);
+
+/// Sends a message by a way; an error says why it was not taken.
+async fn send(way: &Notification, message: &Message) -> Result<(), String> {
+    let sending = async {
+        match way.way() {
+            Way::Command(command) => command::send(command, message).await,
+            Way::Webhook(hook) => webhook::send(hook, message).await,
+            Way::Smtp(mail) => mail::send(mail, message).await,
+        }
+    };
+    let late = |_| format!("it was not done within {} s", SENDING_MAX.as_secs());
+    tokio::time::timeout(SENDING_MAX, sending).await.map_err(late)?
 }

@@ -10,7 +10,8 @@ use rustix::process::geteuid;
 use serde::Serialize;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
-    Document, HostsRequest, ReloadRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest,
+    CancelRequest, Document, HostFactsRequest, HostsRequest, ReloadRequest, RetryRequest, RunReference, RunsRequest,
+    StartRequest, Started, StatusRequest, TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -54,12 +55,43 @@ pub enum Request {
         /// The runs.
         reply: oneshot::Sender<Result<Vec<RunId>, Refused>>,
     },
+    /// One run, with all that the journal says of it.
+    ShowRun(RunId, Reply),
+    /// Do again what a run did not do.
+    Retry(RunId, Mode, Who, Reply),
     /// End a run.
-    Cancel(RunId, Who, Reply),
+    Cancel(RunId, Mode, Who, Reply),
     /// The hosts, or one of them.
     Hosts(Option<String>, Reply),
+    /// One host and its facts.
+    HostFacts {
+        /// Its name or its address.
+        host: String,
+        /// Whether it is asked before.
+        refresh: bool,
+        /// The answer.
+        reply: Reply,
+    },
     /// Read the site directory again.
-    Reload(Who, Reply),
+    Reload(Mode, Who, Reply),
+    /// Send a test notice by all ways, or by one.
+    TestNotices {
+        /// By this one only.
+        way: Option<String>,
+        /// Whether nothing is sent.
+        dry_run: bool,
+        /// What came of it.
+        reply: Reply,
+    },
+}
+
+/// Whether something is done, or only said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is done.
+    Earnest,
+    /// It is only said what would be done.
+    DryRun,
 }
 
 /// Where a document goes.
@@ -160,8 +192,12 @@ pub fn oneself() -> Who {
     Who { uid, name: user_name(uid) }
 }
 
-fn run_id(reference: &RunReference) -> Result<RunId, Status> {
-    reference.run.parse().map_err(|why: &str| Status::invalid_argument(why))
+fn run_id(run: &str) -> Result<RunId, Status> {
+    run.parse().map_err(|why: &str| Status::invalid_argument(why))
+}
+
+fn mode(dry_run: bool) -> Mode {
+    if dry_run { Mode::DryRun } else { Mode::Earnest }
 }
 
 fn given(text: String) -> Option<String> {
@@ -182,7 +218,7 @@ impl Service for Operator {
     }
 
     async fn watch(&self, call: Call<RunReference>) -> Result<Response<Self::WatchStream>, Status> {
-        let run = run_id(call.get_ref())?;
+        let run = run_id(&call.get_ref().run)?;
         let states = self.ask(|reply| Request::Watch(run, reply)).await?;
         Ok(Response::new(WatchStream::new(states).map(|standing| Ok(Document { json: document(&standing)? })).boxed()))
     }
@@ -194,9 +230,24 @@ impl Service for Operator {
         Ok(Response::new(Started { runs: runs.iter().map(ToString::to_string).collect() }))
     }
 
-    async fn cancel(&self, call: Call<RunReference>) -> Result<Response<Document>, Status> {
-        let (run, by) = (run_id(call.get_ref())?, who(&call)?);
-        self.document(|reply| Request::Cancel(run, by, reply)).await
+    async fn cancel(&self, call: Call<CancelRequest>) -> Result<Response<Document>, Status> {
+        let (run, by, mode) = (run_id(&call.get_ref().run)?, who(&call)?, mode(call.get_ref().dry_run));
+        self.document(|reply| Request::Cancel(run, mode, by, reply)).await
+    }
+
+    async fn show_run(&self, call: Call<RunReference>) -> Result<Response<Document>, Status> {
+        let run = run_id(&call.get_ref().run)?;
+        self.document(|reply| Request::ShowRun(run, reply)).await
+    }
+
+    async fn retry(&self, call: Call<RetryRequest>) -> Result<Response<Document>, Status> {
+        let (run, by, mode) = (run_id(&call.get_ref().run)?, who(&call)?, mode(call.get_ref().dry_run));
+        self.document(|reply| Request::Retry(run, mode, by, reply)).await
+    }
+
+    async fn host_facts(&self, call: Call<HostFactsRequest>) -> Result<Response<Document>, Status> {
+        let HostFactsRequest { host, refresh } = call.into_inner();
+        self.document(|reply| Request::HostFacts { host, refresh, reply }).await
     }
 
     async fn hosts(&self, call: Call<HostsRequest>) -> Result<Response<Document>, Status> {
@@ -205,7 +256,12 @@ impl Service for Operator {
     }
 
     async fn reload(&self, call: Call<ReloadRequest>) -> Result<Response<Document>, Status> {
-        let by = who(&call)?;
-        self.document(|reply| Request::Reload(by, reply)).await
+        let (by, mode) = (who(&call)?, mode(call.get_ref().dry_run));
+        self.document(|reply| Request::Reload(mode, by, reply)).await
+    }
+
+    async fn test_notices(&self, call: Call<TestNoticesRequest>) -> Result<Response<Document>, Status> {
+        let TestNoticesRequest { way, dry_run } = call.into_inner();
+        self.document(|reply| Request::TestNotices { way: given(way), dry_run, reply }).await
     }
 }

@@ -113,10 +113,10 @@ pub enum Ending {
 
 /// An entry that contradicts the ones before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("run {run} cannot {what}")]
+#[error("{about} cannot {what}")]
 pub struct Impossible {
-    run: RunId,
-    what: &'static str,
+    pub(crate) about: String,
+    pub(crate) what: &'static str,
 }
 
 impl RunId {
@@ -234,7 +234,7 @@ impl Event {
 
 /// The run after an entry about it.
 pub(crate) fn fold(before: Option<Run>, entry: &Entry) -> Result<Run, Impossible> {
-    let impossible = |run: &RunId, what| Err(Impossible { run: run.clone(), what });
+    let impossible = |run: &RunId, what| Err(Impossible { about: format!("run {run}"), what });
     match (&entry.event, before) {
         (Event::RunPlanned { run, plan, plan_version, host, due, kind, origin }, None) => Ok(Run {
             id: run.clone(),

@@ -103,16 +103,16 @@ impl Loaded {
     pub fn times(&self, plan: &str, host: &str, now: Timestamp) -> Times {
         let found = self.find(plan).zip(self.site.hosts().values().find(|found| found.name().as_str() == host));
         let Some((plan, host)) = found else {
-            return Times { demands_proof: false, last_due: None, next_due: None, grace: GRACE };
+            return Times { demands_proof: false, late_due: None, next_due: None };
         };
         let zone = self.site.zone_of(plan, host);
         let schedule = plan.plan().schedule();
         let due_after = |after| schedule.and_then(|schedule| schedule.due(after, zone).next()).map(|due| due.at);
+        let late = now.checked_sub(grace(schedule.and_then(Schedule::missed))).unwrap_or(Timestamp::MIN);
         Times {
             demands_proof: plan.plan().prove().is_some(),
-            last_due: schedule.and_then(|schedule| last_due(schedule, zone, now)),
+            late_due: schedule.and_then(|schedule| last_due(schedule, zone, late)),
             next_due: due_after(now),
-            grace: grace(schedule.and_then(Schedule::missed)),
         }
     }
 }
@@ -232,10 +232,8 @@ pub struct HostRow {
 pub struct Times {
     /// Whether it demands a proof.
     pub demands_proof: bool,
-    /// The newest due time that has passed.
-    pub last_due: Option<Timestamp>,
+    /// The newest due time whose restore point should be there by now: a run may bring it some time after it was due.
+    pub late_due: Option<Timestamp>,
     /// The next one.
     pub next_due: Option<Timestamp>,
-    /// How long after a due time its restore point may come.
-    pub grace: SignedDuration,
 }

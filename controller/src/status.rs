@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::runs::{Ending, Run, RunId};
@@ -30,6 +30,9 @@ pub struct Protection {
     /// In words, what is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when a restore point is missing that should be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_since: Option<Timestamp>,
     /// The newest restore point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_point: Option<RestorePoint>,
@@ -81,14 +84,14 @@ pub struct Known<'a> {
     pub host: &'a str,
     /// Whether the plan demands a proof.
     pub demands_proof: bool,
-    /// The newest due time that has passed, if the plan has a schedule.
-    pub last_due: Option<Timestamp>,
+    /// The newest due time whose restore point should be there by now, if the plan has a schedule.
+    pub late_due: Option<Timestamp>,
     /// The next one.
     pub next_due: Option<Timestamp>,
-    /// How long after its due time a run may still bring its restore point.
-    pub grace: SignedDuration,
     /// The newest run, whatever came of it.
     pub newest: Option<&'a Run>,
+    /// When the first run was due of which there is a record.
+    pub first_due: Option<Timestamp>,
     /// The newest run that left a restore point.
     pub good: Option<&'a Run>,
     /// The run that goes on.
@@ -99,7 +102,7 @@ impl Status {
     /// The rows in order, the worst first.
     #[must_use]
     pub fn of<'a>(time: Timestamp, known: impl IntoIterator<Item = Known<'a>>) -> Self {
-        let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection(time)).collect();
+        let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection()).collect();
         rows.sort_by(|left, right| (left.state, &left.plan, &left.host).cmp(&(right.state, &right.plan, &right.host)));
         Self { time, rows }
     }
@@ -120,8 +123,8 @@ impl Status {
 }
 
 impl Known<'_> {
-    fn protection(&self, now: Timestamp) -> Protection {
-        let (state, reason) = self.state(now);
+    fn protection(&self) -> Protection {
+        let (state, reason) = self.state();
         let point = self.good.and_then(|run| {
             let ended = run.ended.as_ref()?;
             let time = run.started.unwrap_or(run.due);
@@ -137,22 +140,29 @@ impl Known<'_> {
             host: self.host.to_owned(),
             state,
             reason,
+            overdue_since: self.overdue_since(),
             restore_point: point,
             running: self.running.map(|run| run.id.clone()),
             next: self.next_due,
         }
     }
 
-    fn state(&self, now: Timestamp) -> (State, Option<String>) {
-        let late = |due: Timestamp| due.checked_add(self.grace).is_ok_and(|latest| latest < now);
+    /// A plan that came to a host later was not due there at that time: each due time has a record, also where nothing was done.
+    fn overdue_since(&self) -> Option<Timestamp> {
+        let is_missing = |due: &Timestamp| self.good.is_none_or(|good| good.due < *due);
+        let was_due = |due: &Timestamp| self.first_due.is_some_and(|first| first <= *due);
+        self.late_due.filter(is_missing).filter(was_due)
+    }
+
+    fn state(&self) -> (State, Option<String>) {
         let Some(good) = self.good else {
-            return match (self.newest, self.last_due) {
+            return match (self.newest, self.late_due) {
                 (Some(_), _) => (State::Unprotected, self.last_words()),
-                (None, Some(due)) if late(due) => (State::Unprotected, Some("no run has begun yet".into())),
-                (None, _) => (State::New, None),
+                (None, Some(_)) => (State::Unprotected, Some("no run has begun yet".into())),
+                (None, None) => (State::New, None),
             };
         };
-        if self.last_due.is_some_and(|due| good.due < due && late(due)) {
+        if self.late_due.is_some_and(|due| good.due < due) {
             return (State::Overdue, self.last_words());
         }
         // Claimed (L0) is what every backup says of itself.
@@ -217,22 +227,24 @@ mod tests {
         }
     }
 
-    /// Daily at 01:30, an hour of grace; now is the 22nd at `now`.
+    /// Daily at 01:30, an hour of grace; now is the 22nd at `now`. Whether it is overdue is told apart from what is unprotected.
     fn check(now: &str, newest: Option<&Run>, good: Option<&Run>, expect: State) {
         let known = Known {
             plan: "nightly",
             host: "web1",
             demands_proof: true,
-            last_due: Some(time("22T01:30")),
+            late_due: Some(if now < "22T02:30" { time("21T01:30") } else { time("22T01:30") }),
             next_due: Some(time("23T01:30")),
-            grace: SignedDuration::from_hours(1),
             newest,
+            first_due: newest.map(|_| time("01T01:30")),
             good,
             running: None,
         };
         let status = Status::of(time(now), [known]);
         assert_eq!(status.rows[0].state, expect, "{:?}", status.rows[0]);
         assert_eq!(status.is_good(), matches!(expect, State::New | State::Protected));
+        let is_overdue = now >= "22T02:30" && newest.is_some() && good.is_none_or(|good| good.due < time("22T01:30"));
+        assert_eq!(status.rows[0].overdue_since, is_overdue.then(|| time("22T01:30")), "{:?}", status.rows[0]);
     }
 
     #[test]
@@ -247,7 +259,6 @@ mod tests {
         check("22T03:00", Some(&missed), Some(&yesterday), State::Overdue);
         check("22T03:00", Some(&missed), None, State::Unprotected);
         check("22T03:00", None, None, State::Unprotected);
-        check("22T02:00", None, None, State::New);
         check("22T03:00", Some(&unproven), Some(&unproven), State::Unproven);
     }
 }

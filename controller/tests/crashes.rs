@@ -13,9 +13,9 @@ use simulated::Fleet;
 use strongroom_controller::Clock;
 use strongroom_controller::daemon::{Daemon, RunEnd, RunOrder, Setting};
 use strongroom_controller::gateway::Gateway;
+use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Journal, JournalError};
 use strongroom_controller::links::Links;
-use strongroom_controller::notify::Notices;
 use strongroom_controller::operator::Request;
 use strongroom_controller::remote::{self, RemoteJob};
 use strongroom_controller::runs::Ending;
@@ -53,7 +53,8 @@ fn start() -> Timestamp {
 
 fn site() -> Result<Loaded> {
     let mut files = SiteFiles::new("site");
-    files.insert("site.yaml", "name: test\nzone: UTC\nrepositories:\n  main: { at: /srv/main }\n");
+    let told = "notifications: [{ name: people, command: [tell], on: [failed, missed, overdue, recovered] }]\n";
+    files.insert("site.yaml", format!("name: test\nzone: UTC\nrepositories:\n  main: {{ at: /srv/main }}\n{told}"));
     files.insert("hosts.yaml", "hosts:\n  web1: { address: 10.0.0.1 }\n  web2: { address: 10.0.0.2 }\n");
     let plan = "kind: backup\nname: hourly\nhosts: \"*\"\nsources:\n  - files: [/etc]\nrepository: main\n\
                 schedule: { incremental: every 1h, missed: run once within 50m }\nretain: { daily: 7, at-least: 1 }\n";
@@ -63,26 +64,24 @@ fn site() -> Result<Loaded> {
 }
 
 /// A life of a controller, until it is to stop, its journal fails, or it is killed.
-async fn live(
-    path: &Path,
-    fleet: &Arc<Fleet>,
-    clock: FastClock,
-    stop: impl Future<Output = ()>,
-) -> Result<(), JournalError> {
-    let journal = Journal::open(path).await?;
-    let links = Arc::new(Links::new(Arc::clone(fleet) as _, Arc::new(Gateway::default()), "test".into()));
+async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), JournalError> {
+    let (clock, ending) = (scene.clock, scene.ending);
+    let journal = Arc::new(Journal::open(&scene.journal()).await?);
+    let links = Arc::new(Links::new(Arc::clone(&scene.fleet) as _, Arc::new(Gateway::default()), "test".into()));
     // Dropped with the life: whatever went on in the process is gone.
     let threads = Arc::new(Mutex::new(JoinSet::new()));
     let begin = |order: RunOrder| {
         let links = Arc::clone(&links);
         if let Ok(mut threads) = threads.lock() {
-            threads.spawn(back_up(links, order));
+            threads.spawn(back_up(links, order, ending));
         }
     };
-    let (notices, _sending) = Notices::new(watch::channel(Arc::default()).1);
+    let (beats, _) = watch::channel(0);
     let load = || site().map_err(|error| error.to_string());
-    let setting = Setting { journal, clock, start: begin, load, program: "test".into(), notices };
     let loaded = site().expect("the site is sound");
+    let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
+    let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
+    let setting = Setting { journal, clock, start: begin, load, program: "test".into(), hosts, in_force, beats };
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
     // The clock runs fast, and the loop waits by a slow one: questions wake it.
@@ -101,7 +100,7 @@ async fn live(
     ended
 }
 
-async fn back_up(links: Arc<Links>, order: RunOrder) {
+async fn back_up(links: Arc<Links>, order: RunOrder, ending: Ending) {
     let request = StartRequest {
         job: format!("{}.1", order.run),
         generation: order.attempt.into(),
@@ -110,7 +109,7 @@ async fn back_up(links: Arc<Links>, order: RunOrder) {
     let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone() };
     let done = remote::run(&links, &job, || async { Ok(b"key".to_vec()) }, |_| {}).await;
     order.end(match done {
-        Ok(_) => RunEnd::Over { ending: Ending::Done, reason: None, record: None, class: None },
+        Ok(_) => RunEnd::Over { ending, reason: None, record: None, class: None },
         Err(fault) => {
             RunEnd::Over { ending: Ending::Failed, reason: Some(fault.to_string()), record: None, class: None }
         }
@@ -122,13 +121,19 @@ struct Scene {
     fleet: Arc<Fleet>,
     hosts: Vec<Arc<simulated::Host>>,
     clock: FastClock,
+    /// How runs end whose hosts did their part.
+    ending: Ending,
 }
 
 impl Scene {
     fn new() -> Result<Self> {
+        Self::ending(Ending::Done)
+    }
+
+    fn ending(ending: Ending) -> Result<Self> {
         let fleet = Arc::new(Fleet::default());
         let hosts = HOSTS.map(|name| fleet.host(name, Duration::from_millis(10))).into();
-        Ok(Self { folder: tempfile::tempdir()?, fleet, hosts, clock: FastClock(Instant::now()) })
+        Ok(Self { folder: tempfile::tempdir()?, fleet, hosts, clock: FastClock(Instant::now()), ending })
     }
 
     fn journal(&self) -> std::path::PathBuf {
@@ -137,13 +142,34 @@ impl Scene {
 
     /// Lives on until the end of the simulated day.
     async fn live_on(&self) -> Result<()> {
+        self.live_until(HOURS * 60).await
+    }
+
+    /// Lives on until so many simulated minutes after the start.
+    async fn live_until(&self, minutes: i64) -> Result<()> {
         let clock = self.clock;
         let stop = async move {
-            while clock.now() < start() + SignedDuration::from_hours(HOURS) {
+            while clock.now() < start() + SignedDuration::from_mins(minutes) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        Ok(live(&self.journal(), &self.fleet, clock, stop).await?)
+        Ok(live(self, stop).await?)
+    }
+
+    /// What waits to be told, as the occasions and hosts of the notices; each has an id of its own.
+    async fn news(&self) -> Result<Vec<String>> {
+        let journal = Journal::open(&self.journal()).await?;
+        journal.hand_out(site()?.site.notifications()).await?;
+        let mut news = Vec::new();
+        for (way, occasion) in journal.lanes().await? {
+            news.extend(journal.waiting(&way, occasion, 1000).await?.into_iter().map(|one| one.notice));
+        }
+        let ids: std::collections::BTreeSet<&str> = news.iter().map(|notice| &*notice.id).collect();
+        ensure!(ids.len() == news.len(), "{news:?}");
+        let mut news: Vec<String> =
+            news.iter().map(|notice| format!("{} {}", notice.occasion.word(), notice.host)).collect();
+        news.sort();
+        Ok(news)
     }
 
     /// Every due time has its one run, done; and no job was executed twice.
@@ -204,6 +230,48 @@ async fn crashed_at_any_entry_every_due_time_has_its_one_run() -> Result<()> {
     Ok(())
 }
 
+/// The notice of a run is written with its end: whichever entry is the last one, each failure is told once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crashed_at_any_entry_each_failure_is_told_once() -> Result<()> {
+    for number in 1..=2 + 3 * u32::try_from(HOURS)? * 2 {
+        let scene = Scene::ending(Ending::Failed)?;
+        drop(Journal::open(&scene.journal()).await?);
+        let crash = format!(
+            "create trigger crash before insert on entries when new.number = {number} begin select raise(abort, 'crash'); end"
+        );
+        sqlite(&scene.journal(), crash).await?;
+        ensure!(scene.live_on().await.is_err(), "entry {number} was written");
+        sqlite(&scene.journal(), "drop trigger crash".into()).await?;
+        scene.live_on().await?;
+        let news = scene.news().await?;
+        ensure!(news == ["failed web1", "failed web1", "failed web2", "failed web2"], "entry {number}: {news:?}");
+    }
+    Ok(())
+}
+
+/// A host that is off for a day: what is missing is told once, over every restart, and so is the end of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_becomes_overdue_is_told_once_and_so_is_its_end() -> Result<()> {
+    let scene = Scene::new()?;
+    scene.hosts[1].turn(true);
+    let overdue = |news: &[String]| news.iter().filter(|news| *news == "overdue web2").count();
+    // Its first run is due after one hour, and six hours later it should have brought something.
+    scene.live_until(60 * 6).await?;
+    ensure!(overdue(&scene.news().await?) == 0, "{:?}", scene.news().await?);
+    for hours in [9, 11, 13] {
+        scene.live_until(60 * hours).await?;
+        ensure!(overdue(&scene.news().await?) == 1, "{hours}: {:?}", scene.news().await?);
+    }
+    scene.hosts[1].turn(false);
+    scene.live_until(60 * 15).await?;
+    let news = scene.news().await?;
+    let recovered = news.iter().filter(|news| *news == "recovered web2").count();
+    ensure!((overdue(&news), recovered) == (1, 1), "{news:?}");
+    ensure!(!news.iter().any(|news| news.ends_with("web1")), "{news:?}");
+    Journal::open(&scene.journal()).await?.verify().await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_again_and_again_every_due_time_has_its_one_run() -> Result<()> {
     for seed in 0..10_u64 {
@@ -214,7 +282,7 @@ async fn killed_again_and_again_every_due_time_has_its_one_run() -> Result<()> {
             let micros = 20_000 + u64::from(hash.as_bytes()[0]) * 600;
             let never = std::future::pending();
             let journal = scene.journal();
-            let life = live(&journal, &scene.fleet, scene.clock, never);
+            let life = live(&scene, never);
             let killed = tokio::time::timeout(Duration::from_micros(micros), life).await;
             ensure!(killed.is_err(), "it ended by itself: {killed:?}");
             // The database's thread is not killed with the life, as it would be with a process: what it was told to write is written once the lock is free.

@@ -107,7 +107,7 @@ codes! {
     NoDueTime = "P-0027",
     /// A key that only the plans of a site have.
     OnlyInSite = "P-0028",
-    /// A host's address or user that cannot be one.
+    /// A host's address or user, or an address of mail, that cannot be one.
     BadAddress = "P-0029",
     /// A selector of hosts that cannot be read.
     BadSelector = "P-0031",
@@ -137,6 +137,12 @@ codes! {
     UnusedVariable = "P-0046",
     /// A part that cannot be included.
     BadInclude = "P-0047",
+    /// A URL that cannot be one, or would be sent unencrypted.
+    BadUrl = "P-0051",
+    /// Two keys that each say the same thing.
+    TwoWays = "P-0052",
+    /// A password that would travel unencrypted.
+    OpenPassword = "P-0053",
 }
 
 impl Faults {

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::calendar::{ActionClass, Calendar, Standstill};
+use crate::dead_man::DeadMan;
 use crate::fault::Faults;
 use crate::fleet::FleetPlan;
 use crate::host::Host;
@@ -28,6 +29,7 @@ pub struct Site {
     pub(crate) calendars: BTreeMap<Name, Calendar>,
     pub(crate) limits: Limits,
     pub(crate) notifications: Vec<Notification>,
+    pub(crate) dead_man: Option<DeadMan>,
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
     pub(crate) version: ContentHash,
@@ -74,6 +76,11 @@ impl Site {
     /// Who is told what.
     pub fn notifications(&self) -> &[Notification] {
         &self.notifications
+    }
+
+    /// Where the controller says that it is well.
+    pub fn dead_man(&self) -> Option<&DeadMan> {
+        self.dead_man.as_ref()
     }
 
     /// The hosts by name.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::calendar::Calendar;
+use crate::dead_man::DeadMan;
 use crate::declared::Declared;
 use crate::fault::{Code, Faults};
 use crate::fields::{Fields, Shape};
@@ -43,6 +44,7 @@ pub(crate) struct SiteDraft {
     limits: Limits,
     notifications: Vec<Notification>,
     said: Vec<Said>,
+    dead_man: Option<DeadMan>,
 }
 
 /// A plan file: what was found wrong with it, and what it says.
@@ -67,12 +69,7 @@ static SITE: Shape = Shape {
         ("calendars", Meaning::Now("year-end: { days: [12-20..01-05], freeze: [rollout, upgrade] }")),
         ("limits", Meaning::Now("{ runs: 8, per-host: 1, per-repository: 4 }")),
         ("notifications", Meaning::Now("[{ command: [/usr/local/bin/page], on: [failed, missed] }]")),
-        (
-            "dead-man",
-            Meaning::Later(
-                "take it out, and let your monitoring call `strongroom status`, which fails when the controller is gone",
-            ),
-        ),
+        ("dead-man", Meaning::Now("{ url: \"https://monitor.example.org/ping\", every: 5m }")),
         ("people", Meaning::Later("take it out: who may ask is decided by the accounts of the controller's machine")),
     ],
 };
@@ -192,6 +189,7 @@ impl SiteDraft {
             limits: Limits::default(),
             notifications: Vec::new(),
             said: Vec::new(),
+            dead_man: None,
         }
     }
 
@@ -206,7 +204,8 @@ impl SiteDraft {
                 Calendar::read(node, findings)
             }),
             limits: fields.optional("limits", findings, Limits::read).unwrap_or_default(),
-            notifications: fields.optional("notifications", findings, read_notifications).unwrap_or_default(),
+            notifications: fields.optional("notifications", findings, Notification::read_all).unwrap_or_default(),
+            dead_man: fields.optional("dead-man", findings, DeadMan::read),
             said: fields
                 .said(findings.text())
                 .into_iter()
@@ -229,19 +228,11 @@ impl SiteDraft {
             calendars: self.calendars.into_values(|calendar| calendar),
             limits: self.limits,
             notifications: self.notifications,
+            dead_man: self.dead_man,
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
             version: files.version(),
             said: self.said,
         })
     }
-}
-
-fn read_notifications(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<Notification>> {
-    values::list(
-        node,
-        "a notification such as { command: [/usr/local/bin/page], on: [failed] }",
-        findings,
-        Notification::read,
-    )
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::civil::date;
 use strongroom_plans::{
-    Access, ActionClass, CutOff, FleetPlan, MissedRule, RunKind, Site, SiteFiles, Standstill, steps,
+    Access, ActionClass, CutOff, FleetPlan, MissedRule, RunKind, Site, SiteFiles, Standstill, Way, WebhookFormat, steps,
 };
 
 fn example_files() -> SiteFiles {
@@ -36,8 +36,13 @@ fn the_example_is_a_whole_site() {
     assert_eq!((main.directory().as_path(), main.access()), (Path::new("/srv/strongroom/main"), Access::Gateway));
     let limits = site.limits();
     assert_eq!((limits.runs(), limits.per_host(), limits.per_repository()), (8, 1, 4));
-    assert!(site.notifications()[0].command().program().contains("page"));
-    assert_eq!(site.notifications()[0].on().len(), 3);
+    let [page, hook, mail] = site.notifications() else { panic!("{:?}", site.notifications()) };
+    assert!(matches!(page.way(), Way::Command(command) if command.program().contains("page")));
+    assert_eq!((page.name().as_str(), hook.name().as_str(), mail.name().as_str()), ("on-call", "2", "3"));
+    assert_eq!(page.on().len(), 4);
+    assert!(matches!(hook.way(), Way::Webhook(hook) if hook.format() == WebhookFormat::Json));
+    assert!(matches!(mail.way(), Way::Smtp(mail) if mail.port() == 587 && mail.login().is_some()));
+    assert_eq!(site.dead_man().unwrap().every().seconds(), 300);
 
     let db1 = &site.hosts()[&"db1".parse().unwrap()];
     assert_eq!((db1.address().as_str(), db1.port(), db1.user().as_str()), ("10.0.0.11", 22, "strongroom"));

@@ -116,11 +116,68 @@ fn site_keys_and_values() {
     check(at, "blackout: [backup]", "freeze: [backup]", (Code::UnknownWord, at, 10, 39, "backup"));
     check(at, ", blackout: [backup]", "", (Code::MissingKey, at, 10, 13, "{ days: [12-31] }"));
     check(at, "command: [page], ", "", (Code::MissingKey, at, 12, 17, "{ on: [failed] }"));
-    check(at, "command: [page]", "smtp: x", (Code::NotYet, at, 12, 19, "smtp"));
-    check(at, "command: [page]", "webhook: page", (Code::NotYet, at, 12, 19, "webhook"));
-    check(at, "[failed]", "[overdue]", (Code::NotYet, at, 12, 41, "overdue"));
-    check(at, "limits: { runs: 8 }", "dead-man: { every: 5m }", (Code::NotYet, at, 11, 1, "dead-man"));
+    check(at, "limits: { runs: 8 }", "dead-man: { every: 5m }", (Code::MissingKey, at, 11, 11, "{ every: 5m }"));
     check(at, "[failed]", "[fail]", (Code::UnknownWord, at, 12, 41, "fail"));
+}
+
+#[test]
+fn ways_to_tell() {
+    let at = "site.yaml";
+    let way = |way: &'static str, expected| check(at, "command: [page]", way, expected);
+    way("smtp: x", (Code::WrongType, at, 12, 25, "x"));
+    way("webhok: {}", (Code::UnknownKey, at, 12, 19, "webhok"));
+    way("webhook: { format: json }", (Code::MissingKey, at, 12, 28, "{ format: json }"));
+    way("webhook: { url: https://x/y, format: xml }", (Code::UnknownWord, at, 12, 56, "xml"));
+    way("webhook: { url: https://x/y, secret-file: s }", (Code::BadPath, at, 12, 61, "s"));
+    way("webhook: { url: https://x/y, url-file: /s }", (Code::TwoWays, at, 12, 58, "/s"));
+    way("command: [page], webhook: { url: https://x/y }", (Code::TwoWays, at, 12, 45, "{ url: https://x/y }"));
+    way("command: [page], name: x y", (Code::BadName, at, 12, 42, "x y"));
+    for url in [
+        "chat",
+        "ftp://x/y",
+        "http://x/y",
+        "https://",
+        "https:///y",
+        "https://x:0/",
+        "https://u:p@x/",
+        "https://x/y#z",
+        "https://x:http/",
+        "https://[::1/",
+        "https://x y/",
+    ] {
+        let hook = format!("webhook: {{ url: \"{url}\" }}");
+        check(at, "command: [page]", &hook, (Code::BadUrl, at, 12, 35, &format!("\"{url}\"")));
+    }
+    let smtp = "smtp: { server: mail.example.org:587, from: a@example.org, to: [b@example.org] }";
+    let half_login = smtp[6..].replace("587,", "587, password-file: /p,");
+    let mail = |from: &str, to: &str, expected| check(at, "command: [page]", &smtp.replace(from, to), expected);
+    mail(
+        ", to: [b@example.org]",
+        "",
+        (Code::MissingKey, at, 12, 25, "{ server: mail.example.org:587, from: a@example.org }"),
+    );
+    for address in ["a", "a@", "'@example.org'", "a b@example.org", "A <a@example.org>", "a..b@example.org", "a@10.0.0"]
+    {
+        mail("from: a@example.org", &format!("from: {address}"), (Code::BadAddress, at, 12, 63, address));
+    }
+    mail(":587", ":0", (Code::BadAddress, at, 12, 35, "mail.example.org:0"));
+    mail("[b@example.org]", "[]", (Code::EmptyCollection, at, 12, 82, "[]"));
+    mail("587,", "587, tls: ssl,", (Code::UnknownWord, at, 12, 62, "ssl"));
+    mail("587,", "587, password-file: /p,", (Code::MissingKey, at, 12, 25, &half_login));
+    mail("587,", "587, tls: none, user: u, password-file: /p,", (Code::OpenPassword, at, 12, 92, "/p"));
+}
+
+/// What stands behind the host of a URL may be a secret: the reason does not repeat it.
+#[test]
+fn a_secret_in_a_url_is_not_repeated_in_the_reason() {
+    let faults = found(&broken(
+        "site.yaml",
+        "command: [page]",
+        "webhook: { url: \"http://chat.example.org/robot?key=geheim\" }",
+    ));
+    let fault = faults.iter().next().unwrap();
+    assert_eq!((fault.code(), faults.iter().count()), (Code::BadUrl, 1));
+    assert!(!fault.reason().contains("geheim") && fault.reason().contains("chat.example.org"), "{}", fault.reason());
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Journal(fleet::JournalCommand),
     #[command(subcommand)]
+    Notify(fleet::NotifyCommand),
+    #[command(subcommand)]
     Repo(repo::RepoCommand),
     Backup(backup::BackupArgs),
     Snapshots(snapshots::SnapshotsArgs),
@@ -108,6 +110,7 @@ impl Command {
             Self::Status(args) => fleet::status(&args, context),
             Self::Runs(args) => fleet::runs(&args, context),
             Self::Journal(command) => command.run(context),
+            Self::Notify(command) => command.run(context),
             Self::Backup(args) => backup::run(&args, context),
             Self::Snapshots(args) => snapshots::run(&args, context),
             Self::Ls(args) => ls::run(&args, context),

@@ -2,6 +2,8 @@
 
 mod history;
 mod journal;
+mod notify;
+mod one_run;
 mod runs;
 mod start;
 mod status;
@@ -16,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 
 pub(crate) use journal::{JOURNAL, JournalCommand};
+pub(crate) use notify::NotifyCommand;
 pub(crate) use runs::{RunsArgs, run as runs};
 pub(crate) use start::{Asked, start};
 pub(crate) use status::{StatusArgs, run as status};
@@ -73,7 +76,9 @@ impl ControllerArgs {
     pub(crate) fn try_reload(&self, context: &Context) -> bool {
         let Ok(controller) = self.connect(context) else { return false };
         let mut client = controller.client();
-        context.wait("load the site", async { client.reload(ReloadRequest {}).await.map_err(refused) }).is_ok()
+        context
+            .wait("load the site", async { client.reload(ReloadRequest { dry_run: false }).await.map_err(refused) })
+            .is_ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `strongroom host`: hosts become part of a site, and leave it.
 
 mod add;
+mod facts;
 mod inventory;
 mod list;
 mod remove;
@@ -15,11 +16,13 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 
-/// Add, list, upgrade or remove hosts
+/// Add, list, show, upgrade or remove hosts
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
     Add(add::AddArgs),
     List(list::ListArgs),
+    Show(facts::ShowArgs),
+    Facts(facts::FactsArgs),
     Upgrade(add::UpgradeArgs),
     Remove(remove::RemoveArgs),
 }
@@ -29,6 +32,8 @@ impl HostCommand {
         match self {
             Self::Add(args) => add::run(args, context),
             Self::List(args) => list::run(args, context),
+            Self::Show(args) => facts::show(args, context),
+            Self::Facts(args) => facts::facts(args, context),
             Self::Upgrade(args) => add::upgrade(args, context),
             Self::Remove(args) => remove::run(args, context),
         }

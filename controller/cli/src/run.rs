@@ -187,6 +187,7 @@ fn open_or_make(url: &str, key: &KeyArgs, limits: LoadLimits, context: &Context)
 }
 
 /// The clock of this machine, in its zone.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {

@@ -13,10 +13,11 @@ use clap::Args;
 use strongroom_controller::daemon::{Daemon, Setting};
 use strongroom_controller::dialer::Dialer;
 use strongroom_controller::gateway::Gateway;
+use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
-use strongroom_controller::notify::Notices;
-use strongroom_controller::operator::{self, Request};
+use strongroom_controller::notify::{Pace, Sender, keep_pinging};
+use strongroom_controller::operator::{self, Mode, Request};
 use strongroom_controller::site::{Loaded, SiteError};
 use strongroom_controller::ssh::{SshError, ensure_key};
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,12 +69,14 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let site = Loaded::read(&args.site).doing(|| format!("load the site {}", args.site.display()))?;
     let state = context.state_dir()?;
     create_private(&state).doing(|| "prepare the state folder".into())?;
-    let journal = context.wait("open the journal", Journal::open(&state.join(JOURNAL)))?;
+    let journal = Arc::new(context.wait("open the journal", Journal::open(&state.join(JOURNAL)))?);
     let key = context.wait("prepare the controller's SSH key", ensure_key(&state.join(SSH_KEY)))?;
     let repositories = runner::open_all(&site.site, &args.key, context)?;
     let gateway = Arc::new(Gateway::new(repositories.values().map(|opened| Arc::clone(&opened.repository))));
-    let dialer = Arc::new(Dialer::new(Arc::clone(&site.site), key.identity(), state.join(KNOWN_HOSTS)));
-    let links = Arc::new(Links::new(Arc::clone(&dialer) as _, gateway, program()));
+    let (new_site, in_force) = watch::channel(Arc::clone(&site.site));
+    let dialer = Arc::new(Dialer::new(in_force.clone(), key.identity(), state.join(KNOWN_HOSTS)));
+    let links = Arc::new(Links::new(dialer, gateway, program()));
+    let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let runner = Runner { context, links, repositories };
     let listener = {
         let _inside = context.handle().enter();
@@ -81,36 +84,47 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         let folder = args.controller.socket().parent().map(create_private).transpose();
         folder.and_then(|_| operator::listen(args.controller.socket()).map_err(failed)).doing(|| "serve".into())?
     };
-    let (plans, hosts) = (site.site.plans().len(), site.site.hosts().len());
+    let counts = format!("{} plans, {} hosts", site.site.plans().len(), site.site.hosts().len());
     context.say(&format!(
-        "serving {}: {plans} plans, {hosts} hosts; asked by `strongroom status --socket {}`",
+        "serving {}: {counts}; asked by `strongroom status --socket {}`",
         args.site.display(),
         args.controller.socket().display()
     ));
-    let (new_ways, told) = watch::channel(runner::ways(&site.site));
     std::thread::scope(|scope| {
         let start = |order| drop(scope.spawn(|| runner.run(order)));
         let load = || {
             let loaded = Loaded::read(&args.site).map_err(|error| strongroom_repository::chain(&error))?;
             runner.knows_repositories(&loaded.site)?;
-            dialer.replace(Arc::clone(&loaded.site));
-            new_ways.send_replace(runner::ways(&loaded.site));
             Ok(loaded)
         };
         let served = context.serve(async {
-            let (notices, sending) = Notices::new(told);
-            let sending = tokio::spawn(sending);
-            let setting = Setting { journal, clock: SystemClock, start, load, program: program(), notices };
+            let (beats, beating) = watch::channel(0);
+            let pinging = tokio::spawn(keep_pinging(beating, in_force.clone()));
+            let knowing = tokio::spawn(hosts.clone().keep_known(SystemClock, in_force.clone()));
+            let sender = Sender::new(Arc::clone(&journal), SystemClock, in_force, Pace::default());
+            let (stop_sending, stopped) = oneshot::channel::<()>();
+            let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));
+            let (program, in_force) = (program(), new_site);
+            let setting = Setting { journal, clock: SystemClock, start, load, program, hosts, in_force, beats };
             let daemon = Daemon::new(setting, site).await.map_err(Cause::from)?;
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
             let stop = context.signals.clone();
             let answering = tokio::spawn(operator::serve(listener, requests, until_stopped(stop)));
             let stop = context.signals.clone();
-            let ended = daemon.run(receive, until_stopped(stop)).await;
+            let ended = tokio::select! {
+                ended = daemon.run(receive, until_stopped(stop)) => ended,
+                // Its journal failed: nobody would be told any more.
+                failed = &mut sending => failed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
+            };
+            knowing.abort();
             hangup.abort();
             answering.abort();
-            drop(sending);
+            pinging.abort();
+            drop(stop_sending);
+            if !sending.is_finished() {
+                let _ = sending.await;
+            }
             ended.map_err(Cause::from)
         });
         // A socket that nobody listens on would make the next start wonder.
@@ -129,7 +143,7 @@ async fn reload_on_hangup(requests: mpsc::Sender<Request>) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
     while hangups.recv().await.is_some() {
         let (reply, answer) = oneshot::channel();
-        if requests.send(Request::Reload(operator::oneself(), reply)).await.is_err() {
+        if requests.send(Request::Reload(Mode::Earnest, operator::oneself(), reply)).await.is_err() {
             return;
         }
         match answer.await {

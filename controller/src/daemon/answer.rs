@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use strongroom_plans::{Name, RunKind};
+use strongroom_plans::{Name, Notification, RunKind};
 use tokio::sync::watch;
 
 use super::order::RunOrder;
-use super::{Daemon, Standing};
+use super::{Changes, Daemon, Standing};
+use crate::hosts::with_known;
 use crate::journal::{Event, JournalError, Origin, Who};
-use crate::operator::{Refused, Request, document};
+use crate::notify::{self, Tested};
+use crate::operator::{Mode, Refused, Reply, Request, document};
 use crate::run::Clock;
 use crate::runs::{Run, RunId};
-use crate::site::Loaded;
+use crate::site::{HostRow, Loaded};
 use crate::status::{Known, Status};
 
 /// What a reload changed.
@@ -28,6 +30,12 @@ pub struct Reloaded {
     pub plans: usize,
     /// How many hosts.
     pub hosts: usize,
+    /// Whether nothing was done.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// What is different from the one before.
+    #[serde(default)]
+    pub changes: Changes,
 }
 
 /// Runs in one answer: more than anybody reads, and few enough for one message.
@@ -35,7 +43,7 @@ const RUNS_MAX: u32 = 10_000;
 
 impl<C, S, L> Daemon<C, S, L>
 where
-    C: Clock,
+    C: Clock + Clone + Send + Sync + 'static,
     S: Fn(RunOrder),
     L: Fn() -> Result<Loaded, String>,
 {
@@ -58,8 +66,16 @@ where
                 let started = self.start_asked(&plan, host.as_deref(), full, by).await?;
                 let _ = reply.send(started);
             }
-            Request::Cancel(run, by, reply) => {
-                let cancelled = self.cancel(&run, by).await?;
+            Request::ShowRun(run, reply) => {
+                let view = self.show_run(&run).await?;
+                let _ = reply.send(view.and_then(|view| document(&view)));
+            }
+            Request::Retry(run, mode, by, reply) => {
+                let retried = self.retry(&run, mode, by).await?;
+                let _ = reply.send(retried.and_then(|retried| document(&retried)));
+            }
+            Request::Cancel(run, mode, by, reply) => {
+                let cancelled = self.cancel(&run, mode, by).await?;
                 let _ = reply.send(cancelled.and_then(|run| document(&run)));
             }
             Request::Hosts(host, reply) => {
@@ -67,20 +83,25 @@ where
                     self.site.hosts().filter(|found| host.as_ref().is_none_or(|host| found.name == *host)).collect();
                 let unknown =
                     || Err(Refused::Unknown(format!("the site has no host {}", host.clone().unwrap_or_default())));
-                let _ = reply.send(if hosts.is_empty() && host.is_some() { unknown() } else { document(&hosts) });
+                let is_unknown = hosts.is_empty() && host.is_some();
+                let views = with_known(hosts, self.setting.journal.known_hosts().await?);
+                let _ = reply.send(if is_unknown { unknown() } else { document(&views) });
             }
-            Request::Reload(by, reply) => {
-                let reloaded = self.reload(by).await?;
+            Request::HostFacts { host, refresh, reply } => self.host_facts(&host, refresh, reply),
+            Request::Reload(mode, by, reply) => {
+                let reloaded = self.reload(mode, by).await?;
                 let _ = reply.send(reloaded.and_then(|reloaded| document(&reloaded)));
             }
+            Request::TestNotices { way, dry_run, reply } => self.test_notices(way, dry_run, reply),
         }
         Ok(())
     }
 
-    async fn status(&self) -> Result<Status, JournalError> {
+    pub(super) async fn status(&self) -> Result<Status, JournalError> {
         let now = self.now();
         let newest = by_pair(self.setting.journal.latest_of_each().await?);
         let good = by_pair(self.setting.journal.latest_good_of_each().await?);
+        let first_due = self.setting.journal.first_due_of_each().await?;
         let running = by_pair(self.active.values().map(|active| active.standing.borrow().run.clone()));
         let pairs: Vec<(String, String)> = self.site.pairs().collect();
         let known = pairs.iter().map(|pair| {
@@ -90,15 +111,56 @@ where
                 plan,
                 host,
                 demands_proof: times.demands_proof,
-                last_due: times.last_due,
+                late_due: times.late_due,
                 next_due: times.next_due,
-                grace: times.grace,
                 newest: newest.get(pair),
+                first_due: first_due.get(pair).copied(),
                 good: good.get(pair),
                 running: running.get(pair),
             }
         });
         Ok(Status::of(now, known))
+    }
+
+    /// Asks on a task of its own: the loop waits for no host.
+    fn host_facts(&self, host: &str, refresh: bool, reply: Reply) {
+        let is_meant = |row: &HostRow| row.name == host || row.address == host;
+        let Some(row) = self.site.hosts().find(is_meant) else {
+            let _ = reply.send(Err(Refused::Unknown(format!("the site has no host {host}"))));
+            return;
+        };
+        let (hosts, site) = (self.setting.hosts.clone(), Arc::clone(&self.site.site));
+        let clock = self.setting.clock.clone();
+        tokio::spawn(async move {
+            let broken = |error: &dyn std::error::Error| Refused::Broken(strongroom_repository::chain(error));
+            let gathered = if refresh { hosts.gather(&row.name, &clock).await } else { Ok(()) };
+            let view = match gathered {
+                Ok(()) => hosts.view(&site, row).await.map_err(|error| broken(&error)),
+                Err(error) => Err(broken(&error)),
+            };
+            let _ = reply.send(view.and_then(|view| document(&view)));
+        });
+    }
+
+    /// Sends on a task of its own: the loop waits for no server.
+    fn test_notices(&self, way: Option<String>, dry_run: bool, reply: Reply) {
+        let all = self.site.site.notifications();
+        let is_meant = |found: &&Notification| way.as_ref().is_none_or(|way| found.name().as_str() == way);
+        let ways: Vec<Notification> = all.iter().filter(is_meant).cloned().collect();
+        if let (true, Some(way)) = (ways.is_empty(), way) {
+            let names: Vec<&str> = all.iter().map(|found| found.name().as_str()).collect();
+            let why = format!("the site has no notification {way}; there are {}", names.join(", "));
+            let _ = reply.send(Err(Refused::Unknown(why)));
+            return;
+        }
+        let (site, now) = (Arc::clone(&self.site.site), self.now());
+        tokio::spawn(async move {
+            let tested = match dry_run {
+                true => ways.iter().map(Tested::not_sent).collect(),
+                false => notify::test(&site, ways, now).await,
+            };
+            let _ = reply.send(document(&tested));
+        });
     }
 
     async fn watch(&self, id: &RunId) -> Result<Result<watch::Receiver<Standing>, Refused>, JournalError> {
@@ -132,30 +194,45 @@ where
         }
         let mut started = Vec::with_capacity(hosts.len());
         for host in hosts {
-            let now = self.now();
-            if self.scheduler.begun_by_hand(&plan, &host, kind, now).is_none() {
-                return Ok(Err(Refused::Unfit(format!("{plan} cannot begin on {host} now"))));
+            match self.begin_asked(&plan, &host, kind, Origin::Asked(by.clone())).await? {
+                Ok(run) => started.push(run),
+                Err(refused) => return Ok(Err(refused)),
             }
-            let run = RunId::asked(plan.as_str(), host.as_str(), now);
-            let planned = self.plan(&run, &plan, &host, now, kind, Origin::Asked(by.clone()));
-            self.setting
-                .journal
-                .append_all(now, vec![planned, Event::RunStarted { run: run.clone(), attempt: 1 }])
-                .await?;
-            if let Some(run) = self.setting.journal.run(&run).await? {
-                self.go(run).await?;
-            }
-            started.push(run);
         }
         Ok(Ok(started))
     }
 
-    async fn cancel(&mut self, id: &RunId, by: Who) -> Result<Result<Run, Refused>, JournalError> {
+    /// Begins a run that somebody asks for.
+    pub(super) async fn begin_asked(
+        &mut self,
+        plan: &Name,
+        host: &Name,
+        kind: RunKind,
+        origin: Origin,
+    ) -> Result<Result<RunId, Refused>, JournalError> {
+        let now = self.now();
+        if self.scheduler.begun_by_hand(plan, host, kind, now).is_none() {
+            return Ok(Err(Refused::Unfit(format!("{plan} cannot begin on {host} now"))));
+        }
+        let run = RunId::asked(plan.as_str(), host.as_str(), now);
+        let planned = self.plan(&run, plan, host, now, kind, origin);
+        let started = Event::RunStarted { run: run.clone(), attempt: 1 };
+        self.setting.journal.append_all(now, vec![planned, started]).await?;
+        if let Some(run) = self.setting.journal.run(&run).await? {
+            self.go(run).await?;
+        }
+        Ok(Ok(run))
+    }
+
+    async fn cancel(&mut self, id: &RunId, mode: Mode, by: Who) -> Result<Result<Run, Refused>, JournalError> {
         let Some(run) = self.setting.journal.run(id).await? else {
             return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
         };
         if let Some(ended) = &run.ended {
             return Ok(Err(Refused::Unfit(format!("the run {id} has ended: {}", ended.ending))));
+        }
+        if mode == Mode::DryRun {
+            return Ok(Ok(run));
         }
         self.write(Event::RunCancelled { run: id.clone(), by }).await?;
         if let Some(active) = self.active.get(id) {
@@ -165,21 +242,29 @@ where
     }
 
     /// A faulty site is refused, and the one before stays in force.
-    async fn reload(&mut self, by: Who) -> Result<Result<Reloaded, Refused>, JournalError> {
+    async fn reload(&mut self, mode: Mode, by: Who) -> Result<Result<Reloaded, Refused>, JournalError> {
         let loaded = match (self.setting.load)() {
             Ok(loaded) => loaded,
+            Err(faults) if mode == Mode::DryRun => return Ok(Err(Refused::Unfit(faults))),
             Err(faults) => {
                 self.write(Event::SiteRefused { faults: faults.clone(), by }).await?;
                 return Ok(Err(Refused::Unfit(faults)));
             }
         };
+        let changes = Changes::between(&self.site.site, &loaded.site);
+        let (plans, hosts) = (loaded.site.plans().len(), loaded.site.hosts().len());
+        let (site, commit) = (loaded.version.clone(), loaded.commit.clone());
+        let reloaded = Reloaded { site, commit, plans, hosts, dry_run: mode == Mode::DryRun, changes };
+        if mode == Mode::DryRun {
+            return Ok(Ok(reloaded));
+        }
         self.write(loaded.loaded(by)).await?;
         let now = self.now();
         let decisions = self.scheduler.reload(Arc::clone(&loaded.site), now);
+        self.setting.in_force.send_replace(Arc::clone(&loaded.site));
         self.site = loaded;
         self.carry_out(decisions).await?;
-        let (plans, hosts) = (self.site.site.plans().len(), self.site.site.hosts().len());
-        Ok(Ok(Reloaded { site: self.site.version.clone(), commit: self.site.commit.clone(), plans, hosts }))
+        Ok(Ok(reloaded))
     }
 }
 

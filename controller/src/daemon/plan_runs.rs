@@ -12,7 +12,7 @@ use crate::site::Loaded;
 
 impl<C, S, L> Daemon<C, S, L>
 where
-    C: Clock,
+    C: Clock + Clone + Send + Sync + 'static,
     S: Fn(RunOrder),
     L: Fn() -> Result<Loaded, String>,
 {
@@ -38,19 +38,14 @@ where
                     let run = self.planned(&key, kind, &mut events).await?;
                     let (reason, ending) = (Some(ending.to_string()), ending_of(&ending));
                     events.push(Event::RunEnded { run: run.clone(), ending, reason, record: None });
-                    ended.push((run, key));
+                    ended.push(run);
                 }
                 Decision::Stop { key, how } => self.stop_run(&key, how),
             }
         }
-        let mut before = Vec::new();
-        for (run, key) in ended {
-            let latest = self.setting.journal.latest_end(key.plan.as_str(), key.host.as_str()).await?;
-            before.push((run, latest));
-        }
         self.setting.journal.append_all(self.now(), events).await?;
-        for (run, latest) in before {
-            self.tell(&run, latest).await?;
+        for run in ended {
+            self.log_end(&run).await?;
         }
         for (run, kind) in begun {
             if let Some(run) = self.setting.journal.run(&run).await? {

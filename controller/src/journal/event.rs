@@ -92,6 +92,46 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         record: Option<serde_json::Value>,
     },
+    /// A plan has no restore point on a host that is as new as it should be.
+    BecameOverdue {
+        /// The plan.
+        plan: String,
+        /// The host.
+        host: String,
+        /// What became of the newest run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A plan is overdue on a host no more.
+    OverdueEnded {
+        /// The plan.
+        plan: String,
+        /// The host.
+        host: String,
+        /// Why.
+        how: OverdueEnd,
+    },
+    /// A notice was not taken for so long that it is told no more.
+    NoticeGivenUp {
+        /// Its id.
+        notice: String,
+        /// The way that did not take it.
+        way: String,
+        /// What it said.
+        subject: String,
+        /// Why it was not taken.
+        reason: String,
+    },
+}
+
+/// Why a plan is overdue on a host no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverdueEnd {
+    /// It has a restore point in time again.
+    Recovered,
+    /// The site has that plan on that host no more.
+    Withdrawn,
 }
 
 /// Why there is a run.
@@ -102,6 +142,13 @@ pub enum Origin {
     Schedule,
     /// A person.
     Asked(Who),
+    /// A person, who wants a run done again.
+    Retry {
+        /// Which.
+        of: RunId,
+        /// Who.
+        by: Who,
+    },
 }
 
 /// Who did something: read from the socket's credentials, never from what somebody says of himself.

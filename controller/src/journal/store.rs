@@ -1,19 +1,21 @@
 //! The journal's database: SQLite, one file, one connection that writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::chain::{Broken, Entry, EntryHash};
 use super::event::Event;
-use crate::runs::{Ending, Impossible, Run, RunId, fold};
+use super::hosts;
+use super::outbox::{self, FollowError};
+use crate::runs::{Impossible, Run, RunId, fold};
 
 /// The layout of the database. A newer one is refused; an older one is brought up to date by the statements after its own.
-const LAYOUTS: [&str; 1] = ["
+const LAYOUTS: [&str; 4] = ["
     create table entries (
         number   integer primary key,
         time     text    not null,
@@ -35,19 +37,23 @@ const LAYOUTS: [&str; 1] = ["
     create index runs_by_due on runs (due desc);
     create index runs_by_plan on runs (plan, host, due desc);
     create index runs_open on runs (due) where ending is null;
+", outbox::LAYOUT, hosts::LAYOUT, "
+    create index entries_by_run on entries (json_extract(text, '$.run')) where json_extract(text, '$.run') is not null;
 "];
 
 /// The journal. One process writes it, the controller that owns the socket; others may read meanwhile. Should two write, the second one's entry has a number that is taken,
 /// and is refused.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    writer: Mutex<Writer>,
+    pub(super) path: PathBuf,
+    pub(super) writer: Mutex<Writer>,
+    /// Woken when there is something to tell.
+    pub(super) news: Notify,
 }
 
 #[derive(Debug)]
-struct Writer {
-    connection: SqliteConnection,
+pub(super) struct Writer {
+    pub(super) connection: SqliteConnection,
     newest: u64,
     hash: EntryHash,
     /// After a failed write nobody knows what is on the disk: nothing more is written.
@@ -121,7 +127,8 @@ impl Journal {
         let newest = sqlx::query("select number, hash from entries order by number desc limit 1");
         let newest = newest.fetch_optional(&mut connection).await.map_err(failed("read"))?;
         let (newest, hash) = newest.map_or(Ok((0, EntryHash::START)), |row| head(&row, path))?;
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(Writer { connection, newest, hash, poisoned: false }) })
+        let writer = Mutex::new(Writer { connection, newest, hash, poisoned: false });
+        Ok(Self { path: path.to_owned(), writer, news: Notify::new() })
     }
 
     /// Writes an entry and what it changes; durable when this returns. An error means that nothing may be done that the entry announces.
@@ -158,11 +165,18 @@ impl Journal {
     async fn write(&self, connection: &mut SqliteConnection, entries: &[Entry]) -> Result<(), JournalError> {
         let failed = || database("write", &self.path);
         let mut transaction = connection.begin().await.map_err(failed())?;
+        let mut has_news = false;
         for entry in entries {
-            if let Some(id) = entry.event.run() {
-                let before = read_run(&mut transaction, id, &self.path).await?;
-                let after = fold(before, entry)?;
-                write_run(&mut transaction, &after, entry.number).await.map_err(failed())?;
+            let run = match entry.event.run() {
+                Some(id) => Some(fold(read_run(&mut transaction, id, &self.path).await?, entry)?),
+                None => None,
+            };
+            has_news |= outbox::follow(&mut transaction, entry, run.as_ref()).await.map_err(|error| match error {
+                FollowError::Database(source) => failed()(source),
+                FollowError::Impossible(impossible) => impossible.into(),
+            })?;
+            if let Some(run) = run {
+                write_run(&mut transaction, &run, entry.number).await.map_err(failed())?;
             }
             let insert = sqlx::query("insert into entries (number, time, text, previous, hash) values (?, ?, ?, ?, ?)")
                 .bind(entry.number.cast_signed())
@@ -172,7 +186,11 @@ impl Journal {
                 .bind(entry.hash.as_slice());
             insert.execute(&mut *transaction).await.map_err(failed())?;
         }
-        transaction.commit().await.map_err(failed())
+        transaction.commit().await.map_err(failed())?;
+        if has_news {
+            self.news.notify_one();
+        }
+        Ok(())
     }
 
     /// The latest time that stands in an entry; a clock that was set back does not move it.
@@ -202,14 +220,6 @@ impl Journal {
         self.fetch_runs(query.bind(plan).bind(host).bind(count_max)).await
     }
 
-    /// How the latest run of a plan on a host ended that was more than left out.
-    pub async fn latest_end(&self, plan: &str, host: &str) -> Result<Option<Ending>, JournalError> {
-        let query = "select run from runs where plan = ? and host = ? \
-                     and ending not in ('skipped', 'superseded', 'cancelled') order by due desc limit 1";
-        let run = self.fetch_runs(sqlx::query(query).bind(plan).bind(host)).await?.pop();
-        Ok(run.and_then(|run| run.ended).map(|ended| ended.ending))
-    }
-
     /// The latest run of each plan on each host.
     pub async fn latest_of_each(&self) -> Result<Vec<Run>, JournalError> {
         let query = "select run from runs as latest where due = \
@@ -223,6 +233,15 @@ impl Journal {
                      (select max(due) from runs where plan = latest.plan and host = latest.host \
                      and ending in ('done', 'partial', 'unproven'))";
         self.fetch_runs(sqlx::query(query)).await
+    }
+
+    /// When the first run of each plan on each host was due.
+    pub async fn first_due_of_each(&self) -> Result<HashMap<(String, String), Timestamp>, JournalError> {
+        let mut writer = self.writer.lock().await;
+        let rows = sqlx::query("select plan, host, min(due) from runs group by plan, host");
+        let rows = rows.fetch_all(&mut writer.connection).await.map_err(database("read", &self.path))?;
+        let first = |row: &SqliteRow| Some(((row.get(0), row.get(1)), Timestamp::from_second(row.get(2)).ok()?));
+        Ok(rows.iter().filter_map(first).collect())
     }
 
     /// Runs that have not ended.
@@ -265,12 +284,23 @@ impl Journal {
         rows.iter().map(|row| entry_of(row, &self.path)).collect()
     }
 
+    /// Every entry about a run, the oldest first.
+    pub async fn entries_of(&self, run: &RunId) -> Result<Vec<Entry>, JournalError> {
+        let query = sqlx::query(
+            "select number, time, text, previous, hash from entries where json_extract(text, '$.run') = ? order by number",
+        );
+        let mut writer = self.writer.lock().await;
+        let rows = query.bind(run.as_str()).fetch_all(&mut writer.connection).await;
+        rows.map_err(database("read", &self.path))?.iter().map(|row| entry_of(row, &self.path)).collect()
+    }
+
     /// Reads every entry, checks that they hang together, and that the tables are their sum. Returns the number of entries and the newest hash, which may be written down
     /// elsewhere: a journal that was exchanged as a whole is not found out without.
     pub async fn verify(&self) -> Result<(u64, EntryHash), JournalError> {
         const AT_ONCE: u32 = 10_000;
         let (mut number, mut hash) = (0, EntryHash::START);
         let mut runs: BTreeMap<RunId, Run> = BTreeMap::new();
+        let mut overdue: BTreeSet<(String, String)> = BTreeSet::new();
         loop {
             let entries = self.entries(number + 1, AT_ONCE).await?;
             let Some(last) = entries.last() else { break };
@@ -282,18 +312,23 @@ impl Journal {
                     let run = fold(runs.remove(id), entry)?;
                     runs.insert(id.clone(), run);
                 }
+                match &entry.event {
+                    Event::BecameOverdue { plan, host, .. } => drop(overdue.insert((plan.clone(), host.clone()))),
+                    Event::OverdueEnded { plan, host, .. } => drop(overdue.remove(&(plan.clone(), host.clone()))),
+                    _ => {}
+                }
             }
             debug_assert_eq!((number, hash), (last_number, last_hash));
         }
         let stored = self.fetch_runs(sqlx::query("select run from runs order by id")).await?;
-        match stored.iter().eq(runs.values()) {
+        match stored.iter().eq(runs.values()) && self.overdue().await?.iter().eq(&overdue) {
             true => Ok((number, hash)),
             false => Err(JournalError::Broken { path: self.path.clone(), source: Broken::Changed(number) }),
         }
     }
 }
 
-fn database(doing: &'static str, path: &Path) -> impl FnOnce(sqlx::Error) -> JournalError {
+pub(super) fn database(doing: &'static str, path: &Path) -> impl FnOnce(sqlx::Error) -> JournalError {
     move |source| JournalError::Database { doing, path: path.to_owned(), source }
 }
 
@@ -366,6 +401,6 @@ fn run_of(row: &SqliteRow, path: &Path) -> Result<Run, JournalError> {
     serde_json::from_str(text).map_err(|why| unreadable(path, 0, format!("a run of it: {why}")))
 }
 
-fn unreadable(path: &Path, number: u64, why: impl Into<String>) -> JournalError {
+pub(super) fn unreadable(path: &Path, number: u64, why: impl Into<String>) -> JournalError {
     JournalError::Unreadable { path: path.to_owned(), number, why: why.into() }
 }

@@ -45,6 +45,9 @@ pub(crate) struct Host {
     /// How long a job takes.
     pub(crate) work: Duration,
     lines: AtomicU64,
+    /// Its boot, and how often it was asked for its facts.
+    boot: AtomicU64,
+    asked: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,8 @@ impl Fleet {
             jobs: Mutex::default(),
             work,
             lines: AtomicU64::new(0),
+            boot: AtomicU64::new(1),
+            asked: AtomicU64::new(0),
         });
         lock(&self.hosts).insert(name.into(), Arc::clone(&host));
         host
@@ -91,6 +96,22 @@ impl Host {
     /// How often each job was executed.
     pub(crate) fn executions(&self) -> BTreeMap<String, u32> {
         lock(&self.jobs).iter().map(|(id, job)| (id.clone(), job.executions)).collect()
+    }
+
+    /// How often it was asked for its facts.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Boots it: its lines break, and it comes back as another boot.
+    pub(crate) fn boot(&self) {
+        self.turn(true);
+        self.boot.fetch_add(1, Ordering::Relaxed);
+        self.turn(false);
+    }
+
+    fn boot_id(&self) -> String {
+        format!("boot-{}", self.boot.load(Ordering::Relaxed))
     }
 
     /// How often it was dialled.
@@ -233,12 +254,17 @@ impl Worker for Service {
             protocol_newest: strongroom_proto::PROTOCOL_NEWEST,
             protocol_oldest: strongroom_proto::PROTOCOL_OLDEST,
             hostname: self.0.name.clone(),
+            boot_id: self.0.boot_id(),
             ..HelloReply::default()
         }))
     }
 
     async fn facts(&self, _: Request<FactsRequest>) -> Result<Response<FactsReply>, Status> {
-        Err(Status::unimplemented("a simulated host has no facts"))
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
+        let database = |engine, pid, directory: &str| serde_json::json!({ "engine": engine, "pid": pid, "ports": [], "data-directory": directory });
+        let databases =
+            [database("postgresql", 7, "/var/lib/postgresql/15/main"), database("mariadb", 8, "/srv/mysql")];
+        Ok(Response::new(FactsReply { json: serde_json::json!({ "databases": databases }).to_string() }))
     }
 
     async fn enroll(&self, _: Request<EnrollRequest>) -> Result<Response<EnrollReply>, Status> {

@@ -84,7 +84,7 @@ fn misspelt_keys_wrong_types_and_other_words_are_refused() {
         ("run once within 18h", "run twice"),
         ("zone: Asia/Shanghai", ""),
         ("freeze: [rollout, upgrade]", "freeze: [backup]"),
-        ("on: [failed, missed, recovered]", "on: failed"),
+        ("on: [failed, missed, overdue, recovered]", "on: failed"),
         ("limits: { runs: 8", "limits: { runs: 8, people: 1"),
         ("  main:\n", "  the main one:\n"),
     ] {

@@ -44,7 +44,45 @@ pub struct HostsRequest {
     pub host: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ReloadRequest {}
+pub struct ReloadRequest {
+    /// Only say what would change.
+    #[prost(bool, tag = "1")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelRequest {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// Only say which run would be ended.
+    #[prost(bool, tag = "2")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryRequest {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// Only say what would be run.
+    #[prost(bool, tag = "2")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostFactsRequest {
+    /// Its name in the site, or its address.
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    /// Ask the host before.
+    #[prost(bool, tag = "2")]
+    pub refresh: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestNoticesRequest {
+    /// By its name; empty for all.
+    #[prost(string, tag = "1")]
+    pub way: ::prost::alloc::string::String,
+    /// Only say which ways there are.
+    #[prost(bool, tag = "2")]
+    pub dry_run: bool,
+}
 /// Generated client implementations.
 pub mod operator_client {
     #![allow(
@@ -229,7 +267,7 @@ pub mod operator_client {
         }
         pub async fn cancel(
             &mut self,
-            request: impl tonic::IntoRequest<super::RunReference>,
+            request: impl tonic::IntoRequest<super::CancelRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
             self.inner
                 .ready()
@@ -246,6 +284,50 @@ pub mod operator_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Cancel"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One run, with all that the journal says of it.
+        pub async fn show_run(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RunReference>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/ShowRun",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "ShowRun"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Does again what a run did not do.
+        pub async fn retry(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetryRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/Retry",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Retry"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn hosts(
@@ -269,6 +351,28 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Hosts"));
             self.inner.unary(req, path, codec).await
         }
+        /// One host, with what its worker told of it.
+        pub async fn host_facts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HostFactsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/HostFacts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "HostFacts"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Reads the site directory again. A faulty one is refused, and the one in force stays.
         pub async fn reload(
             &mut self,
@@ -289,6 +393,30 @@ pub mod operator_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Reload"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends a test notice by the ways of the site, or by one of them, and says what came of it.
+        pub async fn test_notices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TestNoticesRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/TestNotices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "TestNotices"),
+                );
             self.inner.unary(req, path, codec).await
         }
     }
@@ -334,16 +462,36 @@ pub mod operator_server {
         ) -> std::result::Result<tonic::Response<super::Started>, tonic::Status>;
         async fn cancel(
             &self,
+            request: tonic::Request<super::CancelRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// One run, with all that the journal says of it.
+        async fn show_run(
+            &self,
             request: tonic::Request<super::RunReference>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Does again what a run did not do.
+        async fn retry(
+            &self,
+            request: tonic::Request<super::RetryRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
         async fn hosts(
             &self,
             request: tonic::Request<super::HostsRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// One host, with what its worker told of it.
+        async fn host_facts(
+            &self,
+            request: tonic::Request<super::HostFactsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
         /// Reads the site directory again. A faulty one is refused, and the one in force stays.
         async fn reload(
             &self,
             request: tonic::Request<super::ReloadRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Sends a test notice by the ways of the site, or by one of them, and says what came of it.
+        async fn test_notices(
+            &self,
+            request: tonic::Request<super::TestNoticesRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
     }
     #[derive(Debug)]
@@ -600,7 +748,7 @@ pub mod operator_server {
                 "/strongroom.operator.v1.Operator/Cancel" => {
                     #[allow(non_camel_case_types)]
                     struct CancelSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::RunReference>
+                    impl<T: Operator> tonic::server::UnaryService<super::CancelRequest>
                     for CancelSvc<T> {
                         type Response = super::Document;
                         type Future = BoxFuture<
@@ -609,7 +757,7 @@ pub mod operator_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::RunReference>,
+                            request: tonic::Request<super::CancelRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -625,6 +773,92 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CancelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/ShowRun" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowRunSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::RunReference>
+                    for ShowRunSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RunReference>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::show_run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowRunSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/Retry" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetrySvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::RetryRequest>
+                    for RetrySvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::retry(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetrySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -683,6 +917,51 @@ pub mod operator_server {
                     };
                     Box::pin(fut)
                 }
+                "/strongroom.operator.v1.Operator/HostFacts" => {
+                    #[allow(non_camel_case_types)]
+                    struct HostFactsSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::HostFactsRequest>
+                    for HostFactsSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HostFactsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::host_facts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HostFactsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/strongroom.operator.v1.Operator/Reload" => {
                     #[allow(non_camel_case_types)]
                     struct ReloadSvc<T: Operator>(pub Arc<T>);
@@ -711,6 +990,51 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReloadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/TestNotices" => {
+                    #[allow(non_camel_case_types)]
+                    struct TestNoticesSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::TestNoticesRequest>
+                    for TestNoticesSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TestNoticesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::test_notices(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TestNoticesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -63,6 +63,16 @@ fn a_fresh_host_has_a_proven_restore_point_after_five_commands() -> Result<()> {
     let status = operator.run(["status", "--json"])?.expect(0)?.json()?;
     ensure!(status["rows"][0]["state"] == "protected", "{status}");
 
+    // What it is and has, as it says itself.
+    let asked = operator.run(["host", "facts", "web1", "--refresh", "--json"])?.expect(0)?.json()?;
+    let facts = &asked["known"]["gathered"]["facts"];
+    ensure!(facts["os"]["id"] == "debian", "{asked}");
+    ensure!(facts["packages"].as_array().is_some_and(|found| found.iter().any(|one| one["name"] == "openssh-server")));
+    let boot = host.ask("cat /proc/sys/kernel/random/boot_id")?;
+    ensure!(asked["known"]["boot-id"] == boot.trim(), "{boot}");
+    let list = operator.run(["host", "list", "--json"])?.expect(0)?.json()?;
+    ensure!(list[0]["known"]["worker"] == asked["known"]["worker"], "{list}");
+
     // What came back is what the host has, by somebody else's judgement.
     let snapshot = ended["snapshots"][0].as_str().context("a snapshot")?;
     let target = sandbox.path("restored");

@@ -46,7 +46,7 @@ pub struct Facts {
     /// Installed packages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packages: Option<Vec<packages::Package>>,
-    /// Active services.
+    /// Services that are active or have failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<Vec<units::Unit>>,
     /// Sockets that wait for others.
@@ -65,7 +65,7 @@ pub struct Facts {
 pub fn gather(now: Timestamp) -> Facts {
     let processes = processes::read();
     let listening = listening::read(processes.as_deref().unwrap_or_default());
-    let databases = processes.as_deref().map(|all| databases::find(all, listening.as_deref().unwrap_or_default()));
+    let databases = processes.as_deref().map(|all| databases::read(all, listening.as_deref().unwrap_or_default()));
     Facts {
         gathered: now,
         worker: crate::PROGRAM,

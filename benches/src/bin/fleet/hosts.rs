@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 use strongroom_controller::Clock;
 use strongroom_controller::daemon::{Daemon, RunEnd, RunOrder, Setting};
 use strongroom_controller::gateway::Gateway;
+use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
-use strongroom_controller::notify::Notices;
 use strongroom_controller::remote::{self, RemoteJob};
 use strongroom_controller::runs::Ending;
 use strongroom_controller::site::Loaded;
@@ -134,11 +134,15 @@ fn serve(runtime: &Runtime, folder: &Path, fleet: Arc<Fleet>, waits: &Arc<Waits>
             });
         };
         handle.block_on(async {
-            let journal = Journal::open(&folder.join("journal.db")).await?;
-            let (notices, _sending) = Notices::new(watch::channel(Arc::default()).1);
+            let journal = Arc::new(Journal::open(&folder.join("journal.db")).await?);
+            let loaded = site()?;
+            let known = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
+            let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
+            let (beats, _) = watch::channel(0);
             let load = || site().map_err(|error| error.to_string());
-            let setting = Setting { journal, clock: SystemClock, start, load, program: "bench".into(), notices };
-            let daemon = Daemon::new(setting, site()?).await?;
+            let program = "bench".into();
+            let setting = Setting { journal, clock: SystemClock, start, load, program, hosts: known, in_force, beats };
+            let daemon = Daemon::new(setting, loaded).await?;
             let (_requests, receive) = mpsc::channel(1);
             let stop = async move {
                 for _ in 0..HOSTS * ROUNDS {

@@ -2,15 +2,15 @@
 
 use clap::{Args, Subcommand};
 use strongroom_controller::runs::Run;
-use strongroom_proto::operator::{RunReference, RunsRequest};
+use strongroom_proto::operator::{CancelRequest, RunsRequest};
 
 use super::history::Runs;
-use super::{ControllerArgs, start};
+use super::{ControllerArgs, one_run, start};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Show, watch or cancel runs
+/// List, show, watch, cancel or repeat runs
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -21,8 +21,10 @@ say why.
 Examples:
   strongroom runs
   strongroom runs --host web1 --count 100
+  strongroom runs show 20261122t013000z-1a2b3c4d
   strongroom runs watch 20261122t013000z-1a2b3c4d
-  strongroom runs cancel 20261122t013000z-1a2b3c4d"
+  strongroom runs cancel 20261122t013000z-1a2b3c4d
+  strongroom runs retry 20261122t013000z-1a2b3c4d"
 )]
 pub(crate) struct RunsArgs {
     #[command(subcommand)]
@@ -49,19 +51,42 @@ enum RunsCommand {
     /// Follow a run until it ends, and end with its exit code
     #[command(after_help = "Examples:\n  strongroom runs watch 20261122t013000z-1a2b3c4d")]
     Watch(OneArgs),
+    /// Show everything that the journal says of a run
+    #[command(after_help = "Examples:\n  strongroom runs show 20261122t013000z-1a2b3c4d")]
+    Show(OneArgs),
     /// End a run after its current step
-    #[command(after_help = "Examples:\n  strongroom runs cancel 20261122t013000z-1a2b3c4d")]
-    Cancel(OneArgs),
+    #[command(
+        after_help = "Examples:\n  strongroom runs cancel 20261122t013000z-1a2b3c4d\n  strongroom runs cancel 20261122t013000z-1a2b3c4d --dry-run"
+    )]
+    Cancel(ChangeArgs),
+    /// Do a run again that failed, was missed, skipped or cancelled
+    #[command(after_help = "\
+It is a run of its own, of the plan as it is now, and its record names the one that it repeats.
+
+Examples:
+  strongroom runs retry 20261122t013000z-1a2b3c4d
+  strongroom runs retry 20261122t013000z-1a2b3c4d --dry-run")]
+    Retry(ChangeArgs),
 }
 
 #[derive(Debug, Args)]
-struct OneArgs {
+pub(super) struct ChangeArgs {
+    #[command(flatten)]
+    pub(super) one: OneArgs,
+
+    /// Only show what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OneArgs {
     /// The run
     #[arg(value_name = "RUN")]
-    run: String,
+    pub(super) run: String,
 
     #[command(flatten)]
-    controller: ControllerArgs,
+    pub(super) controller: ControllerArgs,
 }
 
 pub(crate) fn run(args: &RunsArgs, context: &Context) -> Result<Exit, Failure> {
@@ -71,11 +96,16 @@ pub(crate) fn run(args: &RunsArgs, context: &Context) -> Result<Exit, Failure> {
             let controller = one.controller.connect(context)?;
             start::watch(&controller, std::slice::from_ref(&one.run), context)
         }
-        Some(RunsCommand::Cancel(one)) => {
+        Some(RunsCommand::Show(one)) => one_run::show(one, context),
+        Some(RunsCommand::Retry(args)) => one_run::retry(args, context),
+        Some(RunsCommand::Cancel(ChangeArgs { one, dry_run })) => {
             let controller = one.controller.connect(context)?;
             let mut client = controller.client();
-            let call = client.cancel(RunReference { run: one.run.clone() });
+            let call = client.cancel(CancelRequest { run: one.run.clone(), dry_run: *dry_run });
             let run: Run = controller.ask(&format!("cancel the run {}", one.run), context, call)?;
+            if *dry_run {
+                context.say("this run would be ended; nothing was done");
+            }
             context.output.answer(&Runs(vec![run]))?;
             Ok(Exit::Success)
         }

@@ -10,7 +10,7 @@ use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
 use strongroom_controller::ssh::{HostKeys, PublicKey, ShownKey, Target, ensure_key, scan};
 
 use super::inventory::{self, NewHost};
-use super::{AdminArgs, carry};
+use super::{AdminArgs, carry, facts};
 use crate::access::create_private;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -90,6 +90,9 @@ pub(crate) struct UpgradeArgs {
     /// Only show the steps
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
 }
 
 fn parse_label(text: &str) -> Result<(strongroom_plans::Name, strongroom_plans::Name), String> {
@@ -125,6 +128,9 @@ pub(super) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let new = NewHost { name: &args.name, address: &args.address, port: args.admin.port, labels: &args.labels };
     let file = inventory::add(&args.site, &new).doing(what)?;
     let reloaded = args.controller.try_reload(context);
+    if reloaded {
+        facts::try_refresh(args.name.as_str(), &args.controller, context);
+    }
     context.output.answer(&Added {
         host: args.name.to_string(),
         address: args.address.clone(),
@@ -155,6 +161,7 @@ pub(super) fn upgrade(args: &UpgradeArgs, context: &Context) -> Result<Exit, Fai
         return Ok(Exit::Success);
     }
     carry(&plan, &admin, context)?;
+    facts::try_refresh(&args.address, &args.controller, context);
     context.say(&format!("the worker on {} is that of this release", args.address));
     Ok(Exit::Success)
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_controller::site::HostRow;
+use strongroom_controller::hosts::HostView;
 use strongroom_proto::operator::HostsRequest;
 
 use crate::context::Context;
@@ -12,14 +12,16 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet::ControllerArgs;
 use crate::output::Answer;
-use crate::shown::{Align, Table};
+use crate::shown::{Align, Table, time};
 
-/// List the hosts, and the plans that cover them
+use super::facts::plain;
+
+/// List the hosts, the plans that cover them, and when each was last seen
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   strongroom host list
-  strongroom host list --json | jq -r '.[] | select(.plans == []) | .name'")]
+  strongroom host list --json | jq -r '.[].host | select(.plans == []) | .name'")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     controller: ControllerArgs,
@@ -35,7 +37,7 @@ pub(super) fn run(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Hosts(Vec<HostRow>);
+struct Hosts(Vec<HostView>);
 
 impl Answer for Hosts {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -43,12 +45,17 @@ impl Answer for Hosts {
             ("HOST", Align::Left),
             ("ADDRESS", Align::Left),
             ("LABELS", Align::Left),
+            ("WORKER", Align::Left),
+            ("LAST SEEN", Align::Left),
             ("PLANS", Align::Left),
         ]);
-        for host in &self.0 {
+        for HostView { host, known, .. } in &self.0 {
             let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let plans = if host.plans.is_empty() { "none: it is not backed up".into() } else { host.plans.join(" ") };
-            table.row([host.name.clone(), format!("{}:{}", host.address, host.port), labels.join(" "), plans]);
+            let address = format!("{}:{}", host.address, host.port);
+            let worker = known.as_ref().map_or_else(|| "?".into(), |known| plain(&known.worker));
+            let seen = known.as_ref().map_or_else(|| "never".into(), |known| time(known.seen));
+            table.row([host.name.clone(), address, labels.join(" "), worker, seen, plans]);
         }
         table.write(out)
     }

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU32;
 
 use strongroom_controller::daemon::{RunEnd, RunOrder};
 use strongroom_controller::links::Links;
-use strongroom_controller::notify::{Occasion, Way};
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
 use strongroom_plans::{Name, RunKind, Site};
@@ -38,19 +37,6 @@ pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<
         Ok((name.clone(), opened))
     };
     site.repositories().iter().map(open).collect()
-}
-
-/// The commands that the site names for news.
-pub(super) fn ways(site: &Site) -> Arc<[Way]> {
-    let ways = site.notifications().iter().map(|notification| {
-        let on = notification.on().iter().map(|occasion| match occasion {
-            strongroom_plans::Occasion::Failed => Occasion::Failed,
-            strongroom_plans::Occasion::Missed => Occasion::Missed,
-            strongroom_plans::Occasion::Recovered => Occasion::Recovered,
-        });
-        Way { command: notification.command().words().map(str::to_owned).collect(), on: on.collect() }
-    });
-    ways.collect()
 }
 
 impl Runner<'_> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_controller::daemon::Reloaded;
+use strongroom_controller::daemon::{Names, Reloaded};
 use strongroom_proto::operator::ReloadRequest;
 
 use crate::context::Context;
@@ -19,8 +19,13 @@ use crate::output::Answer;
 A faulty site is refused, with all of its faults, and the one in force stays.
 
 Examples:
-  strongroom site load")]
+  strongroom site load
+  strongroom site load --dry-run")]
 pub(crate) struct LoadArgs {
+    /// Only check the site, and say what would change
+    #[arg(long)]
+    dry_run: bool,
+
     #[command(flatten)]
     controller: ControllerArgs,
 }
@@ -28,9 +33,16 @@ pub(crate) struct LoadArgs {
 pub(super) fn run(args: &LoadArgs, context: &Context) -> Result<Exit, Failure> {
     let controller = args.controller.connect(context)?;
     let mut client = controller.client();
-    let reloaded = controller.ask("load the site", context, client.reload(ReloadRequest {}))?;
+    let reloaded = controller.ask("load the site", context, client.reload(ReloadRequest { dry_run: args.dry_run }))?;
     context.output.answer(&Shown(reloaded))?;
     Ok(Exit::Success)
+}
+
+fn write_changes(out: &mut dyn Write, what: &str, names: &Names) -> io::Result<()> {
+    for (names, became) in [(&names.added, "added"), (&names.removed, "removed"), (&names.changed, "changed")] {
+        names.iter().try_for_each(|name| writeln!(out, "{what} {name}: {became}"))?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, Serialize)]
@@ -39,8 +51,11 @@ struct Shown(Reloaded);
 
 impl Answer for Shown {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Reloaded { site, commit, plans, hosts } = &self.0;
+        let Reloaded { site, commit, plans, hosts, dry_run, changes } = &self.0;
+        write_changes(out, "plan", &changes.plans)?;
+        write_changes(out, "host", &changes.hosts)?;
         let commit = commit.as_ref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
-        writeln!(out, "in force: version {}{commit}, {plans} plans, {hosts} hosts", &site[..12.min(site.len())])
+        let state = if *dry_run { "sound, and not put in force" } else { "in force" };
+        writeln!(out, "{state}: version {}{commit}, {plans} plans, {hosts} hosts", &site[..12.min(site.len())])
     }
 }

@@ -1,9 +1,11 @@
 //! The real program, run as people run it. `UPDATE_GOLDEN=1` writes the golden files anew; look at the difference before you keep it.
 
 mod errors;
+mod fleet;
 mod help;
 mod keys;
 mod mount;
+mod notify;
 mod plan;
 mod plan_language;
 mod round_trip;

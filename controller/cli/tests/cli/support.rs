@@ -1,13 +1,23 @@
 //! A world of its own for each test: home, cache, state, repository and source below one temporary directory, and no environment but that.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 pub(crate) struct World {
     directory: tempfile::TempDir,
+}
+
+/// A controller, killed when dropped.
+pub(crate) struct Controller(Child);
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// What a command did.
@@ -60,6 +70,17 @@ impl World {
         command.env("HOME", self.path("home")).env("PATH", std::env::var_os("PATH").unwrap()).env("TZ", "UTC");
         command.env("STRONGROOM_REPOSITORY", "repo");
         command
+    }
+
+    /// A controller of a site that answers at `socket`.
+    pub(crate) fn serve(&self, site: &str) -> Controller {
+        let mut command = self.command(&["serve", "--site", site, "--socket", "socket"]);
+        let mut controller = Controller(command.stderr(Stdio::piped()).spawn().unwrap());
+        // It listens before it says so; what it says later finds room in the pipe.
+        let mut said = String::new();
+        BufReader::new(controller.0.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.starts_with("serving "), "{said}");
+        controller
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {

@@ -15,6 +15,9 @@ pub struct Database {
     pub pid: u32,
     /// The TCP ports that it listens at; none if only by a Unix socket, or if that could not be seen.
     pub ports: Vec<u16>,
+    /// Where its data are, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_directory: Option<String>,
 }
 
 /// The names of server programs, as the kernel keeps them.
@@ -29,8 +32,22 @@ const SERVERS: [(&str, &str); 8] = [
     ("keydb-server", "redis"),
 ];
 
+/// Servers that make the directory of their data the one that they work in, as their manuals say.
+const WORK_IN_THEIR_DATA: [&str; 4] = ["postgresql", "mysql", "mariadb", "redis"];
+
+/// The databases, with the directories of those that work in theirs.
+pub(super) fn read(processes: &[Process], listening: &[Listening]) -> Vec<Database> {
+    let mut found = find(processes, listening);
+    for database in found.iter_mut().filter(|database| WORK_IN_THEIR_DATA.contains(&database.engine)) {
+        let directory = std::fs::read_link(format!("/proc/{}/cwd", database.pid)).ok();
+        database.data_directory =
+            directory.and_then(|path| path.to_str().map(str::to_owned)).filter(|path| path != "/");
+    }
+    found
+}
+
 /// One for each group of ports: a server's helpers, which hold no port of their own, are not further servers if there is one that does.
-pub(super) fn find(processes: &[Process], listening: &[Listening]) -> Vec<Database> {
+fn find(processes: &[Process], listening: &[Listening]) -> Vec<Database> {
     let mut found: Vec<Database> = Vec::new();
     let mut processes: Vec<&Process> = processes.iter().collect();
     processes.sort_by_key(|process| process.pid);
@@ -41,7 +58,7 @@ pub(super) fn find(processes: &[Process], listening: &[Listening]) -> Vec<Databa
         ports.sort_unstable();
         ports.dedup();
         if !ports.is_empty() || !found.iter().any(|known| known.engine == *engine) {
-            found.push(Database { engine, pid: process.pid, ports });
+            found.push(Database { engine, pid: process.pid, ports, data_directory: None });
         }
     }
     found
@@ -75,7 +92,7 @@ mod tests {
             listening(60, 80, "::"),
         ];
         let found = find(&processes, &sockets);
-        let database = |engine, pid, ports: &[u16]| Database { engine, pid, ports: ports.into() };
+        let database = |engine, pid, ports: &[u16]| Database { engine, pid, ports: ports.into(), data_directory: None };
         assert_eq!(
             found,
             [database("postgresql", 20, &[5432]), database("postgresql", 40, &[5433]), database("mariadb", 50, &[])]

@@ -1,4 +1,4 @@
-//! Active services, as systemd names them.
+//! Services that are active or have failed, as systemd names them.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,13 +14,13 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 /// Thousands of units.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// A service that is active.
+/// A service that is active, or has failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Unit {
     /// Such as `ssh.service`.
     pub name: String,
-    /// Such as `running` or `exited`.
+    /// Such as `running`, `exited` or `failed`.
     pub state: String,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn read() -> Option<Vec<Unit>> {
         "systemctl",
         "list-units",
         "--type=service",
-        "--state=active",
+        "--state=active,failed",
         "--no-legend",
         "--plain",
         "--no-pager",
@@ -59,8 +59,16 @@ mod tests {
     #[test]
     fn units_have_a_name_and_a_state() {
         let list = "cron.service    loaded active running Regular background program processing daemon\n\
-            keyboard-setup.service loaded active exited  Set the console keyboard layout\n\nshort line\n";
+            keyboard-setup.service loaded active exited  Set the console keyboard layout\n\
+            nginx.service    loaded failed failed  A web server\n\nshort line\n";
         let unit = |name: &str, state: &str| Unit { name: name.into(), state: state.into() };
-        assert_eq!(parse(list), [unit("cron.service", "running"), unit("keyboard-setup.service", "exited")]);
+        assert_eq!(
+            parse(list),
+            [
+                unit("cron.service", "running"),
+                unit("keyboard-setup.service", "exited"),
+                unit("nginx.service", "failed")
+            ]
+        );
     }
 }
