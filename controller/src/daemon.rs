@@ -88,6 +88,7 @@ struct Active {
     /// As the scheduler names it.
     key: RunKey,
     cancel: watch::Sender<bool>,
+    pause: watch::Sender<bool>,
     standing: watch::Sender<Standing>,
     /// How it was ended by the end of its window, if it was.
     stopped: Option<CutOff>,
@@ -190,6 +191,7 @@ where
             return self.conclude(&run.id, Ending::Cancelled, Some(why), None).await;
         };
         let (cancel, cancelled) = watch::channel(run.cancelled);
+        let (pause, paused) = watch::channel(run.paused);
         let (standing, _) = watch::channel(Standing::begun(run.clone()));
         let order = RunOrder {
             run: run.id.clone(),
@@ -199,10 +201,11 @@ where
             kind: run.kind,
             attempt: run.attempts,
             cancel: cancelled,
+            pause: paused,
             standing: standing.clone(),
             ends: self.ends.clone(),
         };
-        self.active.insert(run.id.clone(), Active { key, cancel, standing, stopped: None });
+        self.active.insert(run.id.clone(), Active { key, cancel, pause, standing, stopped: None });
         (self.setting.start)(order);
         Ok(())
     }

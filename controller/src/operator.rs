@@ -10,8 +10,8 @@ use rustix::process::geteuid;
 use serde::Serialize;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
-    CancelRequest, Document, HostFactsRequest, HostsRequest, ReloadRequest, RetryRequest, RunReference, RunsRequest,
-    StartRequest, Started, StatusRequest, TestNoticesRequest,
+    CancelRequest, Document, HostFactsRequest, HostsRequest, PauseRequest, ReloadRequest, RetryRequest, RunReference,
+    RunsRequest, StartRequest, Started, StatusRequest, TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -61,6 +61,8 @@ pub enum Request {
     Retry(RunId, Mode, Who, Reply),
     /// End a run.
     Cancel(RunId, Mode, Who, Reply),
+    /// Halt a run, or let it go on.
+    Pause(RunId, Going, Mode, Who, Reply),
     /// The hosts, or one of them.
     Hosts(Option<String>, Reply),
     /// One host and its facts.
@@ -92,6 +94,15 @@ pub enum Mode {
     Earnest,
     /// It is only said what would be done.
     DryRun,
+}
+
+/// How a run is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Going {
+    /// Halted where it stands.
+    Halted,
+    /// Going on.
+    On,
 }
 
 /// Where a document goes.
@@ -233,6 +244,12 @@ impl Service for Operator {
     async fn cancel(&self, call: Call<CancelRequest>) -> Result<Response<Document>, Status> {
         let (run, by, mode) = (run_id(&call.get_ref().run)?, who(&call)?, mode(call.get_ref().dry_run));
         self.document(|reply| Request::Cancel(run, mode, by, reply)).await
+    }
+
+    async fn pause(&self, call: Call<PauseRequest>) -> Result<Response<Document>, Status> {
+        let (run, by, mode) = (run_id(&call.get_ref().run)?, who(&call)?, mode(call.get_ref().dry_run));
+        let going = if call.get_ref().resume { Going::On } else { Going::Halted };
+        self.document(|reply| Request::Pause(run, going, mode, by, reply)).await
     }
 
     async fn show_run(&self, call: Call<RunReference>) -> Result<Response<Document>, Status> {

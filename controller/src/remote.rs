@@ -28,6 +28,8 @@ pub struct RemoteJob {
     pub request: StartRequest,
     /// Turns true when somebody wants it to end.
     pub cancel: watch::Receiver<bool>,
+    /// True as long as somebody wants it to be halted.
+    pub pause: watch::Receiver<bool>,
 }
 
 /// Why there is no result.
@@ -138,11 +140,12 @@ where
         Err(ended) => return ended,
     };
     *heard = true;
+    let is_paused = matches!(&started.state, Some(State::Running(running)) if running.paused);
     if let Some(result) = result(started, progress) {
         return Attended::Ended(result);
     }
     tokio::select! {
-        attended = watch_job(link, job, progress) => attended,
+        attended = watch_job(link, job, is_paused, progress) => attended,
         () = link.ended() => Attended::Cut(Unreachable { why: "the line was cut".into(), passing: true }),
     }
 }
@@ -165,7 +168,7 @@ where
     link.worker().start(job.request.clone()).await.map(tonic::Response::into_inner).map_err(failed)
 }
 
-async fn watch_job(link: &Link, job: &RemoteJob, progress: &impl Fn(&Running)) -> Attended {
+async fn watch_job(link: &Link, job: &RemoteJob, is_paused: bool, progress: &impl Fn(&Running)) -> Attended {
     let reference = JobReference { job: job.request.job.clone(), generation: job.request.generation };
     let failed = |status: tonic::Status| {
         let lost = || Unreachable { why: said(&status), passing: true };
@@ -177,6 +180,8 @@ async fn watch_job(link: &Link, job: &RemoteJob, progress: &impl Fn(&Running)) -
     };
     let mut cancel = job.cancel.clone();
     let mut asked = false;
+    let mut pause = job.pause.clone();
+    let mut is_paused = is_paused;
     loop {
         tokio::select! {
             state = states.message() => match state {
@@ -191,6 +196,12 @@ async fn watch_job(link: &Link, job: &RemoteJob, progress: &impl Fn(&Running)) -
                     return failed(status);
                 }
             }
+            wanted = other(&mut pause, is_paused) => {
+                is_paused = wanted;
+                if let Err(status) = set_paused(link, &reference, wanted).await {
+                    return failed(status);
+                }
+            }
         }
     }
 }
@@ -200,6 +211,30 @@ async fn wished(cancel: &mut watch::Receiver<bool>) {
     let gone = cancel.wait_for(|cancel| *cancel).await.is_err();
     if gone {
         std::future::pending().await
+    }
+}
+
+/// Waits until somebody wants the other of the two.
+async fn other(pause: &mut watch::Receiver<bool>, is_paused: bool) -> bool {
+    let wanted = pause.wait_for(|wanted| *wanted != is_paused).await.map(|wanted| *wanted);
+    match wanted {
+        Ok(wanted) => wanted,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn set_paused(link: &Link, job: &JobReference, paused: bool) -> Result<(), tonic::Status> {
+    let mut worker = link.worker();
+    let answer = if paused { worker.pause(job.clone()).await } else { worker.resume(job.clone()).await };
+    match answer {
+        Err(status) if status.code() == Code::Unimplemented => {
+            tracing::error!(
+                job = job.job,
+                "the worker is of a release that cannot halt jobs: exchange it with `strongroom host upgrade`"
+            );
+            Ok(())
+        }
+        answer => answer.map(drop),
     }
 }
 

@@ -63,6 +63,9 @@ pub struct Run {
     /// Whether somebody asked for its end.
     #[serde(default)]
     pub cancelled: bool,
+    /// Whether somebody halted it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// When it ended, and how; none while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
@@ -226,6 +229,8 @@ impl Event {
             | Self::RunStarted { run, .. }
             | Self::RunPostponed { run, .. }
             | Self::RunCancelled { run, .. }
+            | Self::RunPaused { run, .. }
+            | Self::RunResumed { run, .. }
             | Self::RunEnded { run, .. } => Some(run),
             _ => None,
         }
@@ -252,6 +257,7 @@ pub(crate) fn fold(before: Option<Run>, entry: &Entry) -> Result<Run, Impossible
             window: None,
             started: None,
             cancelled: false,
+            paused: false,
             ended: None,
         }),
         (Event::RunPlanned { run, .. }, Some(_)) => impossible(run, "be planned twice"),
@@ -280,6 +286,11 @@ pub(crate) fn fold(before: Option<Run>, entry: &Entry) -> Result<Run, Impossible
             run.lost += u32::from(*lost);
             Ok(run)
         }
+        (Event::RunPaused { run, .. } | Event::RunResumed { run, .. }, Some(before)) if before.ended.is_some() => {
+            impossible(run, "be halted, or go on, after its end")
+        }
+        (Event::RunPaused { .. }, Some(run)) => Ok(Run { paused: true, ..run }),
+        (Event::RunResumed { .. }, Some(run)) => Ok(Run { paused: false, ..run }),
         (Event::RunCancelled { .. }, Some(mut run)) => {
             run.cancelled = true;
             Ok(run)

@@ -219,6 +219,7 @@ mod tests {
             lost: 0,
             going: false,
             postponed: None,
+            paused: false,
             not_before: None,
             window: None,
             started: Some(due),

@@ -106,7 +106,7 @@ async fn back_up(links: Arc<Links>, order: RunOrder, ending: Ending) {
         generation: order.attempt.into(),
         backup: Some(BackupJob::default()),
     };
-    let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone() };
+    let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone(), pause: order.pause.clone() };
     let done = remote::run(&links, &job, || async { Ok(b"key".to_vec()) }, |_| {}).await;
     order.end(match done {
         Ok(_) => RunEnd::Over { ending, reason: None, record: None, class: None },

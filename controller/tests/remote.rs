@@ -29,8 +29,18 @@ impl Scene {
     }
 
     async fn run(&self, job: &str, generation: u64, cancel: watch::Receiver<bool>) -> Result<Vec<u8>, JobFault> {
+        self.run_wished(job, generation, (cancel, watch::channel(false).1)).await
+    }
+
+    /// With the wish to end it, and the wish to halt it.
+    async fn run_wished(
+        &self,
+        job: &str,
+        generation: u64,
+        (cancel, pause): (watch::Receiver<bool>, watch::Receiver<bool>),
+    ) -> Result<Vec<u8>, JobFault> {
         let request = StartRequest { job: job.into(), generation, backup: Some(BackupJob::default()) };
-        let job = RemoteJob { host: "web1".into(), request, cancel };
+        let job = RemoteJob { host: "web1".into(), request, cancel, pause };
         let key = || {
             self.keys_made.fetch_add(1, Ordering::Relaxed);
             async { Ok(b"key".to_vec()) }
@@ -127,5 +137,26 @@ async fn a_cancelled_job_ends_and_a_later_generation_runs_it_again() -> Result<(
     // And of what ended well, a later generation gets the result.
     ensure!(scene.run("a.1", 3, watch::channel(false).1).await? == b"a.1");
     ensure!(scene.host.executions()["a.1"] == 2);
+    Ok(())
+}
+
+/// Also over a line that was cut, and one on which the wish came while nobody heard it.
+#[tokio::test(start_paused = true)]
+async fn a_halted_job_stands_still_until_it_may_go_on() -> Result<()> {
+    let scene = Arc::new(Scene::new(Duration::from_secs(600)));
+    let (pause, paused) = watch::channel(false);
+    let runner = Arc::clone(&scene);
+    let run = tokio::spawn(async move { runner.run_wished("a.1", 1, (watch::channel(false).1, paused)).await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    ensure!(!scene.host.is_paused("a.1"));
+    scene.host.turn(true);
+    pause.send_replace(true);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    scene.host.turn(false);
+    tokio::time::sleep(Duration::from_secs(5 * 3600)).await;
+    ensure!(scene.host.is_paused("a.1") && !run.is_finished(), "it goes on");
+    pause.send_replace(false);
+    ensure!(run.await?? == b"a.1");
+    ensure!(scene.host.executions()["a.1"] == 1);
     Ok(())
 }

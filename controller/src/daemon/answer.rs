@@ -12,7 +12,7 @@ use super::{Changes, Daemon, Standing};
 use crate::hosts::with_known;
 use crate::journal::{Event, JournalError, Origin, Who};
 use crate::notify::{self, Tested};
-use crate::operator::{Mode, Refused, Reply, Request, document};
+use crate::operator::{Going, Mode, Refused, Reply, Request, document};
 use crate::run::Clock;
 use crate::runs::{Run, RunId};
 use crate::site::{HostRow, Loaded};
@@ -73,6 +73,10 @@ where
             Request::Retry(run, mode, by, reply) => {
                 let retried = self.retry(&run, mode, by).await?;
                 let _ = reply.send(retried.and_then(|retried| document(&retried)));
+            }
+            Request::Pause(run, going, mode, by, reply) => {
+                let halted = self.halt(&run, going, mode, by).await?;
+                let _ = reply.send(halted.and_then(|run| document(&run)));
             }
             Request::Cancel(run, mode, by, reply) => {
                 let cancelled = self.cancel(&run, mode, by).await?;
@@ -222,6 +226,38 @@ where
             self.go(run).await?;
         }
         Ok(Ok(run))
+    }
+
+    /// Halts a run that goes on, or lets it go on; one that is so already stays so.
+    async fn halt(
+        &mut self,
+        id: &RunId,
+        going: Going,
+        mode: Mode,
+        by: Who,
+    ) -> Result<Result<Run, Refused>, JournalError> {
+        let Some(run) = self.setting.journal.run(id).await? else {
+            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
+        };
+        let Some(active) = self.active.get(id) else {
+            let how = run
+                .ended
+                .as_ref()
+                .map_or("waits, and has not begun".into(), |ended| format!("has ended: {}", ended.ending));
+            return Ok(Err(Refused::Unfit(format!("the run {id} {how}"))));
+        };
+        let paused = going == Going::Halted;
+        if mode == Mode::DryRun || run.paused == paused {
+            return Ok(Ok(run));
+        }
+        let pause = active.pause.clone();
+        let event = match going {
+            Going::Halted => Event::RunPaused { run: id.clone(), by },
+            Going::On => Event::RunResumed { run: id.clone(), by },
+        };
+        self.write(event).await?;
+        pause.send_replace(paused);
+        Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
     }
 
     async fn cancel(&mut self, id: &RunId, mode: Mode, by: Who) -> Result<Result<Run, Refused>, JournalError> {

@@ -26,6 +26,8 @@ pub struct RunOrder {
     pub attempt: u32,
     /// Turns true when the run is to end.
     pub cancel: watch::Receiver<bool>,
+    /// True as long as the run is to be halted.
+    pub pause: watch::Receiver<bool>,
     pub(super) standing: watch::Sender<Standing>,
     pub(super) ends: mpsc::UnboundedSender<(RunId, RunEnd)>,
 }

@@ -79,6 +79,20 @@ pub enum Event {
         /// Who.
         by: Who,
     },
+    /// Somebody halted a run.
+    RunPaused {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+    },
+    /// Somebody let it go on.
+    RunResumed {
+        /// The run.
+        run: RunId,
+        /// Who.
+        by: Who,
+    },
     /// A run is over.
     RunEnded {
         /// The run.

@@ -55,6 +55,7 @@ struct Job {
     request: StartRequest,
     state: watch::Sender<JobState>,
     executions: u32,
+    paused: watch::Sender<bool>,
 }
 
 impl Fleet {
@@ -112,6 +113,11 @@ impl Host {
 
     fn boot_id(&self) -> String {
         format!("boot-{}", self.boot.load(Ordering::Relaxed))
+    }
+
+    /// Whether a job was halted.
+    pub(crate) fn is_paused(&self, job: &str) -> bool {
+        lock(&self.jobs).get(job).is_some_and(|job| *job.paused.borrow())
     }
 
     /// How often it was dialled.
@@ -230,11 +236,27 @@ fn ended(request: &StartRequest, state: State) -> JobState {
     JobState { job: request.job.clone(), generation: request.generation, number: 2, state: Some(state) }
 }
 
+fn set_paused(host: &Host, job: &str, paused: bool) -> Result<Response<JobState>, Status> {
+    let jobs = lock(&host.jobs);
+    let job = jobs.get(job).ok_or_else(|| Status::not_found("no such job"))?;
+    job.paused.send_replace(paused);
+    job.state.send_modify(|state| {
+        if let Some(State::Running(running)) = &mut state.state {
+            running.paused = paused;
+        }
+    });
+    Ok(Response::new(job.state.borrow().clone()))
+}
+
 /// Works on a job as long as it takes. A job that is done says which it was.
 fn work(host: &Arc<Host>, request: StartRequest) {
     let host = Arc::clone(host);
     tokio::spawn(async move {
         tokio::time::sleep(host.work).await;
+        let paused = lock(&host.jobs).get(&request.job).map(|job| job.paused.subscribe());
+        let Some(mut paused) = paused else { return };
+        // Its sender lives as long as the job is known.
+        drop(paused.wait_for(|paused| !paused).await);
         let jobs = lock(&host.jobs);
         let Some(job) = jobs.get(&request.job) else { return };
         if matches!(job.state.borrow().state, Some(State::Running(_))) {
@@ -294,7 +316,10 @@ impl Worker for Service {
         }
         let (state, _) = watch::channel(running(&request));
         let answer = state.borrow().clone();
-        jobs.insert(request.job.clone(), Job { request: request.clone(), state, executions: 1 });
+        jobs.insert(
+            request.job.clone(),
+            Job { request: request.clone(), state, executions: 1, paused: watch::channel(false).0 },
+        );
         work(&self.0, request);
         Ok(Response::new(answer))
     }
@@ -319,6 +344,14 @@ impl Worker for Service {
             job.state.send_replace(ended(&job.request, State::Cancelled(Cancelled {})));
         }
         Ok(Response::new(job.state.borrow().clone()))
+    }
+
+    async fn pause(&self, request: Request<JobReference>) -> Result<Response<JobState>, Status> {
+        set_paused(&self.0, &request.get_ref().job, true)
+    }
+
+    async fn resume(&self, request: Request<JobReference>) -> Result<Response<JobState>, Status> {
+        set_paused(&self.0, &request.get_ref().job, false)
     }
 
     async fn jobs(&self, _: Request<JobsRequest>) -> Result<Response<JobsReply>, Status> {

@@ -194,6 +194,9 @@ pub struct Running {
     pub bytes_done: u64,
     #[prost(uint64, tag = "5")]
     pub bytes_total: u64,
+    /// It was halted, and reads nothing.
+    #[prost(bool, tag = "6")]
+    pub paused: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackedUp {
@@ -487,6 +490,49 @@ pub mod worker_client {
                 .insert(GrpcMethod::new("strongroom.worker.v1.Worker", "Cancel"));
             self.inner.unary(req, path, codec).await
         }
+        /// Halts a job where it stands: nothing more is read until it is resumed, also after a restart of the worker. Its place and its connections stay.
+        pub async fn pause(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JobReference>,
+        ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.worker.v1.Worker/Pause",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.worker.v1.Worker", "Pause"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn resume(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JobReference>,
+        ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.worker.v1.Worker/Resume",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.worker.v1.Worker", "Resume"));
+            self.inner.unary(req, path, codec).await
+        }
         /// All jobs that the worker remembers, newest first.
         pub async fn jobs(
             &mut self,
@@ -558,6 +604,15 @@ pub mod worker_server {
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
         /// Asks a job to end. It ends as cancelled, unless it is past the point where its backup becomes visible.
         async fn cancel(
+            &self,
+            request: tonic::Request<super::JobReference>,
+        ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status>;
+        /// Halts a job where it stands: nothing more is read until it is resumed, also after a restart of the worker. Its place and its connections stay.
+        async fn pause(
+            &self,
+            request: tonic::Request<super::JobReference>,
+        ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status>;
+        async fn resume(
             &self,
             request: tonic::Request<super::JobReference>,
         ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status>;
@@ -889,6 +944,92 @@ pub mod worker_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CancelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.worker.v1.Worker/Pause" => {
+                    #[allow(non_camel_case_types)]
+                    struct PauseSvc<T: Worker>(pub Arc<T>);
+                    impl<T: Worker> tonic::server::UnaryService<super::JobReference>
+                    for PauseSvc<T> {
+                        type Response = super::JobState;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JobReference>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Worker>::pause(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PauseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.worker.v1.Worker/Resume" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResumeSvc<T: Worker>(pub Arc<T>);
+                    impl<T: Worker> tonic::server::UnaryService<super::JobReference>
+                    for ResumeSvc<T> {
+                        type Response = super::JobState;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JobReference>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Worker>::resume(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResumeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

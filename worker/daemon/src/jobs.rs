@@ -194,6 +194,28 @@ impl Jobs {
         Ok(recorded.map(|()| job.view()))
     }
 
+    /// Halts a job where it stands: it reads nothing more, also after a restart. One that has ended stays as it is.
+    pub async fn pause(&self, id: &JobId, generation: u64) -> Result<Result<View, LedgerError>, LookupError> {
+        self.set_paused(id, generation, true).await
+    }
+
+    /// Lets a halted job go on.
+    pub async fn resume(&self, id: &JobId, generation: u64) -> Result<Result<View, LedgerError>, LookupError> {
+        self.set_paused(id, generation, false).await
+    }
+
+    async fn set_paused(
+        &self,
+        id: &JobId,
+        generation: u64,
+        paused: bool,
+    ) -> Result<Result<View, LedgerError>, LookupError> {
+        let job = self.find(id, generation).await?;
+        let changes = job.with(|entry| !entry.has_ended() && entry.paused != paused);
+        let recorded = if changes { blocking(|| job.set_paused(paused)) } else { Ok(()) };
+        Ok(recorded.map(|()| job.view()))
+    }
+
     /// All that are remembered, newest first.
     pub async fn list(&self) -> Vec<View> {
         let table = self.inner.table.lock().await;

@@ -101,6 +101,18 @@ impl Worker for Service {
         Ok(Response::new(view.into()))
     }
 
+    async fn pause(&self, request: Request<JobReference>) -> Result<Response<JobState>, Status> {
+        let JobReference { job, generation } = request.into_inner();
+        let paused = self.jobs.pause(&job_id(&job)?, generation).await.map_err(Refusal::from)?;
+        Ok(Response::new(paused.map_err(|error| Status::internal(chain(&error)))?.into()))
+    }
+
+    async fn resume(&self, request: Request<JobReference>) -> Result<Response<JobState>, Status> {
+        let JobReference { job, generation } = request.into_inner();
+        let resumed = self.jobs.resume(&job_id(&job)?, generation).await.map_err(Refusal::from)?;
+        Ok(Response::new(resumed.map_err(|error| Status::internal(chain(&error)))?.into()))
+    }
+
     async fn jobs(&self, _request: Request<JobsRequest>) -> Result<Response<JobsReply>, Status> {
         let jobs = self.jobs.list().await.into_iter().map(JobState::from).collect();
         Ok(Response::new(JobsReply { jobs }))

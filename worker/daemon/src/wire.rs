@@ -65,31 +65,31 @@ impl From<View> for wire::JobState {
             job: view.job.to_string(),
             generation: view.generation,
             number: view.number,
-            state: Some(view.phase.into()),
+            state: Some(state(view.phase, view.is_paused)),
         }
     }
 }
 
-impl From<Phase> for job_state::State {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Running { doing, position } => Self::Running(running(doing, position)),
-            Phase::BackedUp { report } => Self::BackedUp(wire::BackedUp { report: report.to_vec() }),
-            Phase::Failed { kind, reason } => {
-                Self::Failed(wire::Failed { reason, kind: wire::FailureKind::from(kind).into() })
-            }
-            Phase::Cancelled => Self::Cancelled(wire::Cancelled {}),
+fn state(phase: Phase, paused: bool) -> job_state::State {
+    use job_state::State;
+    match phase {
+        Phase::Running { doing, position } => State::Running(running(doing, position, paused)),
+        Phase::BackedUp { report } => State::BackedUp(wire::BackedUp { report: report.to_vec() }),
+        Phase::Failed { kind, reason } => {
+            State::Failed(wire::Failed { reason, kind: wire::FailureKind::from(kind).into() })
         }
+        Phase::Cancelled => State::Cancelled(wire::Cancelled {}),
     }
 }
 
-fn running(doing: String, position: Position) -> wire::Running {
+fn running(doing: String, position: Position, paused: bool) -> wire::Running {
     wire::Running {
         doing,
         files_done: position.files_done,
         files_total: position.files_total,
         bytes_done: position.bytes_done,
         bytes_total: position.bytes_total,
+        paused,
     }
 }
 

@@ -160,7 +160,7 @@ async fn back_up(links: Arc<Links>, order: RunOrder, waits: &Waits) {
         generation: order.attempt.into(),
         backup: Some(BackupJob::default()),
     };
-    let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone() };
+    let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone(), pause: order.pause.clone() };
     let due = order.due();
     let is_first = std::sync::atomic::AtomicBool::new(true);
     let started = |_: &_| {

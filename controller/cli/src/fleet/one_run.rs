@@ -60,6 +60,7 @@ impl Answer for View {
             line("waits", &format!("after {why}"))?;
         }
         match &run.ended {
+            None if run.paused => line("state", "halted")?,
             None => line("state", if run.going { "running" } else { "waiting" })?,
             Some(ended) => {
                 let took = run.started.map(|started| duration(ended.at.duration_since(started).unsigned_abs()));

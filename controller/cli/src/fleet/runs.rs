@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use strongroom_controller::runs::Run;
-use strongroom_proto::operator::{CancelRequest, RunsRequest};
+use strongroom_proto::operator::{CancelRequest, PauseRequest, RunsRequest};
 
 use super::history::Runs;
 use super::{ControllerArgs, one_run, start};
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// List, show, watch, cancel or repeat runs
+/// List, show, watch, halt, cancel or repeat runs
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -23,6 +23,7 @@ Examples:
   strongroom runs --host web1 --count 100
   strongroom runs show 20261122t013000z-1a2b3c4d
   strongroom runs watch 20261122t013000z-1a2b3c4d
+  strongroom runs pause 20261122t013000z-1a2b3c4d
   strongroom runs cancel 20261122t013000z-1a2b3c4d
   strongroom runs retry 20261122t013000z-1a2b3c4d"
 )]
@@ -59,6 +60,21 @@ enum RunsCommand {
         after_help = "Examples:\n  strongroom runs cancel 20261122t013000z-1a2b3c4d\n  strongroom runs cancel 20261122t013000z-1a2b3c4d --dry-run"
     )]
     Cancel(ChangeArgs),
+    /// Halt a run where it stands
+    #[command(after_help = "\
+Its host reads nothing more, and keeps what it has, until `strongroom runs resume`; also over a restart \
+of the controller or of the host's worker. A window ends it all the same. What is proven on the \
+controller's machine is not halted.
+
+Examples:
+  strongroom runs pause 20261122t013000z-1a2b3c4d
+  strongroom runs pause 20261122t013000z-1a2b3c4d --dry-run")]
+    Pause(ChangeArgs),
+    /// Let a halted run go on
+    #[command(
+        after_help = "Examples:\n  strongroom runs resume 20261122t013000z-1a2b3c4d\n  strongroom runs resume 20261122t013000z-1a2b3c4d --dry-run"
+    )]
+    Resume(ChangeArgs),
     /// Do a run again that failed, was missed, skipped or cancelled
     #[command(after_help = "\
 It is a run of its own, of the plan as it is now, and its record names the one that it repeats.
@@ -98,6 +114,8 @@ pub(crate) fn run(args: &RunsArgs, context: &Context) -> Result<Exit, Failure> {
         }
         Some(RunsCommand::Show(one)) => one_run::show(one, context),
         Some(RunsCommand::Retry(args)) => one_run::retry(args, context),
+        Some(RunsCommand::Pause(args)) => pause(args, Wish::Pause, context),
+        Some(RunsCommand::Resume(args)) => pause(args, Wish::Resume, context),
         Some(RunsCommand::Cancel(ChangeArgs { one, dry_run })) => {
             let controller = one.controller.connect(context)?;
             let mut client = controller.client();
@@ -110,6 +128,28 @@ pub(crate) fn run(args: &RunsArgs, context: &Context) -> Result<Exit, Failure> {
             Ok(Exit::Success)
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Pause,
+    Resume,
+}
+
+fn pause(ChangeArgs { one, dry_run }: &ChangeArgs, wish: Wish, context: &Context) -> Result<Exit, Failure> {
+    let controller = one.controller.connect(context)?;
+    let mut client = controller.client();
+    let (verb, done) = match wish {
+        Wish::Pause => ("pause", "would be halted"),
+        Wish::Resume => ("resume", "would go on"),
+    };
+    let request = PauseRequest { run: one.run.clone(), dry_run: *dry_run, resume: wish == Wish::Resume };
+    let run: Run = controller.ask(&format!("{verb} the run {}", one.run), context, client.pause(request))?;
+    if *dry_run {
+        context.say(&format!("this run {done}; nothing was done"));
+    }
+    context.output.answer(&Runs(vec![run]))?;
+    Ok(Exit::Success)
 }
 
 fn list(args: &RunsArgs, context: &Context) -> Result<Exit, Failure> {

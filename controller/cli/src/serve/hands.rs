@@ -91,10 +91,15 @@ impl Executor for Hands<'_> {
 
     fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Failure> {
         let request = self.job(order);
-        let job = RemoteJob { host: self.order.host.clone(), request, cancel: self.order.cancel.clone() };
+        let job = RemoteJob {
+            host: self.order.host.clone(),
+            request,
+            cancel: self.order.cancel.clone(),
+            pause: self.order.pause.clone(),
+        };
         let progress = |running: &Running| {
             self.order.tell(Doing {
-                step: running.doing.clone(),
+                step: if running.paused { "halted".into() } else { running.doing.clone() },
                 files_done: running.files_done,
                 bytes_done: running.bytes_done,
                 bytes_total: running.bytes_total,

@@ -13,7 +13,6 @@ use strongroom_repository::{Error, ErrorKind, Repository, SnapshotKind};
 use strongroom_worker::backup::{self, BackupError, BackupEvent, BackupOptions, BackupReport, EventSink, Input};
 use strongroom_worker::command::{Order, Running, Take};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
-use strongroom_worker::pace::Pace;
 use strongroom_worker::progress::Progress;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -226,7 +225,7 @@ impl Attempt<'_> {
             tags,
             state_folder: self.site.sources_folder.clone(),
             threads: threads.unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX),
-            pace: Arc::new(Pace::new(request.limits.read_bytes_per_second)),
+            pace: Arc::clone(self.job.pace()),
             now: (self.site.clock)(),
             program: crate::PROGRAM.into(),
         })

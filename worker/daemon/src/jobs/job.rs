@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use strongroom_worker::pace::Pace;
 use strongroom_worker::progress::Position;
 use tokio::sync::watch;
 
@@ -20,6 +21,7 @@ pub(super) struct Job {
     entry: Mutex<Entry>,
     view: watch::Sender<View>,
     control: Control,
+    pace: Arc<Pace>,
 }
 
 impl Job {
@@ -27,7 +29,17 @@ impl Job {
     pub(super) fn new(entry: Entry, ledger: Arc<Ledger>, clock: fn() -> Timestamp) -> Self {
         let phase = Option::<Phase>::from(&entry.state);
         let phase = phase.unwrap_or(Phase::Running { doing: "starting".into(), position: Position::default() });
-        let view = View { job: entry.job.clone(), generation: entry.generation, number: entry.number, phase };
+        let view = View {
+            job: entry.job.clone(),
+            generation: entry.generation,
+            number: entry.number,
+            phase,
+            is_paused: entry.paused,
+        };
+        let pace = Pace::new(entry.request.limits.read_bytes_per_second);
+        if entry.paused {
+            pace.halt();
+        }
         Self {
             id: entry.job.clone(),
             ledger,
@@ -35,6 +47,7 @@ impl Job {
             entry: Mutex::new(entry),
             view: watch::Sender::new(view),
             control: Control::default(),
+            pace: Arc::new(pace),
         }
     }
 
@@ -44,6 +57,22 @@ impl Job {
 
     pub(super) fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// How fast it reads.
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    /// Halts it, or lets it go on; in the ledger first.
+    pub(super) fn set_paused(&self, paused: bool) -> Result<(), LedgerError> {
+        self.record(|entry| (entry.paused, entry.number) = (paused, entry.number + 1))?;
+        if paused {
+            self.pace.halt()
+        } else {
+            self.pace.go_on()
+        }
+        Ok(())
     }
 
     /// Looks at the entry.
@@ -87,7 +116,7 @@ impl Job {
 
     fn show(&self, entry: &Entry) {
         self.view.send_modify(|view| {
-            (view.generation, view.number) = (entry.generation, entry.number);
+            (view.generation, view.number, view.is_paused) = (entry.generation, entry.number, entry.paused);
             if let Some(phase) = Option::<Phase>::from(&entry.state) {
                 view.phase = phase;
             }

@@ -17,6 +17,8 @@ pub struct View {
     pub number: u64,
     /// How far it is.
     pub phase: Phase,
+    /// It was halted, and reads nothing.
+    pub is_paused: bool,
 }
 
 /// How far a job is.

@@ -37,6 +37,9 @@ pub struct Entry {
     /// It was asked to end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelling: bool,
+    /// It was asked to halt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// The reports of snapshots that may be visible: each was written here before the first try to make it so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub committing: Vec<BackupReport>,
@@ -94,6 +97,7 @@ impl Entry {
             number: 1,
             changed: now,
             cancelling: false,
+            paused: false,
             committing: Vec::new(),
         }
     }

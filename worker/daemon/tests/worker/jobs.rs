@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strongroom_proto::worker::job_state::State;
 use strongroom_proto::worker::{
-    EnrollRequest, FactsRequest, FailureKind, HelloRequest, JobReference, JobsRequest, Limits,
+    EnrollRequest, FactsRequest, FailureKind, HelloRequest, JobReference, JobState, JobsRequest, Limits,
 };
 use tonic::Code;
 
@@ -305,4 +305,34 @@ async fn hello_and_facts() {
         strongroom_worker_daemon::serve::run(&host.folders, jiff::Timestamp::now, std::future::pending()).await;
     assert!(second.unwrap_err().to_string().contains("another strongroom-worker"));
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_halted_job_stands_still_also_over_a_restart() {
+    let host = Host::new().await;
+    host.write("large", noise(9, 6 << 20));
+    let daemon = host.start().await;
+    host.enroll().await;
+    host.begin("j1", 1, limited(&host)).await.unwrap();
+    let reference = JobReference { job: "j1".into(), generation: 1 };
+    let is_paused = |state: &JobState| matches!(&state.state, Some(State::Running(running)) if running.paused);
+    assert!(is_paused(&host.client().await.pause(reference.clone()).await.unwrap().into_inner()));
+    daemon.stop().await;
+    let _daemon = host.start().await;
+    let begun = host.begin("j1", 1, limited(&host)).await.unwrap();
+    assert!(is_paused(&begun), "{begun:?}");
+    assert!(!is_paused(&host.client().await.resume(reference.clone()).await.unwrap().into_inner()));
+    host.client().await.pause(reference.clone()).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(2), host.end("j1")).await.is_err(), "it goes on");
+    // A halted job can be given up.
+    host.client().await.cancel(reference).await.unwrap();
+    assert!(matches!(host.end("j1").await.state, Some(State::Cancelled(_))));
+    assert!(host.snapshots("j1").await.is_empty());
+}
+
+/// A minute's work, so that the wish comes in time.
+fn limited(host: &Host) -> strongroom_proto::worker::BackupJob {
+    let mut job = host.files();
+    job.limits = Some(Limits { read_bytes_per_second: 100 << 10, ..Limits::default() });
+    job
 }
