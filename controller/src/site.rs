@@ -98,22 +98,21 @@ impl Loaded {
         })
     }
 
-    /// When a plan is due on a host, as seen at an instant.
-    #[must_use]
-    pub fn times(&self, plan: &str, host: &str, now: Timestamp) -> Times {
-        let found = self.find(plan).zip(self.site.hosts().values().find(|found| found.name().as_str() == host));
-        let Some((plan, host)) = found else {
-            return Times { demands_proof: false, late_due: None, next_due: None };
-        };
-        let zone = self.site.zone_of(plan, host);
-        let schedule = plan.plan().schedule();
-        let due_after = |after| schedule.and_then(|schedule| schedule.due(after, zone).next()).map(|due| due.at);
-        let late = now.checked_sub(grace(schedule.and_then(Schedule::missed))).unwrap_or(Timestamp::MIN);
-        Times {
-            demands_proof: plan.plan().prove().is_some(),
-            late_due: schedule.and_then(|schedule| last_due(schedule, zone, late)),
-            next_due: due_after(now),
-        }
+    /// When each plan is due on each of its hosts, as seen at an instant. Hosts that go by the same clock are due together: that is computed once.
+    pub fn times(&self, now: Timestamp) -> impl Iterator<Item = (&Name, &Name, Times)> {
+        self.site.plans().values().flat_map(move |plan| {
+            let mut of_zones: Vec<(TimeZone, Times)> = Vec::new();
+            plan.hosts().iter().map(move |name| {
+                let zone = self.site.zone_of(plan, &self.site.hosts()[name]);
+                let known = of_zones.iter().find(|(known, _)| known == zone).map(|(_, times)| *times);
+                let times = known.unwrap_or_else(|| {
+                    let times = Times::of(plan, zone, now);
+                    of_zones.push((zone.clone(), times));
+                    times
+                });
+                (plan.name(), name, times)
+            })
+        })
     }
 }
 
@@ -128,6 +127,19 @@ fn grace(missed: Option<MissedRule>) -> SignedDuration {
             span.max(GRACE)
         }
         Some(MissedRule::Skip) | None => GRACE,
+    }
+}
+
+impl Times {
+    fn of(plan: &FleetPlan, zone: &TimeZone, now: Timestamp) -> Self {
+        let schedule = plan.plan().schedule();
+        let due_after = |after| schedule.and_then(|schedule| schedule.due(after, zone).next()).map(|due| due.at);
+        let late = now.checked_sub(grace(schedule.and_then(Schedule::missed))).unwrap_or(Timestamp::MIN);
+        Self {
+            demands_proof: plan.plan().prove().is_some(),
+            late_due: schedule.and_then(|schedule| last_due(schedule, zone, late)),
+            next_due: due_after(now),
+        }
     }
 }
 

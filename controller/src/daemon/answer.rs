@@ -15,7 +15,7 @@ use crate::notify::{self, Tested};
 use crate::operator::{Going, Mode, Refused, Reply, Request, document};
 use crate::run::Clock;
 use crate::runs::{Run, RunId};
-use crate::site::{HostRow, Loaded};
+use crate::site::{HostRow, Loaded, Times};
 use crate::status::{Known, Status};
 
 /// What a reload changed.
@@ -107,10 +107,10 @@ where
         let good = by_pair(self.setting.journal.latest_good_of_each().await?);
         let first_due = self.setting.journal.first_due_of_each().await?;
         let running = by_pair(self.active.values().map(|active| active.standing.borrow().run.clone()));
-        let pairs: Vec<(String, String)> = self.site.pairs().collect();
-        let known = pairs.iter().map(|pair| {
+        let pairs: Vec<((String, String), Times)> =
+            self.site.times(now).map(|(plan, host, times)| ((plan.to_string(), host.to_string()), times)).collect();
+        let known = pairs.iter().map(|(pair, times)| {
             let (plan, host) = pair;
-            let times = self.site.times(plan, host, now);
             Known {
                 plan,
                 host,
