@@ -75,6 +75,12 @@ impl Held {
         true
     }
 
+    /// What has arrived so far, if it is still the same put's turn. Bytes are not copied.
+    pub(super) fn parts(&self, key: &Key, turn: Turn) -> Option<Vec<Bytes>> {
+        let held = self.lock();
+        held.get(key).filter(|entry| entry.turn == turn.0).map(|entry| entry.arrived.parts.clone())
+    }
+
     /// Takes the object, if it is still the same put's turn.
     pub(super) fn finish(&self, key: &Key, turn: Turn) -> Option<Arrived> {
         let mut held = self.lock();

@@ -34,20 +34,30 @@ impl Gateway {
             return Err(Status::already_exists(key.name));
         }
         let turn = self.held.begin(&key, header.offset).ok_or_else(ask_again)?;
-        self.collect(first, &mut parts, (&key, turn)).await?;
+        let hash = self.collect(first, &mut parts, (&key, turn)).await?;
         let arrived = self.held.finish(&key, turn).ok_or_else(ask_again)?;
-        check(&arrived, &key)?;
+        if hash != key.blake3 {
+            return Err(Status::data_loss(format!("{} did not arrive as it was sent", key.name)));
+        }
         self.create(&*store, &key, kind, arrived).await
     }
 
-    /// Until all is there. What has arrived is held also when the stream breaks, and while nobody knows yet that it did.
+    /// Until all is there; its BLAKE3. What has arrived is held also when the stream breaks, and while nobody knows yet that it did.
+    ///
+    /// It is hashed as it comes, a part at a time: that keeps up with any line, and no call to this service waits for a whole pack's hash.
     async fn collect(
         &self,
         first: PutPart,
         parts: &mut Streaming<PutPart>,
         (key, turn): (&Key, Turn),
-    ) -> Result<(), Status> {
+    ) -> Result<[u8; 32], Status> {
         let mut length = first.header.as_ref().map_or(0, |header| header.offset);
+        let mut hasher = blake3::Hasher::new();
+        for part in self.held.parts(key, turn).ok_or_else(ask_again)? {
+            hasher.update(&part);
+            // Of a put that goes on there may be a whole pack.
+            tokio::task::yield_now().await;
+        }
         let mut next = Some(first);
         while let Some(part) = next {
             length += part.bytes.len() as u64;
@@ -55,6 +65,7 @@ impl Gateway {
             if length > key.length {
                 return Err(Status::invalid_argument("more bytes than the header promised"));
             }
+            hasher.update(&part.bytes);
             if !self.held.extend(key, turn, part.bytes) {
                 return Err(ask_again());
             }
@@ -62,7 +73,7 @@ impl Gateway {
         }
         // A call that was given up looks like one that ended: what has arrived stays held.
         match length == key.length {
-            true => Ok(()),
+            true => Ok(*hasher.finalize().as_bytes()),
             false => Err(Status::invalid_argument(format!("{length} of {} bytes came", key.length))),
         }
     }
@@ -109,17 +120,6 @@ async fn follows(store: &dyn ObjectStore, number: u64) -> Result<(), Status> {
             Err(Status::invalid_argument(format!("commit {number} does not follow the newest one")))
         }
         Err(error) => Err(status(&error)),
-    }
-}
-
-fn check(arrived: &Arrived, key: &Key) -> Result<(), Status> {
-    let mut hasher = blake3::Hasher::new();
-    for part in &arrived.parts {
-        hasher.update(part);
-    }
-    match *hasher.finalize().as_bytes() == key.blake3 {
-        true => Ok(()),
-        false => Err(Status::data_loss(format!("{} did not arrive as it was sent", key.name))),
     }
 }
 
