@@ -135,13 +135,10 @@ impl Hosts {
 
     /// Hosts whose lines hold were seen now.
     async fn note_seen(&self, now: Timestamp) -> Result<(), JournalError> {
-        let mut known = self.journal.known_hosts().await?;
-        for (host, hello) in self.links.answering() {
-            let gathered = known.remove(&host).and_then(|known| known.gathered);
-            let (worker, boot_id) = (hello.version.clone(), hello.boot_id.clone());
-            self.journal.know_host(&host, &KnownHost { seen: now, worker, boot_id, gathered }).await?;
-        }
-        Ok(())
+        let answering = self.links.answering().into_iter();
+        let seen: Vec<_> =
+            answering.map(|(host, hello)| (host, hello.version.clone(), hello.boot_id.clone())).collect();
+        self.journal.saw_hosts(now, &seen).await
     }
 }
 

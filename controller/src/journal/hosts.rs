@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row};
 
 use super::store::{Journal, JournalError, database};
 
@@ -14,6 +14,16 @@ pub(super) const LAYOUT: &str = "
     create table hosts (
         host  text primary key,
         known text not null
+    ) strict, without rowid;
+";
+
+/// When each was last seen, by what: written every minute for all hosts, and so apart from their facts, which are a hundred times as long.
+pub(super) const SIGHTINGS: &str = "
+    create table sightings (
+        host    text primary key,
+        seen    text not null,
+        worker  text not null,
+        boot_id text not null
     ) strict, without rowid;
 ";
 
@@ -57,7 +67,36 @@ impl Journal {
         let rows = sqlx::query("select host, known from hosts").fetch_all(&mut writer.connection).await;
         // What another release wrote and this one cannot read is gathered again.
         let known = |row: &SqliteRow| Some((row.get(0), serde_json::from_str(row.get(1)).ok()?));
-        Ok(rows.map_err(database("read", &self.path))?.iter().filter_map(known).collect())
+        let mut all: BTreeMap<String, KnownHost> =
+            rows.map_err(database("read", &self.path))?.iter().filter_map(known).collect();
+        let seen = sqlx::query("select host, seen, worker, boot_id from sightings").fetch_all(&mut writer.connection);
+        for row in seen.await.map_err(database("read", &self.path))? {
+            let Ok(seen) = row.get::<String, _>(1).parse::<Timestamp>() else { continue };
+            let gathered = all.remove(row.get::<&str, _>(0));
+            let is_newer = gathered.as_ref().is_none_or(|known| known.seen < seen);
+            let sighted = KnownHost { seen, worker: row.get(2), boot_id: row.get(3), gathered: None };
+            let known = match gathered {
+                Some(known) if is_newer => KnownHost { gathered: known.gathered, ..sighted },
+                Some(known) => known,
+                None => sighted,
+            };
+            all.insert(row.get(0), known);
+        }
+        Ok(all)
+    }
+
+    /// Notes that these hosts answer: each with its worker's version and its boot.
+    pub async fn saw_hosts(&self, now: Timestamp, hosts: &[(String, String, String)]) -> Result<(), JournalError> {
+        let mut writer = self.writer.lock().await;
+        let failed = || database("write", &self.path);
+        let mut transaction = writer.connection.begin().await.map_err(failed())?;
+        let query = "insert into sightings (host, seen, worker, boot_id) values (?1, ?2, ?3, ?4)
+            on conflict (host) do update set seen = ?2, worker = ?3, boot_id = ?4";
+        for (host, worker, boot_id) in hosts {
+            let written = sqlx::query(query).bind(host).bind(now.to_string()).bind(worker).bind(boot_id);
+            written.execute(&mut *transaction).await.map_err(failed())?;
+        }
+        transaction.commit().await.map_err(failed())
     }
 
     /// Replaces what is known of a host.
