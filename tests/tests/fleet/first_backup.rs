@@ -69,7 +69,7 @@ fn a_fresh_host_has_a_proven_restore_point_after_five_commands() -> Result<()> {
     ensure!(facts["os"]["id"] == "debian", "{asked}");
     ensure!(facts["packages"].as_array().is_some_and(|found| found.iter().any(|one| one["name"] == "openssh-server")));
     // A host of the lab shares this machine's kernel. It has a boot id of its own, but the worker's hardened service looks past that to the kernel's.
-    let boots = [host.boot_id()?, std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned()];
+    let boots = [host.boot_id()?, fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned()];
     let told = asked["known"]["boot-id"].as_str().unwrap_or_default();
     ensure!(boots.iter().any(|boot| boot == told), "{told:?} is none of {boots:?}");
     let list = operator.run(["host", "list", "--json"])?.expect(0)?.json()?;
