@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -50,7 +51,14 @@ fn repository(runtime: &tokio::runtime::Runtime, cache: &std::path::Path) -> Arc
 }
 
 fn begin(runtime: &tokio::runtime::Runtime, repository: &Arc<Repository>) -> Arc<Session> {
-    runtime.block_on(repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None })).unwrap()
+    runtime
+        .block_on(repository.begin(Begin {
+            parent: None,
+            started: Timestamp::UNIX_EPOCH,
+            notes: None,
+            uploads: NonZeroUsize::MIN,
+        }))
+        .unwrap()
 }
 
 fn entry(number: usize) -> Entry {

@@ -7,6 +7,7 @@ mod packer;
 mod pages;
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -52,6 +53,9 @@ pub struct Begin<'a> {
     pub started: Timestamp,
     /// A file in which it is noted what is stored, so that the next session with the same file goes on where this one ended early. One at a time has it.
     pub notes: Option<&'a Path>,
+    /// How many full packs are on their way to the store at once; each takes a pack's memory (64 MiB). One keeps up with a local disk; two hide the time in which a store
+    /// behind a line makes the last one durable.
+    pub uploads: NonZeroUsize,
 }
 
 /// Plain and stored bytes of what a session added.
@@ -92,6 +96,8 @@ fn shard<'a>(seen: &'a [Mutex<HashSet<[u8; 16]>>], prefix: &[u8; 16]) -> MutexGu
 
 impl Repository {
     /// Begins a session. Its record is written at the same time as the caller's first work; nothing is uploaded before it is durable.
+    ///
+    /// Not for async threads: notes are read from their file meanwhile.
     pub async fn begin(self: &Arc<Self>, begin: Begin<'_>) -> Result<Arc<Session>, Error> {
         if let Some(parent) = begin.parent.filter(|parent| !self.history().has_snapshot(parent)) {
             return Err(Error::ParentGone(parent));
@@ -114,7 +120,7 @@ impl Repository {
         Ok(Arc::new(Session {
             repository: Arc::clone(self),
             id,
-            packer: Packer::new(Arc::clone(self), runtime.clone(), opened, (notes, left))?,
+            packer: Packer::new(Arc::clone(self), runtime.clone(), opened, begin.uploads, (notes, left))?,
             pages: pages::Pages::default(),
             runtime,
             index: OnceLock::new(),

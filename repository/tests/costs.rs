@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use common::{Fixture, back_up, manifest, open_fresh};
@@ -35,7 +36,12 @@ async fn requests_are_counted() {
     // Nothing changed: session, snapshot, commit, and the hint; no index, no page.
     recording.reset();
     let session = repository
-        .begin(Begin { parent: Some(first.snapshot), started: Timestamp::UNIX_EPOCH, notes: None })
+        .begin(Begin {
+            parent: Some(first.snapshot),
+            started: Timestamp::UNIX_EPOCH,
+            notes: None,
+            uploads: NonZeroUsize::MIN,
+        })
         .await
         .unwrap();
     session.commit(UnplacedTree::taken_over(first.tree), manifest()).await.unwrap();

@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use common::{Fixture, back_up, manifest, open_fresh, read_everything, write_only};
@@ -75,7 +76,12 @@ async fn notes_are_one_sessions_and_one_repositorys() {
     let notes = interrupted(&fixture).await;
     let noted = std::fs::read(&notes).unwrap();
     let begin = async |repository: &std::sync::Arc<Repository>| {
-        let begin = Begin { parent: None, started: jiff::Timestamp::UNIX_EPOCH, notes: Some(&notes) };
+        let begin = Begin {
+            parent: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            notes: Some(&notes),
+            uploads: NonZeroUsize::MIN,
+        };
         repository.begin(begin).await.unwrap()
     };
     // Two at once: the second does without.

@@ -49,6 +49,7 @@ fn main() {
             host: "host".into(),
             tags: BTreeMap::new(),
             state_folder: folder.join("state"),
+            uploads: NonZeroUsize::MIN,
             threads: NonZeroUsize::new(threads).unwrap(),
             pace: Default::default(),
             now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap(),

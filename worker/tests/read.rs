@@ -3,6 +3,7 @@
 mod common;
 
 use std::ffi::CString;
+use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
@@ -27,8 +28,14 @@ fn stat(place: &Place, name: &str) -> Stat {
 /// Lets two lanes capture nodes of the data directory as the walk saw them.
 fn capture(place: &Place, seen: &[(&str, Stat)]) -> Vec<Outcome> {
     let repository = place.open();
-    let session =
-        place.block_on(repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None })).unwrap();
+    let session = place
+        .block_on(repository.begin(Begin {
+            parent: None,
+            started: Timestamp::UNIX_EPOCH,
+            notes: None,
+            uploads: NonZeroUsize::MIN,
+        }))
+        .unwrap();
     let root = Root::at(&place.root()).unwrap();
     let (owners, pool, progress) = (Owners::read(&place.root()), Pool::new(2), Progress::default());
     let desk = Desk {

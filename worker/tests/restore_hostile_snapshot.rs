@@ -5,6 +5,7 @@ mod restoring;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::symlink;
 
 use common::Place;
@@ -48,7 +49,7 @@ fn manifest() -> Manifest {
 fn snapshot(place: &Place, entries: &[(&[u8], Entry)]) -> ObjectId {
     let repository = place.open();
     place.block_on(async {
-        let begin = Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None };
+        let begin = Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None, uploads: NonZeroUsize::MIN };
         let session = repository.begin(begin).await.unwrap();
         let tree = tokio::task::block_in_place(|| {
             let mut lane = session.lane().unwrap();

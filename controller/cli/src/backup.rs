@@ -211,6 +211,7 @@ pub(crate) fn make(repository: &Arc<Repository>, request: Request, context: &Con
         host: request.host,
         tags: request.tags,
         state_folder: state_folder(context)?,
+        uploads: NonZeroUsize::MIN,
         threads: request.threads.unwrap_or_else(|| context.threads()),
         pace: request.pace,
         now: Timestamp::now(),

@@ -1,5 +1,6 @@
-//! Filling packs, and sending the full ones away. At most one pack of each kind is being filled and one is on its way.
+//! Filling packs, and sending the full ones away. One pack of each kind is being filled; how many are on their way is the caller's to say.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::FutureExt;
@@ -17,9 +18,6 @@ use crate::repository::{Repository, put_new};
 
 use super::notes::Notes;
 
-/// Packs on their way at once. With the one being filled, that is two packs of memory; the store is many times faster than compression.
-const UPLOADS_AT_ONCE: usize = 1;
-
 pub(crate) struct Packer {
     repository: Arc<Repository>,
     runtime: Handle,
@@ -27,6 +25,7 @@ pub(crate) struct Packer {
     pages: Mutex<PackBuilder>,
     /// Done when the session's record is durable: no pack leaves before.
     opened: Opened,
+    uploads_max: usize,
     permits: Arc<Semaphore>,
     /// What is on its way; a session that ends early takes it back.
     uploads: Mutex<JoinSet<Result<Option<PackContents>, Error>>>,
@@ -59,6 +58,7 @@ impl Packer {
         repository: Arc<Repository>,
         runtime: Handle,
         opened: impl Future<Output = Result<(), Error>> + Send + 'static,
+        uploads_max: NonZeroUsize,
         (notes, left): (Option<Notes>, Vec<PackContents>),
     ) -> Result<Self, Error> {
         let opened = opened.map(|done| done.map_err(|error| Failure::from(&error))).boxed().shared();
@@ -69,7 +69,8 @@ impl Packer {
             data: Mutex::new(new_builder(&repository, ObjectType::Pack)?),
             pages: Mutex::new(new_builder(&repository, ObjectType::PagePack)?),
             opened,
-            permits: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
+            uploads_max: uploads_max.get(),
+            permits: Arc::new(Semaphore::new(uploads_max.get())),
             uploads: Mutex::new(uploads),
             finished: Mutex::new(left),
             notes: Mutex::new(notes),
@@ -134,9 +135,9 @@ impl Packer {
             },
             &self.runtime,
         );
-        // Each one's end is looked at: a failed pack that nobody asks about would be missing from the snapshot. Those before this one have ended, or are about to: their
-        // permits are free.
-        while uploads.len() > UPLOADS_AT_ONCE {
+        // Each one's end is looked at: a failed pack that nobody asks about would be missing from the snapshot. Beyond so many, some have ended or are about to: their permits
+        // are free.
+        while uploads.len() > self.uploads_max {
             let Some(ended) = self.runtime.block_on(uploads.join_next()) else { break };
             if let Some(pack) = self.ended(ended)? {
                 self.note(&pack);

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,7 +81,9 @@ pub async fn write_only(
     count: usize,
     notes: Option<&Path>,
 ) -> Result<(Arc<Session>, UnplacedTree), Error> {
-    let session = repository.begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes }).await?;
+    let session = repository
+        .begin(Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes, uploads: NonZeroUsize::MIN })
+        .await?;
     let writing = Arc::clone(&session);
     #[expect(clippy::disallowed_methods, reason = "lanes block, and a test has no other thread for them")]
     let tree = tokio::task::spawn_blocking(move || write_tree(&writing, count)).await.unwrap()?;

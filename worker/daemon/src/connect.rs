@@ -4,20 +4,24 @@
 //! greeting, so that noise of a shell can be told from the connection.
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
 use strongroom_proto::{GREETING, REFUSAL_EXIT};
 use strongroom_repository::text::escape;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_buf};
-use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
 
 use crate::{GATEWAY_SOCKET, WORKER_SOCKET};
 
-/// What a channel gets through in one step; a quarter of a part of the gateway.
+/// What a channel gets through in one step: a part of the gateway.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Why there is no connection.
@@ -72,69 +76,61 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Joins standard input and output to the socket that the command leads to, until the daemon hangs up or both ways have ended.
-pub async fn run(command: Option<&OsStr>, run_folder: &Path) -> Result<(), ConnectError> {
+/// Joins standard input and output to the socket that the command leads to, until the daemon hangs up. Blocks.
+pub fn run(command: Option<&OsStr>, run_folder: &Path) -> Result<(), ConnectError> {
     let path = run_folder.join(socket_of(command)?);
-    let socket = UnixStream::connect(&path).await.map_err(|source| ConnectError::NoDaemon { path, source })?;
-    let (input, mut output) = (input().map_err(ConnectError::Channel)?, output().map_err(ConnectError::Channel)?);
-    let joined = async {
-        output.write_all(GREETING.as_bytes()).await?;
-        output.flush().await?;
-        join(input, output, socket).await
-    };
-    joined.await.map_err(ConnectError::Channel)
+    let socket = UnixStream::connect(&path).map_err(|source| ConnectError::NoDaemon { path, source })?;
+    join(socket).map_err(ConnectError::Channel)
 }
 
-type Input = Box<dyn AsyncRead + Send + Unpin>;
-type Output = Box<dyn AsyncWrite + Send + Unpin>;
-
-async fn join(input: Input, mut output: Output, socket: UnixStream) -> io::Result<()> {
-    let (from_daemon, mut to_daemon) = socket.into_split();
-    let mut from_daemon = BufReader::with_capacity(BUFFER_BYTES, from_daemon);
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
-    let up = async {
-        copy_buf(&mut input, &mut to_daemon).await?;
-        // The other side still gets its answers.
-        to_daemon.shutdown().await?;
-        std::future::pending::<io::Result<()>>().await
-    };
-    let down = async {
-        copy_buf(&mut from_daemon, &mut output).await?;
-        output.flush().await
-    };
-    tokio::select! {
-        failed = up => failed,
-        done = down => done,
+fn join(from_daemon: UnixStream) -> io::Result<()> {
+    let (mut input, mut output) = (own(io::stdin().as_fd())?, own(io::stdout().as_fd())?);
+    let mut to_daemon = from_daemon.try_clone()?;
+    output.write_all(GREETING.as_bytes())?;
+    // It goes with the process when the daemon hangs up first.
+    thread::Builder::new().name("to-daemon".into()).spawn(move || {
+        let copied = copy(&mut input, &mut to_daemon);
+        // At an end of input the other side still gets its answers; after an error there is nobody to give them to.
+        to_daemon.shutdown(if copied.is_ok() { Shutdown::Write } else { Shutdown::Both })
+    })?;
+    match FileType::from_raw_mode(fstat(&output)?.st_mode) {
+        FileType::Fifo => move_into_pipe(&from_daemon, &output),
+        _ => copy(&mut &from_daemon, &mut output),
     }
 }
 
-/// Standard input. The SSH server gives a pipe or a socket, which need no thread; anything else gets one.
-fn input() -> io::Result<Input> {
-    let fd = io::stdin();
-    Ok(match file_type(fd.as_fd())? {
-        FileType::Fifo => Box::new(pipe::Receiver::from_owned_fd(fd.as_fd().try_clone_to_owned()?)?),
-        FileType::Socket => Box::new(socket(fd.as_fd())?),
-        _ => Box::new(tokio::io::stdin()),
-    })
+/// Not `io::copy`, which splices: it would hold a pipe of the SSH server while it waits for the other side.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
-fn output() -> io::Result<Output> {
-    let fd = io::stdout();
-    Ok(match file_type(fd.as_fd())? {
-        FileType::Fifo => Box::new(pipe::Sender::from_owned_fd(fd.as_fd().try_clone_to_owned()?)?),
-        FileType::Socket => Box::new(socket(fd.as_fd())?),
-        _ => Box::new(tokio::io::stdout()),
-    })
+/// A backup goes this way: the kernel hands the bytes on, and nothing is copied through this process.
+fn move_into_pipe(from: &UnixStream, to: &File) -> io::Result<()> {
+    loop {
+        // A splice that waits for bytes keeps the pipe locked meanwhile, for its reader too: it is called only when there are some.
+        match poll(&mut [PollFd::new(from, PollFlags::IN)], None) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        match splice(from, None, to, None, BUFFER_BYTES, SpliceFlags::MOVE) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
-fn file_type(fd: BorrowedFd<'_>) -> io::Result<FileType> {
-    Ok(FileType::from_raw_mode(fstat(fd)?.st_mode))
-}
-
-fn socket(fd: BorrowedFd<'_>) -> io::Result<UnixStream> {
-    let socket = std::os::unix::net::UnixStream::from(fd.try_clone_to_owned()?);
-    socket.set_nonblocking(true)?;
-    UnixStream::from_std(socket)
+/// Without the buffer that standard input and output come with.
+fn own(fd: BorrowedFd<'_>) -> io::Result<File> {
+    Ok(File::from(fd.try_clone_to_owned()?))
 }
 
 #[cfg(test)]

@@ -129,12 +129,8 @@ fn serve(args: ServeArgs) -> Result<()> {
 }
 
 fn connect(args: &ConnectArgs) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let command = std::env::var_os("SSH_ORIGINAL_COMMAND");
-    let ended = runtime.block_on(connect::run(command.as_deref(), &args.run_dir));
-    // A thread may still wait for standard input.
-    runtime.shutdown_background();
-    Ok(ended?)
+    Ok(connect::run(command.as_deref(), &args.run_dir)?)
 }
 
 fn print_facts() -> Result<()> {

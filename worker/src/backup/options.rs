@@ -56,6 +56,8 @@ pub struct BackupOptions {
     pub state_folder: PathBuf,
     /// How many threads list directories, and how many read, compress and seal.
     pub threads: NonZeroUsize,
+    /// How many full packs are on their way to the store at once, at 64 MiB of memory each.
+    pub uploads: NonZeroUsize,
     /// How fast the source is read.
     pub pace: Arc<Pace>,
     /// The time now. It must be of the clock that stamps the files: a file is taken for unchanged only if it is older than this.

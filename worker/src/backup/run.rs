@@ -1,6 +1,7 @@
 //! One run from its options to its report.
 
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -54,6 +55,7 @@ pub async fn run_if(
         runtime: Handle::current(),
         began: Instant::now(),
         now: options.now,
+        uploads: options.uploads,
         pace: Arc::clone(&options.pace),
     };
     // A thread of its own: it waits for walkers and lanes, which no async task may do.
@@ -84,6 +86,7 @@ pub(super) struct Runner {
     pub(super) runtime: Handle,
     pub(super) began: Instant,
     pub(super) now: Timestamp,
+    pub(super) uploads: NonZeroUsize,
     pub(super) pace: Arc<Pace>,
 }
 
@@ -220,7 +223,7 @@ impl Runner {
         next_state: &RefCell<StateWriter>,
     ) -> Result<Merged, BackupError> {
         let notes = files.key.session_notes(&files.state_folder);
-        let begin = Begin { parent: manifest.parent, started: self.now, notes: Some(&notes) };
+        let begin = Begin { parent: manifest.parent, started: self.now, notes: Some(&notes), uploads: self.uploads };
         let session = self.runtime.block_on(self.repository.begin(begin))?;
         let owners = Owners::read(files.root.path());
         let pool = Pool::new(files.threads);

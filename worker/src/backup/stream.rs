@@ -33,7 +33,7 @@ pub(super) fn run(
     let components = components(name)?;
     manifest.sources = vec![text::escape(name.as_os_str().as_encoded_bytes())];
     let notes = runner.state_key(&manifest, Excludes::default()).session_notes(state_folder);
-    let begin = Begin { parent: None, started: runner.now, notes: Some(&notes) };
+    let begin = Begin { parent: None, started: runner.now, notes: Some(&notes), uploads: runner.uploads };
     let session = runner.runtime.block_on(runner.repository.begin(begin))?;
     let root = Root::of_host().map_err(BackupError::Root)?;
     let owners = Owners::read(root.path());

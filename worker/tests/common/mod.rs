@@ -137,6 +137,7 @@ impl Place {
             host: plan.host,
             tags: BTreeMap::new(),
             state_folder: self.state(),
+            uploads: NonZeroUsize::MIN,
             threads: NonZeroUsize::new(plan.threads).unwrap(),
             pace: Default::default(),
             now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap() + plan.later,

@@ -53,6 +53,7 @@ impl DiskPlace {
             host: "host".into(),
             tags: BTreeMap::new(),
             state_folder: self.folder.join("state"),
+            uploads: NonZeroUsize::MIN,
             threads: NonZeroUsize::MIN,
             pace: Default::default(),
             now: Timestamp::UNIX_EPOCH,

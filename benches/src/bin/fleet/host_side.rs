@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use clap::Args;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as Name;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use strongroom_repository::{ObjectId, RepositoryId, store};
@@ -20,6 +21,9 @@ use tokio::net::UnixListener;
 pub(crate) const PACK_BYTES: usize = 64 << 20;
 /// Packs of one round: a GiB.
 pub(crate) const PACKS: usize = 16;
+
+/// Packs on their way at once, as a worker behind a gateway has them.
+const AT_ONCE: usize = 2;
 
 #[derive(Debug, Args)]
 pub(crate) struct Order {
@@ -77,11 +81,11 @@ fn packs(round: usize) -> Vec<(Name, Bytes)> {
     (0..PACKS).map(pack).collect()
 }
 
-/// One after the other, as a backup's uploads go.
+/// As a backup's uploads go: the next one begins while the one before is made durable.
 async fn put_all(store: &dyn ObjectStore, packs: Vec<(Name, Bytes)>) -> Result<()> {
-    for (name, bytes) in packs {
+    let put = |(name, bytes): (Name, Bytes)| async move {
         let put = store.put_opts(&name, PutPayload::from(bytes), PutOptions::from(PutMode::Create)).await;
-        put.with_context(|| format!("storing {name}"))?;
-    }
-    Ok(())
+        put.map(drop).with_context(|| format!("storing {name}"))
+    };
+    stream::iter(packs).map(put).buffered(AT_ONCE).try_collect().await
 }

