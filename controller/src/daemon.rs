@@ -8,7 +8,6 @@
 
 mod again;
 mod answer;
-mod changes;
 mod order;
 mod overdue;
 mod plan_runs;
@@ -25,7 +24,6 @@ use tokio::time::Instant;
 
 pub use again::{Retried, RunView};
 pub use answer::Reloaded;
-pub use changes::{Changes, Names};
 pub use order::{RunEnd, RunOrder};
 pub use standing::{Doing, Standing};
 
@@ -214,6 +212,10 @@ where
         let Some(active) = self.active.remove(id) else { return Ok(()) };
         let (ending, outcome, reason, record) = match end {
             RunEnd::Interrupted => return Ok(()),
+            // Nothing was begun: there is nothing to come back to.
+            RunEnd::Unreachable { why, .. } if *active.cancel.borrow() && active.stopped.is_none() => {
+                (Ending::Cancelled, RunOutcome::Badly, Some(why), None)
+            }
             RunEnd::Unreachable { why, passing: true } => (Ending::Missed, RunOutcome::Unreachable, Some(why), None),
             RunEnd::Unreachable { why, passing: false } => (Ending::Failed, RunOutcome::Badly, Some(why), None),
             RunEnd::Lost { why } => (Ending::Failed, RunOutcome::Lost, Some(why), None),

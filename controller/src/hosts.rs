@@ -72,6 +72,11 @@ impl Hosts {
         Self { journal, links }
     }
 
+    /// The version of a host's worker, if it answers and cannot do this.
+    pub fn too_old_for(&self, host: &str, feature: &str) -> Option<String> {
+        self.links.too_old_for(host, feature)
+    }
+
     /// What is known of a host of the site.
     pub(crate) async fn view(&self, site: &Site, row: HostRow) -> Result<HostView, JournalError> {
         let known = self.journal.known_hosts().await?.remove(&row.name);

@@ -128,6 +128,12 @@ impl Links {
         self.met.notified().await;
     }
 
+    /// The version of a host's worker, if its line holds and it cannot do this. What a silent host can do shows when it answers.
+    pub fn too_old_for(&self, host: &str, feature: &str) -> Option<String> {
+        let (_, hello) = self.answering().into_iter().find(|(answering, _)| answering == host)?;
+        (!hello.features.iter().any(|known| known == feature)).then(|| hello.version.clone())
+    }
+
     /// The hosts whose lines hold, and what their workers said of themselves. A host that is just being dialled is none of them yet.
     pub fn answering(&self) -> Vec<(String, Arc<HelloReply>)> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

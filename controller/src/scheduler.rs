@@ -168,6 +168,18 @@ impl Scheduler {
         Some(self.pairs[number].key(now))
     }
 
+    /// Told when somebody cancels a run. One that waits does not begin any more, and what comes after it does not either; of one that is going, its end is told.
+    pub fn cancelled(&mut self, key: &RunKey) {
+        let Some(number) = self.number(&key.plan, &key.host) else { return };
+        let pair = &mut self.pairs[number];
+        let before = pair.waiting.len();
+        pair.waiting.retain(|waiting| waiting.moments.due != key.due);
+        if pair.waiting.len() < before {
+            pair.remember(key.due, Verdict::Badly);
+            self.rank(number);
+        }
+    }
+
     /// Puts another version of the site into force. What is going goes on; what waits does so under the new words,
     /// and what the site no longer has is skipped.
     pub fn reload(&mut self, site: Arc<Site>, now: Timestamp) -> Vec<Decision> {

@@ -16,7 +16,7 @@ use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Journal, JournalError};
 use strongroom_controller::links::Links;
-use strongroom_controller::operator::Request;
+use strongroom_controller::operator::{self, Mode, Request};
 use strongroom_controller::remote::{self, RemoteJob};
 use strongroom_controller::runs::Ending;
 use strongroom_controller::site::Loaded;
@@ -65,7 +65,7 @@ fn site() -> Result<Loaded> {
 
 /// A life of a controller, until it is to stop, its journal fails, or it is killed.
 async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), JournalError> {
-    let (clock, ending) = (scene.clock, scene.ending);
+    let (clock, work) = (scene.clock, scene.work);
     let journal = Arc::new(Journal::open(&scene.journal()).await?);
     let links = Arc::new(Links::new(Arc::clone(&scene.fleet) as _, Arc::new(Gateway::default()), "test".into()));
     // Dropped with the life: whatever went on in the process is gone.
@@ -73,7 +73,7 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let begin = |order: RunOrder| {
         let links = Arc::clone(&links);
         if let Ok(mut threads) = threads.lock() {
-            threads.spawn(back_up(links, order, ending));
+            threads.spawn(back_up(links, order, work));
         }
     };
     let (beats, _) = watch::channel(0);
@@ -84,6 +84,7 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let setting = Setting { journal, clock, start: begin, load, program: "test".into(), hosts, in_force, beats };
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
+    scene.requests.send_replace(Some(requests.clone()));
     // The clock runs fast, and the loop waits by a slow one: questions wake it.
     let waking = tokio::spawn(async move {
         loop {
@@ -100,7 +101,20 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     ended
 }
 
-async fn back_up(links: Arc<Links>, order: RunOrder, ending: Ending) {
+/// What becomes of runs.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    /// Their hosts do their part, and then they end so.
+    Done(Ending),
+    /// No host answers.
+    Nobody,
+}
+
+async fn back_up(links: Arc<Links>, order: RunOrder, work: Work) {
+    let ending = match work {
+        Work::Done(ending) => ending,
+        Work::Nobody => return order.end(RunEnd::Unreachable { why: "nobody answers".into(), passing: true }),
+    };
     let request = StartRequest {
         job: format!("{}.1", order.run),
         generation: order.attempt.into(),
@@ -121,19 +135,27 @@ struct Scene {
     fleet: Arc<Fleet>,
     hosts: Vec<Arc<simulated::Host>>,
     clock: FastClock,
-    /// How runs end whose hosts did their part.
-    ending: Ending,
+    work: Work,
+    /// To the controller that lives.
+    requests: watch::Sender<Option<mpsc::Sender<Request>>>,
 }
 
 impl Scene {
     fn new() -> Result<Self> {
-        Self::ending(Ending::Done)
+        Self::of(Work::Done(Ending::Done))
     }
 
-    fn ending(ending: Ending) -> Result<Self> {
+    fn of(work: Work) -> Result<Self> {
         let fleet = Arc::new(Fleet::default());
         let hosts = HOSTS.map(|name| fleet.host(name, Duration::from_millis(10))).into();
-        Ok(Self { folder: tempfile::tempdir()?, fleet, hosts, clock: FastClock(Instant::now()), ending })
+        Ok(Self {
+            folder: tempfile::tempdir()?,
+            fleet,
+            hosts,
+            clock: FastClock(Instant::now()),
+            work,
+            requests: watch::channel(None).0,
+        })
     }
 
     fn journal(&self) -> std::path::PathBuf {
@@ -234,7 +256,7 @@ async fn crashed_at_any_entry_every_due_time_has_its_one_run() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crashed_at_any_entry_each_failure_is_told_once() -> Result<()> {
     for number in 1..=2 + 3 * u32::try_from(HOURS)? * 2 {
-        let scene = Scene::ending(Ending::Failed)?;
+        let scene = Scene::of(Work::Done(Ending::Failed))?;
         drop(Journal::open(&scene.journal()).await?);
         let crash = format!(
             "create trigger crash before insert on entries when new.number = {number} begin select raise(abort, 'crash'); end"
@@ -269,6 +291,38 @@ async fn what_becomes_overdue_is_told_once_and_so_is_its_end() -> Result<()> {
     ensure!((overdue(&news), recovered) == (1, 1), "{news:?}");
     ensure!(!news.iter().any(|news| news.ends_with("web1")), "{news:?}");
     Journal::open(&scene.journal()).await?.verify().await?;
+    Ok(())
+}
+
+/// What waits for its host has no thread that could hear of it: it ends at once, and its host is not asked again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_is_cancelled_once_and_for_all() -> Result<()> {
+    let scene = Scene::of(Work::Nobody)?;
+    let cancelled = async {
+        let requests = scene.requests.subscribe().wait_for(Option::is_some).await?.clone().context("a controller")?;
+        let journal = Journal::open(&scene.journal()).await?;
+        let run = loop {
+            let runs = journal.runs(Some("hourly"), Some("web1"), 1).await?;
+            if let Some(run) = runs.into_iter().find(|run| run.attempts > 1 && run.ended.is_none()) {
+                break run.id;
+            }
+            tokio::task::yield_now().await;
+        };
+        let (reply, answer) = oneshot::channel();
+        requests.send(Request::Cancel(run.clone(), Mode::Earnest, operator::oneself(), reply)).await?;
+        let shown = answer.await?.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+        anyhow::Ok((run, shown))
+    };
+    let (lived, cancelled) = tokio::join!(scene.live_on(), cancelled);
+    lived?;
+    let (id, shown) = cancelled?;
+    let journal = Journal::open(&scene.journal()).await?;
+    let run = journal.run(&id).await?.context("its record")?;
+    let ended = run.ended.as_ref().with_context(|| format!("{run:?}, when cancelled: {shown}"))?;
+    ensure!(ended.ending == Ending::Cancelled, "{run:?}");
+    let after = journal.entries_of(&id).await?.into_iter().filter(|entry| entry.number > ended.entry).count();
+    ensure!(after == 0, "{after} entries come after its end");
+    journal.verify().await?;
     Ok(())
 }
 

@@ -14,12 +14,13 @@ use strongroom_controller::Clock;
 use strongroom_controller::daemon::{Daemon, RunOrder, Setting};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
-use strongroom_controller::journal::{Journal, KnownHost};
+use strongroom_controller::journal::{Journal, JournalError, KnownHost};
 use strongroom_controller::links::Links;
-use strongroom_controller::operator::{Refused, Request};
+use strongroom_controller::operator::{self, Going, Mode, Refused, Request};
 use strongroom_controller::site::Loaded;
 use strongroom_plans::{Site, SiteFiles};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 /// A clock that a test sets.
 #[derive(Debug, Clone)]
@@ -81,6 +82,18 @@ impl Scene {
         Hosts::new(Arc::clone(&self.journal), Arc::clone(&self.links))
     }
 
+    /// A loop that runs, and whose runs go on for ever.
+    async fn serve(&self) -> Result<(mpsc::Sender<Request>, JoinHandle<Result<(), JournalError>>)> {
+        let (in_force, _) = watch::channel(Arc::clone(&self.site.site));
+        let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
+        let (journal, hosts, program) = (Arc::clone(&self.journal), self.hosts(), "test".into());
+        let (clock, beats) = (self.clock.clone(), watch::channel(0).0);
+        let setting = Setting { journal, clock, start, load, program, hosts, in_force, beats };
+        let daemon = Daemon::new(setting, self.site.clone()).await?;
+        let (requests, receive) = mpsc::channel(1);
+        Ok((requests, tokio::spawn(daemon.run(receive, std::future::pending()))))
+    }
+
     /// Waits until the host was asked so often, and what it said is kept.
     async fn asked(&self, times: u64) -> Result<KnownHost> {
         for _ in 0..4000 {
@@ -122,14 +135,7 @@ async fn facts_are_gathered_at_first_each_day_and_after_a_boot() -> Result<()> {
 #[tokio::test]
 async fn an_operator_sees_what_is_not_backed_up() -> Result<()> {
     let scene = Scene::new().await?;
-    let (in_force, _) = watch::channel(Arc::clone(&scene.site.site));
-    let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
-    let (journal, hosts, program) = (Arc::clone(&scene.journal), scene.hosts(), "test".into());
-    let (clock, beats) = (scene.clock.clone(), watch::channel(0).0);
-    let setting = Setting { journal, clock, start, load, program, hosts, in_force, beats };
-    let daemon = Daemon::new(setting, scene.site.clone()).await?;
-    let (requests, receive) = mpsc::channel(1);
-    let daemon = tokio::spawn(daemon.run(receive, std::future::pending()));
+    let (requests, daemon) = scene.serve().await?;
     let ask = async |host: &str, refresh| -> Result<Result<Value, Refused>> {
         let (reply, answer) = oneshot::channel();
         requests.send(Request::HostFacts { host: host.into(), refresh, reply }).await?;
@@ -145,6 +151,32 @@ async fn an_operator_sees_what_is_not_backed_up() -> Result<()> {
     let absent = ask("web2", true).await?.expect_err("nobody is there");
     ensure!(matches!(&absent, Refused::Broken(why) if why.contains("web2")), "{absent}");
     ensure!(matches!(ask("web9", false).await?, Err(Refused::Unknown(_))));
+    daemon.abort();
+    Ok(())
+}
+
+/// The simulated workers say of themselves that they can do nothing special.
+#[tokio::test]
+async fn a_worker_that_is_too_old_to_halt_a_run_is_not_asked_to() -> Result<()> {
+    let scene = Scene::new().await?;
+    let (requests, daemon) = scene.serve().await?;
+    let (reply, started) = oneshot::channel();
+    let (plan, host, by) = ("mysql".into(), None, operator::oneself());
+    requests.send(Request::Start { plan, host, full: false, by, reply }).await?;
+    let run = started.await??.pop().context("a run")?;
+    let ask = async |going| -> Result<Result<String, Refused>> {
+        let (reply, answer) = oneshot::channel();
+        requests.send(Request::Pause(run.clone(), going, Mode::Earnest, operator::oneself(), reply)).await?;
+        Ok(answer.await?)
+    };
+    // A host that is silent may be able to, when it answers.
+    ask(Going::Halted).await??;
+    ask(Going::On).await??;
+    scene.links.reach("web1").await?;
+    let refused = ask(Going::Halted).await?.expect_err("it cannot");
+    let told = "the worker of web1 is too old (simulated) to halt a run: strongroom host upgrade web1";
+    ensure!(matches!(&refused, Refused::Unfit(why) if why == told), "{refused}");
+    ask(Going::On).await??;
     daemon.abort();
     Ok(())
 }

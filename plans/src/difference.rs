@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupPlan;
 use crate::fleet::FleetPlan;
@@ -20,7 +20,7 @@ use crate::upcoming::Upcoming;
 use crate::weaker::{self, Weaker};
 
 /// All that differs between two sites, or two plans.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What is protected less than before.
     pub weaker: Vec<Weaker>,
@@ -33,7 +33,7 @@ pub struct Difference {
 }
 
 /// How one thing differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// It was not there.
@@ -45,7 +45,7 @@ pub enum Change {
 }
 
 /// A value that differs; one that nobody says is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValueChange {
     /// The keys that lead to it, as [`Said::key`] has them.
     pub key: String,
@@ -60,7 +60,7 @@ pub struct ValueChange {
 }
 
 /// What becomes of one plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlanChange {
     /// Its name.

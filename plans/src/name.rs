@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
 use crate::report::quoted;
@@ -12,7 +12,8 @@ use crate::values::{Refusal, Written};
 /// The name of a plan or of a tag: letters, digits, `-`, `_` and `.`, with a letter or digit in front.
 ///
 /// Names end up in commands, file names and metric labels, so they need no quoting anywhere.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Name(String);
 
 /// A text on one line, for people to read: an owner, a tag's value.
@@ -51,6 +52,14 @@ impl FromStr for Name {
             "use up to {NAME_BYTES_MAX} letters (a to z), digits, `-`, `_` and `.`, and start with a letter or digit"
         );
         Err(Refusal::new(format!("{} is not a name", quoted(text)), remedy))
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = Refusal;
+
+    fn try_from(text: String) -> Result<Self, Refusal> {
+        text.parse()
     }
 }
 

@@ -2,13 +2,13 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schedule::RunKind;
 use crate::upcoming::Upcoming;
 
 /// The runs of a year in figures, and the next ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunsAhead {
     /// How many read everything.
     pub full: usize,
@@ -21,7 +21,7 @@ pub struct RunsAhead {
 }
 
 /// A run that begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextRun {
     /// RFC 3339, with the offset that holds then.
     pub time: String,
@@ -30,7 +30,7 @@ pub struct NextRun {
 }
 
 /// The runs before and after a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunsChange {
     /// Before.
     pub old: RunsAhead,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupPlan;
 use crate::difference::{Change, PlanChange};
@@ -21,7 +21,7 @@ use crate::source_path::SourcePath;
 use crate::window::CutOff;
 
 /// One way in which less is protected.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weaker {
     /// The plan; none where it is the whole site.
     pub plan: Option<Name>,
@@ -32,7 +32,7 @@ pub struct Weaker {
 }
 
 /// What is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// A path or a host that no plan backs up any more.

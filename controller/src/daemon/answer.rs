@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_plans::{Name, Notification, RunKind};
+use strongroom_plans::{Difference, Name, Notification, RunKind};
 use tokio::sync::watch;
 
 use super::order::RunOrder;
-use super::{Changes, Daemon, Standing};
+use super::{Daemon, Standing, plan_runs};
 use crate::hosts::with_known;
 use crate::journal::{Event, JournalError, Origin, Who};
 use crate::notify::{self, Tested};
 use crate::operator::{Going, Mode, Refused, Reply, Request, document};
 use crate::run::Clock;
-use crate::runs::{Run, RunId};
+use crate::runs::{Ending, Run, RunId};
 use crate::site::{HostRow, Loaded, Times};
 use crate::status::{Known, Status};
 
@@ -35,7 +36,7 @@ pub struct Reloaded {
     pub dry_run: bool,
     /// What is different from the one before.
     #[serde(default)]
-    pub changes: Changes,
+    pub changes: Difference,
 }
 
 /// Runs in one answer: more than anybody reads, and few enough for one message.
@@ -247,6 +248,12 @@ where
             return Ok(Err(Refused::Unfit(format!("the run {id} {how}"))));
         };
         let paused = going == Going::Halted;
+        if let Some(version) = self.setting.hosts.too_old_for(&run.host, "pause").filter(|_| paused) {
+            let host = &run.host;
+            let why =
+                format!("the worker of {host} is too old ({version}) to halt a run: strongroom host upgrade {host}");
+            return Ok(Err(Refused::Unfit(why)));
+        }
         if mode == Mode::DryRun || run.paused == paused {
             return Ok(Ok(run));
         }
@@ -271,8 +278,12 @@ where
             return Ok(Ok(run));
         }
         self.write(Event::RunCancelled { run: id.clone(), by }).await?;
-        if let Some(active) = self.active.get(id) {
-            active.cancel.send_replace(true);
+        match (self.active.get(id), plan_runs::key(&run)) {
+            (Some(active), _) => drop(active.cancel.send_replace(true)),
+            (None, key) => {
+                key.inspect(|key| self.scheduler.cancelled(key));
+                self.conclude(id, Ending::Cancelled, Some("it was cancelled while it waited".into()), None).await?;
+            }
         }
         Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
     }
@@ -287,7 +298,8 @@ where
                 return Ok(Err(Refused::Unfit(faults)));
             }
         };
-        let changes = Changes::between(&self.site.site, &loaded.site);
+        let now = self.now();
+        let changes = difference(&self.site, &loaded, now).await;
         let (plans, hosts) = (loaded.site.plans().len(), loaded.site.hosts().len());
         let (site, commit) = (loaded.version.clone(), loaded.commit.clone());
         let reloaded = Reloaded { site, commit, plans, hosts, dry_run: mode == Mode::DryRun, changes };
@@ -295,13 +307,20 @@ where
             return Ok(Ok(reloaded));
         }
         self.write(loaded.loaded(by)).await?;
-        let now = self.now();
         let decisions = self.scheduler.reload(Arc::clone(&loaded.site), now);
         self.setting.in_force.send_replace(Arc::clone(&loaded.site));
         self.site = loaded;
         self.carry_out(decisions).await?;
         Ok(Ok(reloaded))
     }
+}
+
+/// What another site changes. A year of runs of every plan is looked at, which is too long for the loop's own thread.
+async fn difference(old: &Loaded, new: &Loaded, now: Timestamp) -> Difference {
+    let (old, new) = (Arc::clone(&old.site), Arc::clone(&new.site));
+    #[expect(clippy::disallowed_methods, reason = "an operator's question now and then needs no pool of its own")]
+    let compared = tokio::task::spawn_blocking(move || Difference::of_sites(&old, &new, now)).await;
+    compared.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 /// Runs by their plan and host.

@@ -167,7 +167,7 @@ pub enum KnownState {
     Waiting {
         /// Attempts that were begun.
         attempts: u32,
-        /// Those among them that were lost on the way.
+        /// Those among them that were lost, or failed, once they had begun something on the host.
         lost: u32,
         /// Not to be tried again before.
         not_before: Option<Timestamp>,
@@ -180,7 +180,7 @@ pub enum KnownState {
         since: Timestamp,
         /// Which one it is.
         attempt: u32,
-        /// Attempts before it that were lost on the way.
+        /// Attempts before it that were lost, or failed, once they had begun something on the host.
         lost: u32,
     },
     /// Its record is closed.

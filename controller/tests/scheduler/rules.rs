@@ -177,6 +177,21 @@ fn a_window_can_be_left_open_for_what_is_going() {
 }
 
 #[test]
+fn what_somebody_cancels_while_it_waits_does_not_begin_and_nothing_comes_after_it() {
+    let mut scheduler = scheduler(&[("x", "name=a", "", FULL), ("y", "name=a", "", "full: daily 02:00, after: x")]);
+    scheduler.host_seen(&"a".parse().unwrap(), false);
+    tick(&mut scheduler, "01:00", &["wait x@a Host"]);
+    scheduler.cancelled(&key("x", "a", "01:00"));
+    scheduler.host_seen(&"a".parse().unwrap(), true);
+    tick(&mut scheduler, "01:10", &[]);
+    tick(&mut scheduler, "02:00", &["record y@a skipped: the run of x before it did not end well"]);
+    // The next day's is due as ever; and of a run that is going, its end is told.
+    tick(&mut scheduler, "24T01:00", &["start x@a full"]);
+    scheduler.cancelled(&key("x", "a", "24T01:00"));
+    assert_eq!(scheduler.ended(&key("x", "a", "24T01:00"), RunOutcome::Badly, at("24T01:30")), Ended::Over);
+}
+
+#[test]
 fn a_full_run_waits_for_an_incremental_one_and_nothing_else_waits() {
     let mut scheduler = scheduler(&[("x", "name=a", "", "incremental: every 1h, full: daily 02:30")]);
     tick(&mut scheduler, "01:00", &["start x@a incremental"]);

@@ -20,7 +20,7 @@ use crate::keys::{Keys, KeysError};
 use crate::request::RequestFault;
 
 /// What this worker can do beyond the oldest protocol.
-const FEATURES: [&str; 4] = ["command-source", "gateway", "hooks", "limits"];
+const FEATURES: [&str; 5] = ["command-source", "gateway", "hooks", "limits", "pause"];
 
 /// The service. Clones are the same service.
 #[derive(Debug, Clone)]

@@ -55,7 +55,7 @@ impl Answer for View {
         if let Some(started) = run.started {
             line("begun", &time(started))?;
         }
-        line("attempts", &format!("{}, {} of them lost on the way", run.attempts, run.lost))?;
+        line("attempts", &format!("{}, {} of them lost or failed, and tried again", run.attempts, run.lost))?;
         if let Some(why) = &run.postponed {
             line("waits", &format!("after {why}"))?;
         }

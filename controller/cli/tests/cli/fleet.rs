@@ -1,6 +1,6 @@
 //! Commands that ask a controller that runs; its one host is not there.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::World;
 
@@ -59,16 +59,18 @@ fn a_site_is_tried_before_it_is_loaded() {
         let loaded = ask(&world, args);
         assert_eq!(loaded["dry-run"], dry_run);
         let changes = &loaded["changes"];
-        assert_eq!(
-            (&changes["plans"]["added"][0], &changes["plans"]["changed"][0]),
-            (&"weekly".into(), &"nightly".into())
-        );
-        assert_eq!(
-            (&changes["hosts"]["added"][0], &changes["hosts"]["changed"]),
-            (&"web2".into(), &Value::Array(vec![]))
-        );
+        let plans: Vec<_> =
+            changes["plans"].as_array().unwrap().iter().map(|change| (&change["plan"], &change["change"])).collect();
+        assert_eq!(plans, [(&json!("nightly"), &json!("changed")), (&json!("weekly"), &json!("added"))]);
+        let hosts = changes["hosts"].as_array().unwrap();
+        assert!(!hosts.is_empty() && hosts.iter().all(|host| host["change"] == "added"), "{changes}");
+        assert_eq!(changes["weaker"], json!([]), "{changes}");
         assert_eq!(ask(&world, &["host", "list"]).as_array().unwrap().len(), if dry_run { 1 } else { 2 });
     }
+    world.write("site/plans/nightly.yaml", PLAN.replace("last: 3", "last: 2"));
+    let text = world.run(&["site", "load", "--dry-run", "--socket", "socket"]).expect(0);
+    let text = text.text();
+    assert!(text.starts_with("! plan nightly: ") && text.contains("protected LESS"), "{text}");
     world.write("site/plans/weekly.yaml", PLAN.replace("name: nightly", "nam: weekly"));
     let refused = world.run(&["site", "load", "--dry-run", "--socket", "socket"]).expect(2);
     assert!(refused.err.contains("P-0008"), "{}", refused.err);
