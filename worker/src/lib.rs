@@ -18,6 +18,7 @@ pub mod progress;
 pub mod read;
 pub mod remarks;
 pub mod restore;
+pub mod service_manager;
 pub mod sources;
 pub mod state;
 pub mod walk;

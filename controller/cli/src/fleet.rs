@@ -29,13 +29,13 @@ use crate::failure::{Cause, Doing, Failure};
 /// Which controller is asked.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ControllerArgs {
-    /// The controller's socket [env: STRONGROOM_SOCKET] [default: /run/strongroom/controller.sock]
+    /// The controller's socket [env: STRONGROOM_SOCKET] [default: /run/strongroom-controller/controller.sock]
     #[arg(long, value_name = "PATH", env = "STRONGROOM_SOCKET", hide_env = true, help_heading = "Controller")]
     socket: Option<PathBuf>,
 }
 
 /// Where a controller listens unless it is told otherwise.
-pub(crate) const SOCKET: &str = "/run/strongroom/controller.sock";
+pub(crate) const SOCKET: &str = "/run/strongroom-controller/controller.sock";
 
 /// A controller that answers.
 #[derive(Debug, Clone)]

@@ -20,6 +20,7 @@ use strongroom_controller::notify::{Pace, Sender, keep_pinging};
 use strongroom_controller::operator::{self, Mode, Request};
 use strongroom_controller::site::{Loaded, SiteError};
 use strongroom_controller::ssh::{SshError, ensure_key};
+use strongroom_worker::service_manager;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,7 +42,8 @@ stays in the foreground and ends with SIGTERM or Ctrl-C; runs that were going on
 the next start. SIGHUP reads the site again, as `strongroom site load` does: a faulty one is refused \
 and the one in force stays.
 
-Its journal, its SSH key and the hosts' keys are in the state folder (--state-dir).
+Its journal, its SSH key and the hosts' keys are in the state folder (--state-dir). As a service of systemd \
+(controller/strongroom.service) it tells when it is ready.
 
 Examples:
   strongroom serve --site /etc/strongroom
@@ -111,9 +113,14 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
             let stop = context.signals.clone();
             let answering = tokio::spawn(operator::serve(listener, requests, until_stopped(stop)));
+            service_manager::tell("READY=1");
             let stop = context.signals.clone();
+            let stopping = async {
+                until_stopped(stop).await;
+                service_manager::tell("STOPPING=1");
+            };
             let ended = tokio::select! {
-                ended = daemon.run(receive, until_stopped(stop)) => ended,
+                ended = daemon.run(receive, stopping) => ended,
                 // Its journal failed: nobody would be told any more.
                 failed = &mut sending => failed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
             };

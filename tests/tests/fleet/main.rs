@@ -2,6 +2,7 @@
 //!
 //! Every test boots a lab of its own, so they run side by side. Where there can be no lab, they are skipped and written down.
 
+mod controller_service;
 mod faults;
 mod first_backup;
 mod helpers;

@@ -21,7 +21,6 @@ pub mod job_id;
 pub mod jobs;
 pub mod keys;
 pub mod ledger;
-mod notify;
 pub mod request;
 pub mod serve;
 pub mod service;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::stream;
 use jiff::Timestamp;
 use strongroom_proto::worker::worker_server::WorkerServer;
+use strongroom_worker::service_manager;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tonic::transport::Server;
@@ -23,7 +24,7 @@ use crate::jobs::{Jobs, Site};
 use crate::keys::{Keys, KeysError};
 use crate::ledger::LedgerError;
 use crate::service::Service;
-use crate::{GATEWAY_SOCKET, WORKER_SOCKET, durable, notify};
+use crate::{GATEWAY_SOCKET, WORKER_SOCKET, durable};
 
 /// A request is at most a megabyte; the rest is its envelope.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -97,15 +98,15 @@ pub async fn run(
     };
     let keys = site.keys.clone();
     let jobs = Jobs::open(site, folders.state.join("jobs"))?;
-    let watchdog = notify::watchdog();
-    notify::tell("READY=1");
+    let watchdog = service_manager::watchdog();
+    service_manager::tell("READY=1");
     tracing::info!(run = %folders.run.display(), version = crate::PROGRAM, "serving");
     let (stopped, has_stopped) = oneshot::channel::<()>();
     let shutdown = {
         let jobs = jobs.clone();
         async move {
             shutdown.await;
-            notify::tell("STOPPING=1");
+            service_manager::tell("STOPPING=1");
             tracing::info!("stopping");
             jobs.stop().await;
             drop(stopped);

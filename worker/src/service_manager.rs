@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Tells the service manager, if there is one.
-pub(crate) fn tell(state: &str) {
+pub fn tell(state: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&socket, state) {
         tracing::warn!(%error, state, "the service manager was not told");
@@ -28,7 +28,7 @@ fn send(socket: &OsStr, state: &str) -> io::Result<()> {
 
 /// Says that we live, twice in each period that the service manager asks for, for as long as it is kept.
 #[derive(Debug)]
-pub(crate) struct Watchdog(JoinHandle<()>);
+pub struct Watchdog(JoinHandle<()>);
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
@@ -37,7 +37,7 @@ impl Drop for Watchdog {
 }
 
 /// Starts the watchdog, if the service manager wants one of this process.
-pub(crate) fn watchdog() -> Option<Watchdog> {
+pub fn watchdog() -> Option<Watchdog> {
     let number = |name| env::var(name).ok()?.parse::<u64>().ok();
     let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
     let period = number("WATCHDOG_USEC").filter(|_| is_ours).map(Duration::from_micros)?;
