@@ -75,7 +75,7 @@ fn table(seconds: &[Vec<f64>; WAYS.len()], cpu: f64, peak: f64, rounds: usize) -
     let gateway = &seconds[WAYS.len() - 1];
     let mut text = format!(
         "## The gateway: {PACKS} packs of {} MiB, {rounds} rounds\n\n\
-         One SSH connection to OpenSSH on this machine (AES-256-GCM), one pack after the other, each durable before the next begins; all ends share the machine's cores. \
+         One SSH connection to OpenSSH on this machine (AES-256-GCM), two packs on their way at once, as a worker has them, each durable before its answer; all ends share the machine's cores. \
          A figure is the median over the rounds; the share is the median over the rounds of (this way's time / the gateway's).\n\n\
          | | MiB/s | the gateway's share of it |\n|---|---:|---:|\n",
         PACK_BYTES >> 20
