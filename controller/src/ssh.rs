@@ -5,7 +5,7 @@
 //! 1. [`target`]: where the host is, who logs in, and by which keys its sshd is known.
 //! 2. [`known_hosts`]: what a `known_hosts` file says about a key that a host shows (pure), and its lines for a host.
 //! 3. `trust`: the moment in the handshake at which that is asked.
-//! 4. `dial`, `login`: the transport, also through jump hosts; the keys that are tried.
+//! 4. `dial`, `login`, `certificate`: the transport, also through jump hosts; the keys that are tried, and their certificates.
 //! 5. [`connection`]: channels; [`command`], which runs to its end; [`stream`], which begins with the worker's [`greeting`].
 //! 6. [`upload`]: files, by SFTP or by `cat`.
 //! 7. [`scan`]: the keys that a host shows, before anything is trusted.
@@ -21,6 +21,7 @@
 //! knowledge of what the worker speaks behind its greeting.
 
 pub mod backoff;
+mod certificate;
 pub mod command;
 pub mod connection;
 mod dial;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupPlan;
 use crate::fleet::FleetPlan;
-use crate::host::Host;
+use crate::host::{Host, JUMP_USER};
 use crate::name::Name;
 use crate::runs_ahead::{RunsAhead, RunsChange};
 use crate::said::Said;
@@ -194,6 +194,8 @@ fn host_changes(old: &Site, new: &Site) -> Vec<ValueChange> {
 }
 
 fn host_values(host: &Host) -> Vec<Value> {
+    // Most hosts lead nowhere, and say nothing of it.
+    let jump_user = Some(host.jump_user()).filter(|user| user.as_str() != JUMP_USER);
     let zone = host.zone().and_then(TimeZone::iana_name);
     let labels = host.labels().iter().map(|(label, value)| (format!("labels.{label}"), value.to_string()));
     let values = [
@@ -201,6 +203,7 @@ fn host_values(host: &Host) -> Vec<Value> {
         ("port", Some(host.port().to_string())),
         ("user", Some(host.user().to_string())),
         ("jump", host.jump().map(ToString::to_string)),
+        ("jump-user", jump_user.map(ToString::to_string)),
         ("zone", zone.map(str::to_owned)),
     ];
     let values = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).chain(labels);

@@ -29,6 +29,7 @@ pub struct Host {
     user: UserName,
     labels: BTreeMap<Name, Name>,
     jump: Option<Name>,
+    jump_user: UserName,
     zone: Option<Zone>,
 }
 
@@ -51,6 +52,8 @@ pub(crate) struct PlacedHost {
 const SSH_PORT: u16 = 22;
 /// The account that `host add` makes.
 const USER: &str = "strongroom";
+/// Not the same: the key there starts the worker and leads nowhere else, and one that may forward reaches every socket that its account can.
+pub(crate) const JUMP_USER: &str = "strongroom-jump";
 /// The longest name of the DNS.
 const ADDRESS_BYTES_MAX: usize = 253;
 /// What useradd takes.
@@ -64,6 +67,7 @@ static SHAPE: Shape = Shape {
         ("user", Meaning::Now("strongroom")),
         ("labels", Meaning::Now("{ role: db, env: prod }")),
         ("jump", Meaning::Now("bastion")),
+        ("jump-user", Meaning::Now("strongroom-jump")),
         ("zone", Meaning::Now("Asia/Shanghai")),
     ],
 };
@@ -99,6 +103,11 @@ impl Host {
         self.jump.as_ref()
     }
 
+    /// To which account the controller logs in on its way to the hosts behind this one.
+    pub fn jump_user(&self) -> &UserName {
+        &self.jump_user
+    }
+
     /// Its time zone, if it has another one than the site.
     pub fn zone(&self) -> Option<&TimeZone> {
         self.zone.as_ref().map(Zone::time_zone)
@@ -117,6 +126,7 @@ impl Host {
         };
         let jump: Option<Name> = fields.optional("jump", findings, values::written);
         let jump_span = fields.node("jump").map(|node| node.span.clone()).filter(|_| jump.is_some());
+        let jump_user = fields.optional("jump-user", findings, values::written);
         let zone = fields.optional("zone", findings, values::written);
         let host = Self {
             name: name.clone(),
@@ -126,6 +136,7 @@ impl Host {
             // Without its labels it would be a host that no selector means.
             labels: labels?,
             jump,
+            jump_user: jump_user.unwrap_or_else(|| UserName(JUMP_USER.to_owned())),
             zone,
         };
         Some(PlacedHost { host, jump_span })

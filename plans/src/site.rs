@@ -42,6 +42,11 @@ impl Site {
         site_reader::read(files)
     }
 
+    /// Reads the hosts alone, whatever is wrong with the other files: a plan may wait for a host that is about to be added.
+    pub fn read_hosts(files: &SiteFiles) -> Result<BTreeMap<Name, Host>, Faults> {
+        site_reader::read_hosts_file(files)
+    }
+
     /// The site's name.
     pub fn name(&self) -> &Name {
         &self.name

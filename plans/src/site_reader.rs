@@ -78,10 +78,9 @@ static HOSTS: Shape =
     Shape { title: "the file of hosts", keys: &[("hosts", Meaning::Now("web1: { address: 10.0.0.5 }"))] };
 
 pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
-    let of = |part| files.of(part).map(|(path, shown, content)| SiteFile { path, shown, content: Some(content) });
-    let missing = |path| SiteFile { path, shown: files.shown(path), content: None };
-    let site_file = of(Part::Site).next().unwrap_or_else(|| missing(SITE_FILE));
-    let hosts_file = of(Part::Hosts).next().unwrap_or_else(|| missing(HOSTS_FILE));
+    let of = |part| of(files, part);
+    let site_file = of(Part::Site).next().unwrap_or_else(|| missing(files, SITE_FILE));
+    let hosts_file = of(Part::Hosts).next().unwrap_or_else(|| missing(files, HOSTS_FILE));
     let plan_files: Vec<SiteFile<'_>> = of(Part::Plan).collect();
     let part_files: Vec<SiteFile<'_>> = of(Part::Included).collect();
     let stray_files: Vec<SiteFile<'_>> = of(Part::Stray).collect();
@@ -115,6 +114,23 @@ pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
         // BUG: a reader that gives up says why.
         (None, None) => unreachable!("a site was refused without a fault"),
     }
+}
+
+/// The hosts, as far as their own file says.
+pub(crate) fn read_hosts_file(files: &SiteFiles) -> Result<BTreeMap<Name, Host>, Faults> {
+    let file = of(files, Part::Hosts).next().unwrap_or_else(|| missing(files, HOSTS_FILE));
+    let (mut findings, root) = file.begin(FileKind::HOSTS);
+    let hosts = root.map_or_else(Declared::unreadable, |root| read_hosts(&root, &mut findings));
+    report_circles_of_hosts(&hosts, &mut findings);
+    findings.into_faults().map_or_else(|| Ok(hosts.into_values(|placed| placed.host)), Err)
+}
+
+fn of(files: &SiteFiles, part: Part) -> impl Iterator<Item = SiteFile<'_>> {
+    files.of(part).map(|(path, shown, content)| SiteFile { path, shown, content: Some(content) })
+}
+
+fn missing<'t>(files: &SiteFiles, path: &'t str) -> SiteFile<'t> {
+    SiteFile { path, shown: files.shown(path), content: None }
 }
 
 /// Reads the tree of a plan as if nothing were known of its site.

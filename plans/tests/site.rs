@@ -44,9 +44,11 @@ fn the_example_is_a_whole_site() {
     assert!(matches!(mail.way(), Way::Smtp(mail) if mail.port() == 587 && mail.login().is_some()));
     assert_eq!(site.dead_man().unwrap().every().seconds(), 300);
 
+    let gate = &site.hosts()[&"gate".parse().unwrap()];
     let db1 = &site.hosts()[&"db1".parse().unwrap()];
     assert_eq!((db1.address().as_str(), db1.port(), db1.user().as_str()), ("10.0.0.11", 22, "strongroom"));
     assert_eq!(db1.jump().unwrap().as_str(), "gate");
+    assert_eq!((gate.user().as_str(), gate.jump_user().as_str()), ("strongroom", "strongroom-jump"));
     let test = &site.hosts()[&"db-test".parse().unwrap()];
     assert_eq!((test.port(), test.user().as_str()), (2222, "backup"));
 }

@@ -292,3 +292,14 @@ fn a_flood_over_many_files_is_cut_and_counted() {
     let faults = found(&files(|_, text| Some(format!("{text}{keys}"))));
     assert_eq!((faults.iter().count(), faults.omitted()), (100, 220));
 }
+
+/// As when a host is added that a plan names already.
+#[test]
+fn hosts_are_read_whatever_is_wrong_elsewhere() {
+    let faulty = files(|path, text| Some(if path == "hosts.yaml" { text.to_owned() } else { text.replace("a", "?") }));
+    assert_eq!(Site::read_hosts(&faulty).unwrap()[&"web1".parse().unwrap()].jump().unwrap().as_str(), "gate");
+    let circle = files(|_, text| Some(text.replace("gate.example.org", "gate.example.org, jump: web1")));
+    assert_eq!(summary(&Site::read_hosts(&circle).unwrap_err()), [(Code::Circle, "hosts.yaml", 2, 44, "web1")]);
+    let missing = files(|_, _| None);
+    assert_eq!(summary(&Site::read_hosts(&missing).unwrap_err()), [(Code::MissingFile, "hosts.yaml", 1, 1, "")]);
+}

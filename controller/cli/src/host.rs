@@ -3,14 +3,18 @@
 mod add;
 mod facts;
 mod inventory;
+mod jump;
 mod list;
 mod remove;
+mod upgrade;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use strongroom_controller::install::{Admin, Done, InstallError, Notice, Plan, carry_out};
-use strongroom_controller::ssh::{Identity, Target, connect};
+use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
+use strongroom_controller::ssh::{HostKeys, Identity, Target, connect};
+use strongroom_plans::Name;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -23,7 +27,7 @@ pub(crate) enum HostCommand {
     List(list::ListArgs),
     Show(facts::ShowArgs),
     Facts(facts::FactsArgs),
-    Upgrade(add::UpgradeArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Remove(remove::RemoveArgs),
 }
 
@@ -34,7 +38,7 @@ impl HostCommand {
             Self::List(args) => list::run(args, context),
             Self::Show(args) => facts::show(args, context),
             Self::Facts(args) => facts::facts(args, context),
-            Self::Upgrade(args) => add::upgrade(args, context),
+            Self::Upgrade(args) => upgrade::run(args, context),
             Self::Remove(args) => remove::run(args, context),
         }
     }
@@ -54,9 +58,26 @@ struct AdminArgs {
     /// The administrator's private key [default: the SSH agent's keys]
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
+
+    /// The host of the site through which this one is reached, with the controller's key
+    #[arg(long, value_name = "NAME", requires = "site")]
+    jump: Option<Name>,
 }
 
 impl AdminArgs {
+    /// The administrator's way to a host.
+    fn target(&self, address: &str, known_hosts: HostKeys, jump: Option<Box<Target>>) -> Result<Target, Failure> {
+        Ok(Target {
+            address: address.to_owned(),
+            port: self.port,
+            user: self.user.clone(),
+            identities: self.identities()?,
+            known_hosts,
+            jump,
+            connect_timeout: CONNECT_TIMEOUT,
+        })
+    }
+
     fn identities(&self) -> Result<Vec<Identity>, Failure> {
         match (&self.identity, std::env::var_os("SSH_AUTH_SOCK")) {
             (Some(path), _) => {

@@ -48,7 +48,8 @@ pub async fn connect(target: &Target) -> Result<Connection, SshError> {
 /// host would wait 40 ms again and again for an acknowledgement. A host that refuses the command has begun the session all the same.
 pub(super) async fn jump(target: Option<&Target>) -> Result<Option<Connection>, SshError> {
     let Some(target) = target else { return Ok(None) };
-    let jump = Box::pin(connect(target)).await?;
+    let failed = |source| SshError::Jump { jump: target.place(), source: Box::new(source) };
+    let jump = Box::pin(connect(target)).await.map_err(failed)?;
     let _ = timeout(PRIME_TIMEOUT, jump.run("true", b"")).await;
     Ok(Some(jump))
 }
@@ -91,15 +92,16 @@ pub(super) async fn reach(
         Some(jump) => {
             let dialled = within(patience, &place, "answer", jump.open_tcp(address, port)).await?;
             let channel = dialled.map_err(|source| match source {
-                russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => SshError::Refused {
-                    place: jump.place().to_owned(),
-                    what: "to make connections for this login",
-                    source: Some(Box::new(source)),
-                },
+                russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
+                    SshError::RefusedBehind { place, jump: jump.place().to_owned(), source: Box::new(source) }
+                }
                 russh::Error::ChannelOpenFailure(_) => {
                     SshError::UnreachableBehind { place, jump: jump.place().to_owned(), source: Box::new(source) }
                 }
-                lost => SshError::lost(jump.place(), lost),
+                lost => SshError::Jump {
+                    jump: jump.place().to_owned(),
+                    source: Box::new(SshError::lost(jump.place(), lost)),
+                },
             })?;
             Ok(Transport::Jump(Box::new(channel.into_stream())))
         }

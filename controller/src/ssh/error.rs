@@ -18,6 +18,14 @@ pub enum SshError {
     /// The jump host is there, but not what is behind it.
     #[error("{place} cannot be reached from its jump host {jump}")]
     UnreachableBehind { place: String, jump: String, source: Box<russh::Error> },
+    /// The jump host is there, and does not lead there.
+    #[error(
+        "the jump host {jump} does not connect this login to {place}; the key there needs `port-forwarding`, and its account a `PermitOpen` for {place} if it has any"
+    )]
+    RefusedBehind { place: String, jump: String, source: Box<russh::Error> },
+    /// The way ends at the jump host. Its own error tells why, and what it means.
+    #[error("the jump host {jump} cannot be passed")]
+    Jump { jump: String, source: Box<SshError> },
     /// It took too long.
     #[error("{place} took more than {} s to {doing}", after.as_secs_f32())]
     TimedOut { place: String, doing: &'static str, after: Duration },
@@ -83,6 +91,9 @@ pub enum SshError {
     /// Our own key, on disk.
     #[error("{} cannot be written", path.display())]
     Write { path: PathBuf, source: io::Error },
+    /// Our own certificate.
+    #[error("{} is the certificate of another key than {}", path.display(), key.display())]
+    OtherCertificate { path: PathBuf, key: PathBuf },
     /// The agent.
     #[error("the SSH agent at {} does not answer", socket.display())]
     Agent { socket: PathBuf, source: Box<russh::keys::Error> },
@@ -156,6 +167,7 @@ impl SshError {
     pub fn kind(&self) -> SshErrorKind {
         match self {
             Self::Unreachable { .. } | Self::UnreachableBehind { .. } => SshErrorKind::Unreachable,
+            Self::Jump { source, .. } => source.kind(),
             Self::Lost { .. } | Self::Busy { .. } => SshErrorKind::Lost,
             Self::TimedOut { .. } => SshErrorKind::TimedOut,
             Self::WorkerDown { .. } => SshErrorKind::WorkerDown,
@@ -167,12 +179,16 @@ impl SshError {
             | Self::UncheckedKind { .. }
             | Self::NoCheckedKind { .. }
             | Self::BadHostSignature { .. } => SshErrorKind::HostKey,
-            Self::LoginRefused { .. } | Self::Refused { .. } | Self::NoAgreement { .. } => SshErrorKind::Refused,
+            Self::LoginRefused { .. }
+            | Self::Refused { .. }
+            | Self::RefusedBehind { .. }
+            | Self::NoAgreement { .. } => SshErrorKind::Refused,
             Self::NoWorker { .. } | Self::NoGreeting { .. } | Self::OtherGreeting { .. } => SshErrorKind::NoWorker,
             Self::KnownHosts { .. }
             | Self::RevokedLine { .. }
             | Self::KeyFile { .. }
             | Self::RsaKeyFile { .. }
+            | Self::OtherCertificate { .. }
             | Self::Write { .. }
             | Self::Agent { .. }
             | Self::AgentSignature { .. }

@@ -8,6 +8,7 @@ use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 
+use super::certificate;
 use super::error::SshError;
 use super::target::{Identity, Target};
 use super::trust::Trust;
@@ -35,8 +36,16 @@ async fn with_key(
     tried: &mut Vec<String>,
 ) -> Result<bool, SshError> {
     tried.push(format!("{} ({})", path.display(), key.public_key().fingerprint(HashAlg::Sha256)));
-    let key = PrivateKeyWithHashAlg::new(Arc::clone(key), None);
-    match handle.authenticate_publickey(&target.user, key).await {
+    let plain = PrivateKeyWithHashAlg::new(Arc::clone(key), None);
+    match handle.authenticate_publickey(&target.user, plain).await {
+        Ok(result) if result.success() => return Ok(true),
+        Ok(_) => {}
+        Err(source) => return Err(ended(handle, target, tried, source)),
+    }
+    // Behind the key: what a worker's `authorized_keys` restricts must not be had without restriction by a certificate for the same account.
+    let Some(certificate) = certificate::beside(path, key).await? else { return Ok(false) };
+    tried.push(format!("{} (certificate {:?})", certificate::path(path).display(), certificate.key_id()));
+    match handle.authenticate_openssh_cert(&target.user, Arc::clone(key), certificate).await {
         Ok(result) => Ok(result.success()),
         Err(source) => Err(ended(handle, target, tried, source)),
     }
@@ -51,14 +60,23 @@ async fn with_agent(
     let silent = |source| SshError::Agent { socket: socket.to_owned(), source: Box::new(source) };
     let mut agent = AgentClient::connect_uds(socket).await.map_err(silent)?;
     for identity in agent.request_identities().await.map_err(silent)? {
-        let AgentIdentity::PublicKey { key, .. } = identity else { continue };
         // The agent, unlike this program, may sign by RSA.
-        let hash = match key.algorithm().is_rsa() {
+        let hash = match identity.public_key().algorithm().is_rsa() {
             true => handle.best_supported_rsa_hash().await.ok().flatten().flatten(),
             false => None,
         };
-        tried.push(format!("the agent's {}", key.fingerprint(HashAlg::Sha256)));
-        match handle.authenticate_publickey_with(&target.user, key, hash, &mut agent).await {
+        let user = &target.user;
+        let answer = match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                tried.push(format!("the agent's {}", key.fingerprint(HashAlg::Sha256)));
+                handle.authenticate_publickey_with(user, key, hash, &mut agent).await
+            }
+            AgentIdentity::Certificate { certificate, .. } => {
+                tried.push(format!("the agent's certificate {:?}", certificate.key_id()));
+                handle.authenticate_certificate_with(user, certificate, hash, &mut agent).await
+            }
+        };
+        match answer {
             Ok(result) if result.success() => return Ok(true),
             Ok(_) => {}
             Err(russh::AgentAuthError::Send(_)) => return Err(ended(handle, target, tried, russh::Error::SendError)),

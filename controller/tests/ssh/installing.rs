@@ -124,17 +124,17 @@ impl Drop for Host {
 }
 
 /// A host, its sshd, and what the controller has.
-struct Setting {
-    sshd: Sshd,
+pub(crate) struct Setting {
+    pub(crate) sshd: Sshd,
     host: Host,
-    key: ControllerKey,
-    program: Program,
+    pub(crate) key: ControllerKey,
+    pub(crate) program: Program,
     /// Who sets the host up.
-    admin: Target,
+    pub(crate) admin: Target,
 }
 
 impl Setting {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let host = Host::new()?;
         // Strict about the files of whoever logs in, as a real one is.
         let options = "StrictModes yes\nAuthorizedKeysFile /etc/ssh/test_admin .ssh/authorized_keys";
@@ -151,27 +151,27 @@ impl Setting {
         Ok(Self { sshd, host, key, program, admin })
     }
 
-    async fn add_plan(&self) -> Result<Plan> {
+    pub(crate) async fn add_plan(&self) -> Result<Plan> {
         Ok(add(&AddOrder {
             host: self.admin.clone(),
-            host_keys: scan("127.0.0.1", self.sshd.port(), None, Duration::from_secs(20)).await?,
+            host_keys: scan("127.0.0.1", self.sshd.port(), self.admin.jump.as_deref(), Duration::from_secs(20)).await?,
             key: self.key.clone(),
             known_hosts: self.sshd.path("controllers_known_hosts"),
             program: self.program.clone(),
         }))
     }
 
-    fn worker(&self) -> Result<Target> {
+    pub(crate) fn worker(&self) -> Result<Target> {
         Ok(Target {
             user: WORKER_USER.to_owned(),
             identities: vec![self.key.identity()],
             known_hosts: HostKeys::File(self.sshd.path("controllers_known_hosts")),
-            ..self.sshd.target()?
+            ..self.admin.clone()
         })
     }
 
     /// How each step ended.
-    async fn carry_out(&self, plan: &Plan) -> Result<Vec<Done>, InstallError> {
+    pub(crate) async fn carry_out(&self, plan: &Plan) -> Result<Vec<Done>, InstallError> {
         let admin = Admin::new(connect(&self.admin).await?, &self.admin.user).await?;
         let mut ended = Vec::new();
         let mut tell = |notice| {
@@ -185,7 +185,7 @@ impl Setting {
 }
 
 /// Whether this machine lets the test have its own mounts; a test that cannot run is written down where `tests/run` counts it.
-fn can_run(test: &str) -> Result<bool> {
+pub(crate) fn can_run(test: &str) -> Result<bool> {
     let can = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status()?.success();
     if !can {
         let line = format!("test\t{test}\tthis user may not mount\n");
@@ -202,7 +202,7 @@ fn owner_and_mode(path: &Path) -> Result<(u32, u32)> {
     Ok((metadata.uid(), metadata.mode() & 0o7777))
 }
 
-fn proven(done: &Done) -> bool {
+pub(crate) fn proven(done: &Done) -> bool {
     matches!(done, Done::Proven(attempts) if attempts.len() >= 10)
 }
 

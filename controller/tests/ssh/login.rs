@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use strongroom_controller::ssh::{Identity, SshError, SshErrorKind, Target, connect, ensure_key};
 
 use crate::sshd::{Sshd, keygen};
 
 /// An agent of this test.
-struct Agent {
+pub(crate) struct Agent {
     process: Child,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 impl Agent {
     /// That holds these keys of the server's folder.
-    fn with(sshd: &Sshd, keys: &[&str]) -> Result<Self> {
+    pub(crate) fn with(sshd: &Sshd, keys: &[&str]) -> Result<Self> {
         let socket = sshd.path("agent");
         let mut process = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::piped()).spawn()?;
         // Its first words come when the socket is there.
@@ -40,7 +40,7 @@ impl Drop for Agent {
     }
 }
 
-async fn gets_in(target: &Target) -> Result<()> {
+pub(crate) async fn gets_in(target: &Target) -> Result<()> {
     let connection = connect(target).await?;
     let finished = connection.run("id -un", b"").await?;
     ensure!(finished.stdout.trim_ascii() == target.user.as_bytes(), "{finished:?}");
@@ -135,7 +135,9 @@ async fn a_jump_host_leads_further_and_is_as_strict() -> Result<()> {
     ensure!(front.log().contains("direct-tcpip"), "it went through the jump host");
     // Neither host is trusted for the other's sake.
     front.know_hosts(&[])?;
-    ensure!(connect(&target).await.err().is_some_and(|error| matches!(&error, SshError::UnknownHost { .. })));
+    let error = connect(&target).await.err().context("the jump host is unknown")?;
+    let SshError::Jump { source, .. } = &error else { bail!("{error:?}") };
+    ensure!(matches!(**source, SshError::UnknownHost { .. }) && error.kind() == SshErrorKind::HostKey, "{error:?}");
     front.know_hosts(&["host_ed25519"])?;
     back.know_hosts(&[])?;
     ensure!(connect(&target).await.err().is_some_and(|error| matches!(&error, SshError::UnknownHost { .. })));
@@ -148,7 +150,14 @@ async fn a_jump_host_leads_further_and_is_as_strict() -> Result<()> {
     target.port = port;
     front.authorize("restrict", "user_key")?;
     let error = connect(&target).await.err().expect("it may not");
-    ensure!(matches!(error, SshError::Refused { .. }) && !error.retry(), "{error:?}");
+    ensure!(matches!(error, SshError::RefusedBehind { .. }) && !error.retry(), "{error:?}");
+    // As an operator would set it up: this one place, and nothing else.
+    let permitting = |port: u16| format!("restrict,port-forwarding,permitopen=\"127.0.0.1:{port}\"");
+    front.authorize(&permitting(port), "user_key")?;
+    gets_in(&target).await?;
+    front.authorize(&permitting(front.port()), "user_key")?;
+    let error = connect(&target).await.err().context("it may only go elsewhere")?;
+    ensure!(matches!(error, SshError::RefusedBehind { .. }) && !error.retry(), "{error:?}");
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The way to a host, against a real OpenSSH server.
 
+mod behind;
+mod certificates;
 mod host_keys;
 mod installing;
 mod login;

@@ -1,16 +1,16 @@
-//! `strongroom host add` and `host upgrade`.
+//! `strongroom host add`.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_controller::install::{self, AddOrder, Plan, Program, UpgradeOrder};
+use strongroom_controller::install::{self, AddOrder, Plan, Program};
 use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
-use strongroom_controller::ssh::{HostKeys, PublicKey, ShownKey, Target, ensure_key, scan};
+use strongroom_controller::ssh::{ControllerKey, HostKeys, PublicKey, ShownKey, SshError, Target, ensure_key, scan};
 
 use super::inventory::{self, NewHost};
-use super::{AdminArgs, carry, facts};
+use super::{AdminArgs, carry, facts, jump};
 use crate::access::create_private;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -30,7 +30,8 @@ it again repairs what is not as it should be.
 Examples:
   strongroom host add web1 10.0.0.5 --site /etc/strongroom
   strongroom host add web1 10.0.0.5 --site /etc/strongroom --label role=web --user admin --dry-run
-  strongroom host add web1 10.0.0.5 --site /etc/strongroom --fingerprint SHA256:e3b0c44298fc1c149af…")]
+  strongroom host add web1 10.0.0.5 --site /etc/strongroom --fingerprint SHA256:e3b0c44298fc1c149af…
+  strongroom host add db1 10.1.0.7 --site /etc/strongroom --jump gate")]
 pub(crate) struct AddArgs {
     /// What the host is called in the site
     #[arg(value_name = "NAME")]
@@ -67,34 +68,6 @@ pub(crate) struct AddArgs {
     controller: ControllerArgs,
 }
 
-/// Give a host the worker of this release
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Jobs that run there are interrupted, and taken up again by the new worker.
-
-Examples:
-  strongroom host upgrade 10.0.0.5
-  strongroom host upgrade 10.0.0.5 --user admin --dry-run")]
-pub(crate) struct UpgradeArgs {
-    /// Its IP address, or its name in the DNS
-    #[arg(value_name = "ADDRESS")]
-    address: String,
-
-    /// The worker's program [default: strongroom-worker beside this program]
-    #[arg(long, value_name = "FILE")]
-    worker: Option<PathBuf>,
-
-    #[command(flatten)]
-    admin: AdminArgs,
-
-    /// Only show the steps
-    #[arg(long)]
-    dry_run: bool,
-
-    #[command(flatten)]
-    controller: ControllerArgs,
-}
-
 fn parse_label(text: &str) -> Result<(strongroom_plans::Name, strongroom_plans::Name), String> {
     let (key, value) = text.split_once('=').ok_or("write LABEL=VALUE")?;
     let name = |text: &str| text.parse().map_err(|refusal: strongroom_plans::Refusal| refusal.to_string());
@@ -107,17 +80,12 @@ pub(super) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     create_private(&state).doing(what)?;
     let program = program(args.worker.as_ref(), context)?;
     let key = context.wait(&what(), ensure_key(&state.join(SSH_KEY)))?;
-    let shown = context.wait(&what(), scan(&args.address, args.admin.port, None, CONNECT_TIMEOUT))?;
-    let host_keys = confirmed(args, shown, context)?;
-    let host = Target {
-        address: args.address.clone(),
-        port: args.admin.port,
-        user: args.admin.user.clone(),
-        identities: args.admin.identities()?,
-        known_hosts: HostKeys::Confirmed(host_keys.clone()),
-        jump: None,
-        connect_timeout: CONNECT_TIMEOUT,
-    };
+    if let Some(jump) = &args.admin.jump {
+        jump::check(&args.site, &args.name, jump, &what())?;
+    }
+    let way = jump::way(Some(&args.site), &args.admin, context, &what())?;
+    let host_keys = confirmed(args, shown(args, way.as_deref(), &key, context)?, context)?;
+    let host = args.admin.target(&args.address, HostKeys::Confirmed(host_keys.clone()), way)?;
     let known_hosts = state.join(KNOWN_HOSTS);
     let plan = install::add(&AddOrder { host: host.clone(), host_keys, key, known_hosts, program });
     if args.dry_run {
@@ -125,7 +93,13 @@ pub(super) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     carry(&plan, &host, context)?;
-    let new = NewHost { name: &args.name, address: &args.address, port: args.admin.port, labels: &args.labels };
+    let new = NewHost {
+        name: &args.name,
+        address: &args.address,
+        port: args.admin.port,
+        jump: args.admin.jump.as_ref(),
+        labels: &args.labels,
+    };
     let file = inventory::add(&args.site, &new).doing(what)?;
     let reloaded = args.controller.try_reload(context);
     if reloaded {
@@ -140,33 +114,7 @@ pub(super) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-pub(super) fn upgrade(args: &UpgradeArgs, context: &Context) -> Result<Exit, Failure> {
-    let what = || format!("upgrade the worker on {}", args.address);
-    let state = context.state_dir()?;
-    let program = program(args.worker.as_ref(), context)?;
-    let key = context.wait(&what(), ensure_key(&state.join(SSH_KEY)))?;
-    let admin = Target {
-        address: args.address.clone(),
-        port: args.admin.port,
-        user: args.admin.user.clone(),
-        identities: args.admin.identities()?,
-        known_hosts: HostKeys::File(state.join(KNOWN_HOSTS)),
-        jump: None,
-        connect_timeout: CONNECT_TIMEOUT,
-    };
-    let worker = Target { user: "strongroom".into(), identities: vec![key.identity()], ..admin.clone() };
-    let plan = install::upgrade(&UpgradeOrder { worker, program });
-    if args.dry_run {
-        context.output.answer(&Steps::new(&plan))?;
-        return Ok(Exit::Success);
-    }
-    carry(&plan, &admin, context)?;
-    facts::try_refresh(&args.address, &args.controller, context);
-    context.say(&format!("the worker on {} is that of this release", args.address));
-    Ok(Exit::Success)
-}
-
-fn program(given: Option<&PathBuf>, context: &Context) -> Result<Program, Failure> {
+pub(super) fn program(given: Option<&PathBuf>, context: &Context) -> Result<Program, Failure> {
     let beside = || std::env::current_exe().map(|own| own.with_file_name("strongroom-worker"));
     let path = given.cloned().map_or_else(beside, Ok);
     let path = path.map_err(|source| Cause::File { doing: "find", path: "strongroom".into(), source });
@@ -174,6 +122,22 @@ fn program(given: Option<&PathBuf>, context: &Context) -> Result<Program, Failur
     let read = context.wait("read the worker's program", Program::read(&path));
     read.map_err(|failure| {
         failure.advise("build it with `cargo build --release`, or say where it is with --worker FILE")
+    })
+}
+
+/// The keys that the host shows, also from behind its jump host.
+fn shown(
+    args: &AddArgs,
+    way: Option<&Target>,
+    key: &ControllerKey,
+    context: &Context,
+) -> Result<Vec<PublicKey>, Failure> {
+    let what = format!("see the host keys of {}", args.address);
+    let scanning = async { Ok::<_, SshError>(scan(&args.address, args.admin.port, way, CONNECT_TIMEOUT).await) };
+    context.wait(&what, scanning)?.map_err(|error| {
+        let advice = jump::advice(&error, key);
+        let failure = Failure::new(what, error);
+        advice.into_iter().fold(failure, Failure::advise)
     })
 }
 

@@ -14,6 +14,7 @@ pub(super) struct NewHost<'a> {
     pub(super) name: &'a Name,
     pub(super) address: &'a str,
     pub(super) port: u16,
+    pub(super) jump: Option<&'a Name>,
     pub(super) labels: &'a [(Name, Name)],
 }
 
@@ -61,6 +62,9 @@ fn with(before: &str, host: &NewHost<'_>) -> Option<String> {
     if host.port != 22 {
         text.push_str(&format!("{indent}  port: {}\n", host.port));
     }
+    if let Some(jump) = host.jump {
+        text.push_str(&format!("{indent}  jump: {jump}\n"));
+    }
     if !host.labels.is_empty() {
         let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}: {value}")).collect();
         text.push_str(&format!("{indent}  labels: {{ {} }}\n", labels.join(", ")));
@@ -75,7 +79,7 @@ mod tests {
     fn check(before: &str, expect: Option<&str>) {
         let name = "web2".parse().unwrap();
         let labels = [("role".parse().unwrap(), "web".parse().unwrap())];
-        let host = NewHost { name: &name, address: "10.0.0.6", port: 22, labels: &labels };
+        let host = NewHost { name: &name, address: "10.0.0.6", port: 22, jump: None, labels: &labels };
         assert_eq!(with(before, &host).as_deref(), expect, "{before}");
     }
 
@@ -88,6 +92,14 @@ mod tests {
         check(one, Some(&format!("{one}\n{NEW}")));
         let deep = "hosts:\n    web1:\n        address: 10.0.0.5\n";
         check(deep, Some(&format!("{deep}    web2:\n      address: 10.0.0.6\n      labels: {{ role: web }}\n")));
+    }
+
+    #[test]
+    fn what_is_not_as_usual_is_written_too() {
+        let (name, jump) = ("db1".parse().unwrap(), "gate".parse().unwrap());
+        let host = NewHost { name: &name, address: "10.1.0.7", port: 2222, jump: Some(&jump), labels: &[] };
+        let expect = "hosts:\n  db1:\n    address: 10.1.0.7\n    port: 2222\n    jump: gate\n";
+        assert_eq!(with("", &host).as_deref(), Some(expect));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `strongroom host remove`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use strongroom_controller::install::{self, RemoveOrder, State};
-use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
-use strongroom_controller::ssh::{HostKeys, Target};
+use strongroom_controller::ssh::HostKeys;
 
-use super::{AdminArgs, carry};
+use super::{AdminArgs, carry, jump};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -19,11 +20,16 @@ hosts.yaml too, and remove its writer's key with `strongroom key remove`.
 
 Examples:
   strongroom host remove 10.0.0.5
-  strongroom host remove 10.0.0.5 --purge --dry-run")]
+  strongroom host remove 10.0.0.5 --purge --dry-run
+  strongroom host remove 10.1.0.7 --site /etc/strongroom --jump gate")]
 pub(crate) struct RemoveArgs {
     /// Its IP address, or its name in the DNS
     #[arg(value_name = "ADDRESS")]
     address: String,
+
+    /// The site's directory, for --jump
+    #[arg(long, value_name = "DIR", requires = "jump")]
+    site: Option<PathBuf>,
 
     /// Also delete what the worker remembers there: its ledger, its keys, its caches
     #[arg(long)]
@@ -38,6 +44,7 @@ pub(crate) struct RemoveArgs {
 }
 
 pub(super) fn run(args: &RemoveArgs, context: &Context) -> Result<Exit, Failure> {
+    let what = || format!("remove the worker from {}", args.address);
     let known_hosts = context.state_dir()?.join(KNOWN_HOSTS);
     let plan = install::remove(&RemoveOrder {
         address: args.address.clone(),
@@ -49,15 +56,8 @@ pub(super) fn run(args: &RemoveArgs, context: &Context) -> Result<Exit, Failure>
         context.output.answer(&super::add::Steps::new(&plan))?;
         return Ok(Exit::Success);
     }
-    let admin = Target {
-        address: args.address.clone(),
-        port: args.admin.port,
-        user: args.admin.user.clone(),
-        identities: args.admin.identities()?,
-        known_hosts: HostKeys::File(known_hosts),
-        jump: None,
-        connect_timeout: CONNECT_TIMEOUT,
-    };
+    let way = jump::way(args.site.as_deref(), &args.admin, context, &what())?;
+    let admin = args.admin.target(&args.address, HostKeys::File(known_hosts), way)?;
     carry(&plan, &admin, context)?;
     context.say(&format!("{} has no worker any more; take it out of hosts.yaml, too", args.address));
     Ok(Exit::Success)

@@ -3,6 +3,7 @@
 mod errors;
 mod fleet;
 mod help;
+mod jump;
 mod keys;
 mod mount;
 mod notify;
@@ -11,4 +12,7 @@ mod plan_language;
 mod round_trip;
 mod schedules;
 mod signals;
+#[expect(dead_code, reason = "the controller's tests of connections ask more of it")]
+#[path = "../../../tests/ssh/sshd.rs"]
+mod sshd;
 mod support;
