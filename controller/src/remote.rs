@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_proto::FEATURE_DIRECT_STORE;
 use strongroom_proto::worker::job_state::State;
-use strongroom_proto::worker::{EnrollRequest, FailureKind, JobReference, JobState, Running, StartRequest};
+use strongroom_proto::worker::{EnrollRequest, FailureKind, HelloReply, JobReference, JobState, Running, StartRequest};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Code;
@@ -50,6 +51,16 @@ pub enum JobFault {
         host: String,
         /// The last attempt's failure.
         source: Unreachable,
+    },
+    /// The worker is of a release that would not see what the job asks for.
+    #[error(
+        "the worker {version} on {host} is too old for `access: direct`, and would store through the gateway instead: run strongroom host upgrade, or write `access: gateway`"
+    )]
+    TooOld {
+        /// Which host.
+        host: String,
+        /// Its worker.
+        version: String,
     },
     /// The worker refused the job.
     #[error("the worker on {host} refused the job: {reason}")]
@@ -155,6 +166,10 @@ where
     K: Fn() -> F,
     F: Future<Output = Result<Vec<u8>, String>>,
 {
+    if is_beyond(&job.request, link.hello()) {
+        let (host, version) = (job.host.clone(), link.hello().version.clone());
+        return Err(Attended::Ended(Err(JobFault::TooOld { host, version })));
+    }
     let refused = |reason| Attended::Ended(Err(JobFault::Refused { host: job.host.clone(), reason }));
     match link.worker().start(job.request.clone()).await {
         Ok(state) => return Ok(state.into_inner()),
@@ -166,6 +181,12 @@ where
     let failed = |status: tonic::Status| cut(&status).map_or_else(|| refused(said(&status)), Attended::Cut);
     link.worker().enroll(EnrollRequest { key_file }).await.map_err(failed)?;
     link.worker().start(job.request.clone()).await.map(tonic::Response::into_inner).map_err(failed)
+}
+
+/// Whether a job asks for what its worker does not know of. What a worker knows and cannot do, it refuses itself.
+fn is_beyond(request: &StartRequest, worker: &HelloReply) -> bool {
+    let is_direct = request.backup.as_ref().is_some_and(|backup| backup.direct.is_some());
+    is_direct && !worker.features.iter().any(|feature| feature == FEATURE_DIRECT_STORE)
 }
 
 async fn watch_job(link: &Link, job: &RemoteJob, is_paused: bool, progress: &impl Fn(&Running)) -> Attended {

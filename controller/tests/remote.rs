@@ -11,7 +11,8 @@ use simulated::{Fleet, Host};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::links::Links;
 use strongroom_controller::remote::{self, JobFault, RemoteJob};
-use strongroom_proto::worker::{BackupJob, StartRequest};
+use strongroom_proto::FEATURE_DIRECT_STORE;
+use strongroom_proto::worker::{BackupJob, DirectStore, StartRequest};
 use tokio::sync::watch;
 
 struct Scene {
@@ -40,7 +41,10 @@ impl Scene {
         (cancel, pause): (watch::Receiver<bool>, watch::Receiver<bool>),
     ) -> Result<Vec<u8>, JobFault> {
         let request = StartRequest { job: job.into(), generation, backup: Some(BackupJob::default()) };
-        let job = RemoteJob { host: "web1".into(), request, cancel, pause };
+        self.run_job(RemoteJob { host: "web1".into(), request, cancel, pause }).await
+    }
+
+    async fn run_job(&self, job: RemoteJob) -> Result<Vec<u8>, JobFault> {
         let key = || {
             self.keys_made.fetch_add(1, Ordering::Relaxed);
             async { Ok(b"key".to_vec()) }
@@ -60,6 +64,29 @@ async fn a_job_is_done_and_the_host_gets_its_key_once() -> Result<()> {
     ensure!(scene.simply("b.1").await? == b"b.1");
     ensure!(scene.keys_made.load(Ordering::Relaxed) == 1);
     ensure!(scene.host.lines() == 1, "one line for all jobs: {}", scene.host.lines());
+    Ok(())
+}
+
+/// A worker that does not know the field would take the job for another one, and nobody would notice.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_does_not_know_of_direct_stores_gets_no_such_job() -> Result<()> {
+    let scene = Scene::new(Duration::from_secs(60));
+    let direct = || {
+        let backup = BackupJob { direct: Some(DirectStore::default()), ..BackupJob::default() };
+        let request = StartRequest { job: "a.1".into(), generation: 1, backup: Some(backup) };
+        let (cancel, pause) = (watch::channel(false).1, watch::channel(false).1);
+        scene.run_job(RemoteJob { host: "web1".into(), request, cancel, pause })
+    };
+    scene.host.learn("hooks");
+    let Err(fault @ JobFault::TooOld { .. }) = direct().await else { anyhow::bail!("it was not refused") };
+    let said = fault.to_string();
+    ensure!(["worker simulated on web1", "too old", "host upgrade"].iter().all(|part| said.contains(part)), "{said}");
+    ensure!(scene.host.executions().is_empty());
+    ensure!(scene.simply("b.1").await? == b"b.1", "other jobs go on");
+    // A worker that was exchanged has another line.
+    scene.host.learn(FEATURE_DIRECT_STORE);
+    scene.links.hang_up("web1").await;
+    ensure!(direct().await? == b"a.1");
     Ok(())
 }
 

@@ -164,7 +164,7 @@ pub(crate) struct Parts {
     kind: Option<()>,
     pub(crate) name: Option<Name>,
     owner: Option<Line>,
-    sources: Option<Vec<Source>>,
+    pub(crate) sources: Option<Vec<Source>>,
     pub(crate) schedule: Option<PlacedSchedule>,
     retain: Option<RetentionRules>,
     prove: Option<ProofDemand>,

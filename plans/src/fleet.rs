@@ -12,12 +12,14 @@ use crate::findings::Findings;
 use crate::host::PlacedHost;
 use crate::include::INCLUDE;
 use crate::name::Name;
+use crate::overlap;
 use crate::preset::Inherited;
 use crate::report::quoted;
 use crate::said::Said;
 use crate::schedule::PlacedSchedule;
 use crate::selector::{NAME_KEY, Selector};
 use crate::site_reader::SiteDraft;
+use crate::site_repository::Access;
 use crate::text::{Place, Span};
 use crate::tree::Node;
 use crate::values;
@@ -31,6 +33,7 @@ pub struct FleetPlan {
     selector: Selector,
     hosts: Vec<Name>,
     repository: Name,
+    access: Access,
     preset: Option<Name>,
     priority: Priority,
     file: String,
@@ -95,6 +98,11 @@ impl FleetPlan {
     /// The site's name for the repository.
     pub fn repository(&self) -> &Name {
         &self.repository
+    }
+
+    /// How its hosts reach the repository.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The preset that gives what the plan does not say.
@@ -190,7 +198,11 @@ impl FleetDraft {
         let repository = fields.required("repository", findings, |node, findings| {
             let name: Name = values::written(node, findings)?;
             let spec = site.repositories.look_up("repository", &name, &node.span, findings)?;
-            Some((name, spec.at().clone(), findings.text().place(&node.span)))
+            let on_hosts = spec.access().directory_on_hosts().zip(parts.sources.as_ref());
+            if let Some(refusal) = on_hosts.and_then(|(path, sources)| overlap::with_repository(sources, &path)) {
+                findings.refuse(Code::RepositoryInSource, &node.span, &refusal);
+            }
+            Some((name, spec, findings.text().place(&node.span)))
         });
         let priority = fields.optional("priority", findings, |node, findings| {
             let number = values::count_up_to(node, Priority::MAX.into(), findings)?;
@@ -200,12 +212,13 @@ impl FleetDraft {
         // What a part says is said; that it is a part which says so is no value.
         said.retain(|said| !said.is_of(INCLUDE));
         said.extend(inherited.said(|key| fields.node(key).is_some()).cloned());
-        let plan = chosen.zip(repository).and_then(|((selector, hosts), (repository, at, place))| {
+        let plan = chosen.zip(repository).and_then(|((selector, hosts), (repository, spec, place))| {
             Some(FleetPlan {
-                plan: parts.plan(at, place, said)?,
+                plan: parts.plan(spec.at().clone(), place, said)?,
                 selector,
                 hosts,
                 repository,
+                access: spec.access().clone(),
                 preset: preset.map(|(name, _)| name),
                 priority: priority.unwrap_or_default(),
                 file: file.0.to_owned(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupPlan;
 use crate::difference::{Change, PlanChange};
+use crate::fleet::FleetPlan;
 use crate::missed::MissedRule;
 use crate::name::Name;
 use crate::notification::{Notification, Occasion};
@@ -16,6 +17,7 @@ use crate::report::listed;
 use crate::retain::Rule;
 use crate::runs_ahead::{DAYS, RunsAhead, RunsChange};
 use crate::site::Site;
+use crate::site_repository::Access;
 use crate::source::{Input, Source};
 use crate::source_path::SourcePath;
 use crate::window::CutOff;
@@ -47,6 +49,8 @@ pub enum Loss {
     Runs,
     /// What was stored so far stays in another repository.
     Repository,
+    /// What is stored can be removed by whoever takes a host over.
+    Access,
     /// Nobody hears of it.
     Notification,
 }
@@ -67,6 +71,7 @@ pub(crate) fn of_sites(old: &Site, new: &Site, changes: &[PlanChange]) -> Vec<We
         let directories = [old.repository_of(old_plan).directory(), new.repository_of(new_plan).directory()];
         weaker.extend(moved(name, directories.map(|directory| directory.display().to_string())));
     }
+    weaker.extend(old.plans().iter().filter_map(|(name, plan)| opened_to_hosts(plan, new.plans().get(name)?)));
     let untold = told(old.notifications()).difference(&told(new.notifications())).copied().collect::<Vec<_>>();
     weaker.extend(untold.into_iter().map(|occasion| Weaker {
         plan: None,
@@ -237,6 +242,14 @@ fn lost_runs(plan: &PlanChange) -> Option<String> {
 fn moved(plan: &Name, [old, new]: [String; 2]) -> Option<Weaker> {
     let what = format!("what was stored so far stays in {old}; {new} knows nothing of it");
     (old != new).then(|| Weaker::of(plan, Loss::Repository, what))
+}
+
+/// Hosts that stored through the controller, and now write to the repository themselves.
+fn opened_to_hosts(old: &FleetPlan, new: &FleetPlan) -> Option<Weaker> {
+    let (Access::Gateway, Access::Direct(_)) = (old.access(), new.access()) else { return None };
+    let hosts: Vec<&str> = new.hosts().iter().map(Name::as_str).collect();
+    let what = format!("what is stored in {} can be removed from {}", new.repository(), shortened(&hosts));
+    Some(Weaker::of(new.name(), Loss::Access, what))
 }
 
 fn told(notifications: &[Notification]) -> BTreeSet<Occasion> {

@@ -159,6 +159,23 @@ fn shorter_retention_less_proof_and_fewer_runs() {
 }
 
 #[test]
+fn hosts_that_write_to_a_repository_themselves() {
+    let direct = |more: &'static str| [("site.yaml", "main: { at: /srv/main }", more)];
+    let by_itself = "main: { at: /srv/main, access: direct, on-hosts: /mnt/main }";
+    let lost = [
+        (Loss::Access, "what is stored in main can be removed from db1"),
+        (Loss::Access, "what is stored in main can be removed from web1, web2"),
+    ];
+    check(&direct(by_itself), &lost);
+    let difference = difference(&direct(by_itself));
+    let said: Vec<_> = difference.site.iter().map(|value| (value.key.as_str(), value.new.as_deref())).collect();
+    let expected = [("repositories.main.access", Some("direct")), ("repositories.main.on-hosts", Some("/mnt/main"))];
+    assert_eq!(said, expected);
+    let (old, new) = (site(&direct(by_itself)), site(&[]));
+    assert!(Difference::of_sites(&old, &new, from()).weaker.is_empty(), "back to the gateway loses nothing");
+}
+
+#[test]
 fn other_repositories_and_silence() {
     let stays = "what was stored so far stays in /srv/main; /srv/other knows nothing of it";
     check(&[("plans/db.yaml", "repository: main", "repository: other")], &[(Loss::Repository, stays)]);

@@ -33,7 +33,7 @@ fn the_example_is_a_whole_site() {
     let site = example();
     assert_eq!((site.name().as_str(), site.zone().iana_name()), ("example", Some("Asia/Shanghai")));
     let main = site.repository_of(plan(&site, "databases"));
-    assert_eq!((main.directory().as_path(), main.access()), (Path::new("/srv/strongroom/main"), Access::Gateway));
+    assert_eq!((main.directory().as_path(), main.access()), (Path::new("/srv/strongroom/main"), &Access::Gateway));
     let limits = site.limits();
     assert_eq!((limits.runs(), limits.per_host(), limits.per_repository()), (8, 1, 4));
     let [page, hook, mail] = site.notifications() else { panic!("{:?}", site.notifications()) };
@@ -51,6 +51,29 @@ fn the_example_is_a_whole_site() {
     assert_eq!((gate.user().as_str(), gate.jump_user().as_str()), ("strongroom", "strongroom-jump"));
     let test = &site.hosts()[&"db-test".parse().unwrap()];
     assert_eq!((test.port(), test.user().as_str()), (2222, "backup"));
+}
+
+#[test]
+fn hosts_reach_a_repository_through_the_controller_or_by_themselves() {
+    let access = |said: &str| {
+        let text = include_str!("../examples/site/site.yaml").replace("access: gateway", said);
+        let mut files = example_files();
+        files.insert("site.yaml", text);
+        let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+        let plan = plan(&site, "databases");
+        assert_eq!(plan.access(), site.repository_of(plan).access());
+        assert_eq!(site.repository_of(plan).directory(), Path::new("/srv/strongroom/main"), "the controller's own");
+        plan.access().directory_on_hosts()
+    };
+    for (said, expected) in [
+        ("", None),
+        ("access: gateway", None),
+        ("access: direct", Some("/srv/strongroom/main")),
+        ("access: direct\n    on-hosts: /mnt/./backup/", Some("/mnt/backup")),
+        ("access: direct\n    on-hosts: file:///mnt/backup", Some("/mnt/backup")),
+    ] {
+        assert_eq!(access(said).as_deref(), expected.map(Path::new), "{said}");
+    }
 }
 
 #[test]

@@ -107,7 +107,15 @@ fn site_keys_and_values() {
     check(at, "name: example", "name: an example", (Code::BadName, at, 1, 7, "an example"));
     check(at, "  main:", "  my main:", (Code::BadName, at, 4, 3, "my main"));
     check(at, "/srv/strongroom/main", "~/main", (Code::BadRepository, at, 4, 15, "~/main"));
-    check(at, "access: gateway", "access: direct", (Code::NotYet, at, 4, 45, "direct"));
+    check(at, "access: gateway", "access: nfs", (Code::UnknownWord, at, 4, 45, "nfs"));
+    check(at, "access: gateway", "access: nfs, on-hosts: /mnt", (Code::UnknownWord, at, 4, 45, "nfs"));
+    check(at, "access: gateway", "on-hosts: /mnt", (Code::KeyBeside, at, 4, 47, "/mnt"));
+    check(at, "access: gateway", "access: gateway, on-hosts: /mnt", (Code::KeyBeside, at, 4, 64, "/mnt"));
+    check(at, "access: gateway", "access: direct, on-hosts: ~/mnt", (Code::BadRepository, at, 4, 63, "~/mnt"));
+    check(at, "access: gateway", "access: direct, on-hosts: s3://x/y", (Code::BadRepository, at, 4, 63, "s3://x/y"));
+    let mounted = remedy(at, "access: gateway", "access: direct, on-hosts: ./mnt");
+    assert!(mounted.contains("as the hosts have it mounted"), "{mounted}");
+    assert!(remedy(at, "access: gateway", "on-hosts: /mnt").contains("`access: direct`"));
     check(at, "{ runs: 8 }", "{ runs: 0 }", (Code::BadNumber, at, 11, 17, "0"));
     check(at, "{ runs: 8 }", "{ runs: 99999 }", (Code::BadNumber, at, 11, 17, "99999"));
     check(at, "{ runs: 8 }", "{ per-hosts: 8 }", (Code::UnknownKey, at, 11, 11, "per-hosts"));
@@ -118,6 +126,21 @@ fn site_keys_and_values() {
     check(at, "command: [page], ", "", (Code::MissingKey, at, 12, 17, "{ on: [failed] }"));
     check(at, "limits: { runs: 8 }", "dead-man: { every: 5m }", (Code::MissingKey, at, 11, 11, "{ every: 5m }"));
     check(at, "[failed]", "[fail]", (Code::UnknownWord, at, 12, 41, "fail"));
+}
+
+/// Only what hosts open themselves lies on them: the controller's directory may be called like one of theirs.
+#[test]
+fn hosts_do_not_store_a_repository_in_itself() {
+    let at = "plans/etc.yaml";
+    let direct =
+        |on_hosts: &str| broken("site.yaml", "access: gateway", &format!("access: direct, on-hosts: {on_hosts}"));
+    for (on_hosts, place) in [("/etc/mnt", (at, 5, 13, "main")), ("/srv", ("plans/web.yaml", 5, 13, "main"))] {
+        let faults = found(&direct(on_hosts));
+        let (file, line, column, text) = place;
+        assert_eq!(summary(&faults), [(Code::RepositoryInSource, file, line, column, text)], "{faults}");
+    }
+    assert!(Site::read(&direct("/mnt/main")).is_ok());
+    assert!(Site::read(&broken("site.yaml", "/srv/strongroom/main", "/etc/main")).is_ok());
 }
 
 #[test]

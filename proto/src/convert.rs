@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use strongroom_plans::{ByteSize, CheckCommand, Input, LoadLimits, Source, TimeSpan};
+use strongroom_plans::{Access, ByteSize, CheckCommand, Input, LoadLimits, Source, TimeSpan};
 
-use crate::worker::{CommandSource, FilesSource, Hook, Hooks, Limits, backup_job};
+use crate::worker::{CommandSource, DirectStore, FilesSource, Hook, Hooks, Limits, backup_job, direct_store};
 
 impl From<&Source> for backup_job::Source {
     fn from(source: &Source) -> Self {
@@ -53,6 +53,17 @@ impl From<&strongroom_plans::Hook> for Hook {
     }
 }
 
+impl DirectStore {
+    /// Where a host opens the store itself, if it is to.
+    #[must_use]
+    pub fn of(access: &Access) -> Option<Self> {
+        let Access::Direct(_) = access else { return None };
+        // BUG if there is none: plans take no other address, and it is text. The worker refuses a store without a place, rather than to go through the gateway.
+        let directory = access.directory_on_hosts().and_then(|path| path.into_os_string().into_string().ok());
+        Some(Self { place: directory.map(direct_store::Place::Directory) })
+    }
+}
+
 impl From<LoadLimits> for Limits {
     fn from(limits: LoadLimits) -> Self {
         Self {
@@ -69,4 +80,27 @@ fn words(command: &CheckCommand) -> Vec<String> {
 
 fn seconds(time: Option<TimeSpan>) -> u64 {
     time.map_or(0, TimeSpan::seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_plans::{Site, SiteFiles};
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_hosts_open_themselves_is_sent_as_they_have_it() {
+        let sent = |said: &str| {
+            let mut files = SiteFiles::new("");
+            let at = format!("name: x\nzone: UTC\nrepositories: {{ main: {{ at: /srv/main{said} }} }}\n");
+            files.insert("site.yaml", at);
+            files.insert("hosts.yaml", "hosts: { web1: { address: 10.0.0.5 } }\n");
+            let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+            site.repositories().values().next().and_then(|main| DirectStore::of(main.access()))
+        };
+        let at = |directory: &str| Some(DirectStore { place: Some(direct_store::Place::Directory(directory.into())) });
+        assert_eq!(sent(""), None);
+        assert_eq!(sent(", access: direct"), at("/srv/main"));
+        assert_eq!(sent(", access: direct, on-hosts: \"file:///mnt/a%20b\""), at("/mnt/a b"));
+    }
 }

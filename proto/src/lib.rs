@@ -56,6 +56,11 @@ pub const PROTOCOL_OLDEST: u32 = 1;
 /// What `strongroom-worker connect` prints before the first byte of the connection, so that noise before it can be told from it.
 pub const GREETING: &str = "strongroom-worker 1\n";
 
+/// The feature of workers that open a store themselves where a job says so. Others would not see that it does, and store through the gateway.
+pub const FEATURE_DIRECT_STORE: &str = "direct-store";
+/// The feature of workers that can halt a job.
+pub const FEATURE_PAUSE: &str = "pause";
+
 /// How `strongroom-worker connect` begins its refusal, on standard error, and the code that it ends with: that a key can do nothing else is proven by hearing this.
 pub const REFUSAL: &str = "strongroom-worker: refused: ";
 /// The exit code of a refusal. Of a subsystem, sshd passes on nothing else.

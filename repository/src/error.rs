@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::codec::Malformed;
-use crate::ids::{ChunkId, ObjectId};
+use crate::ids::{ChunkId, ObjectId, RepositoryId};
 use crate::store;
 
 /// Any failure of the repository or of its store; never a fault of a source file.
@@ -56,6 +56,14 @@ pub enum Error {
     /// The key does not fit the repository.
     #[error("{0}")]
     Key(String),
+    /// The key is another repository's.
+    #[error("this key is for repository {key}, here is {here}")]
+    Foreign {
+        /// The one that the key is for.
+        key: RepositoryId,
+        /// The one that was opened.
+        here: RepositoryId,
+    },
     /// The key may write but not read, or the act needs the admin key.
     #[error("this needs a reader's key: a writer's key can add backups, not {0}")]
     WriterOnly(&'static str),
@@ -165,7 +173,7 @@ impl Error {
                 ErrorKind::Corrupt
             }
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
-            Self::Key(_) | Self::WriterOnly(_) => ErrorKind::Key,
+            Self::Key(_) | Self::Foreign { .. } | Self::WriterOnly(_) => ErrorKind::Key,
             Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Fenced(_) => ErrorKind::Refused,
             Self::Cache { .. } | Self::Withheld(_) => ErrorKind::Other,
             Self::Poisoned(failure) => failure.kind,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_plans::{Difference, Name, Notification, RunKind};
+use strongroom_proto::FEATURE_PAUSE;
 use tokio::sync::watch;
 
 use super::order::RunOrder;
@@ -248,7 +249,7 @@ where
             return Ok(Err(Refused::Unfit(format!("the run {id} {how}"))));
         };
         let paused = going == Going::Halted;
-        if let Some(version) = self.setting.hosts.too_old_for(&run.host, "pause").filter(|_| paused) {
+        if let Some(version) = self.setting.hosts.too_old_for(&run.host, FEATURE_PAUSE).filter(|_| paused) {
             let host = &run.host;
             let why =
                 format!("the worker of {host} is too old ({version}) to halt a run: strongroom host upgrade {host}");

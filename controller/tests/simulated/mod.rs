@@ -41,6 +41,7 @@ pub(crate) struct Host {
     /// After so many bytes the next line is cut; zero for never.
     cut_after: Mutex<Vec<u64>>,
     enrolled: Mutex<bool>,
+    features: Mutex<Vec<String>>,
     jobs: Mutex<BTreeMap<String, Job>>,
     /// How long a job takes.
     pub(crate) work: Duration,
@@ -66,6 +67,7 @@ impl Fleet {
             off: watch::channel(false).0,
             cut_after: Mutex::default(),
             enrolled: Mutex::new(false),
+            features: Mutex::default(),
             jobs: Mutex::default(),
             work,
             lines: AtomicU64::new(0),
@@ -97,6 +99,11 @@ impl Host {
     /// How often each job was executed.
     pub(crate) fn executions(&self) -> BTreeMap<String, u32> {
         lock(&self.jobs).iter().map(|(id, job)| (id.clone(), job.executions)).collect()
+    }
+
+    /// From the next line on, its worker says that it can do this.
+    pub(crate) fn learn(&self, feature: &str) {
+        lock(&self.features).push(feature.into());
     }
 
     /// How often it was asked for its facts.
@@ -277,6 +284,7 @@ impl Worker for Service {
             protocol_oldest: strongroom_proto::PROTOCOL_OLDEST,
             hostname: self.0.name.clone(),
             boot_id: self.0.boot_id(),
+            features: lock(&self.0.features).clone(),
             ..HelloReply::default()
         }))
     }

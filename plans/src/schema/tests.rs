@@ -86,6 +86,9 @@ fn misspelt_keys_wrong_types_and_other_words_are_refused() {
         ("freeze: [rollout, upgrade]", "freeze: [backup]"),
         ("on: [failed, missed, overdue, recovered]", "on: failed"),
         ("limits: { runs: 8", "limits: { runs: 8, people: 1"),
+        ("access: gateway", "access: nfs"),
+        ("access: gateway", "on-host: /mnt"),
+        ("access: gateway", "on-hosts: [/mnt]"),
         ("  main:\n", "  the main one:\n"),
     ] {
         broken(SchemaOf::Site, SITE, from, to);
@@ -121,6 +124,7 @@ fn variables_parts_tags_and_numbers_are_valid() {
     check(SchemaOf::Plan, &commands.replace("run: [stop]", "run: stop"), false);
     check(SchemaOf::Site, "name: a\nzone: UTC\nvariables: { a: 1, b: x }\n", true);
     check(SchemaOf::Site, "name: a\nzone: UTC\nvariables: { a: [1] }\n", false);
+    check(SchemaOf::Site, &SITE.replace("access: gateway", "access: direct\n    on-hosts: /mnt/main"), true);
 }
 
 /// Every key has a type: none was left unread.

@@ -83,6 +83,9 @@ pub struct BackupJob {
     pub limits: ::core::option::Option<Limits>,
     #[prost(message, optional, tag = "7")]
     pub hooks: ::core::option::Option<Hooks>,
+    /// Where the worker opens the repository's store itself; absent: it stores through the gateway. Only for workers with the feature `direct-store`.
+    #[prost(message, optional, tag = "9")]
+    pub direct: ::core::option::Option<DirectStore>,
     #[prost(oneof = "backup_job::Source", tags = "5, 8")]
     pub source: ::core::option::Option<backup_job::Source>,
 }
@@ -94,6 +97,23 @@ pub mod backup_job {
         Files(super::FilesSource),
         #[prost(message, tag = "8")]
         Command(super::CommandSource),
+    }
+}
+/// A store as the host sees it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DirectStore {
+    /// Absent, where a newer release knows another: refused.
+    #[prost(oneof = "direct_store::Place", tags = "1")]
+    pub place: ::core::option::Option<direct_store::Place>,
+}
+/// Nested message and enum types in `DirectStore`.
+pub mod direct_store {
+    /// Absent, where a newer release knows another: refused.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Place {
+        /// Absolute. It must be there, and hold the repository.
+        #[prost(string, tag = "1")]
+        Directory(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

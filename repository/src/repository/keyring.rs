@@ -58,7 +58,7 @@ pub(super) async fn unlock(store: &dyn ObjectStore, config: &Config, credential:
     let foreign = |id| id != config.repository;
     match credential {
         Credential::File(file) if foreign(file.repository()) => {
-            Err(Error::Key(format!("this key is for repository {}, here is {}", file.repository(), config.repository)))
+            Err(Error::Foreign { key: file.repository(), here: config.repository })
         }
         Credential::File(KeyFile::Writer(file)) if file.admin_key != config.admin_key => {
             Err(Error::damaged(CONFIG, "it is not signed by the admin that this writer's key trusts"))

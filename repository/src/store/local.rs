@@ -35,7 +35,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -76,6 +76,24 @@ impl LocalStore {
             Err(source) => return Err(StoreError::Inspect { path: root.into(), source }),
         }
         Ok(Self { root: Arc::new(Root::new(root.into())) })
+    }
+
+    /// Opens a folder that other machines write to as well; it must be there. Nothing in it is touched: locks may end at each machine, and then the unfinished file of
+    /// a living writer elsewhere looks like a dead one's.
+    ///
+    /// As long as the store lives, so does what is mounted there: without it, objects would end up in the folder below.
+    pub async fn join(root: PathBuf) -> std::result::Result<Self, StoreError> {
+        let path = root.clone();
+        let joined = blocking::run(move || Ok(Self::join_now(root))).await;
+        joined.unwrap_or_else(|error| Err(StoreError::Inspect { path, source: io::Error::other(error) }))
+    }
+
+    fn join_now(root: PathBuf) -> std::result::Result<Self, StoreError> {
+        match fs::File::open(&root).and_then(|folder| Ok((folder.metadata()?.is_dir(), folder))) {
+            Ok((true, folder)) => Ok(Self { root: Arc::new(Root::holding(root, folder)) }),
+            Ok((false, _)) => Err(StoreError::NotAFolder { path: root }),
+            Err(source) => Err(StoreError::Inspect { path: root, source }),
+        }
     }
 
     fn listed(

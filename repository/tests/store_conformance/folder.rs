@@ -68,6 +68,28 @@ async fn the_hint_is_never_absent() {
     write.await.expect("writer");
 }
 
+/// Of a folder that several machines write to, the locks may not be seen here.
+#[tokio::test]
+async fn a_folder_that_is_joined_must_be_there_and_is_left_alone() {
+    let (folder, store) = folder();
+    create(&store, "config", "x").await.expect("put");
+    let unfinished = folder.path().join("tmp/of-a-writer-elsewhere");
+    fs::write(&unfinished, "half").expect("write");
+    let joined = LocalStore::join(folder.path().into()).await.expect("join");
+    assert_eq!(content(&joined, "config").await.expect("get"), "x");
+    create(&joined, "packs/aa/one", "x").await.expect("put");
+    assert!(unfinished.exists());
+    LocalStore::open(folder.path()).expect("open");
+    assert!(!unfinished.exists(), "whoever has it alone sweeps it");
+
+    let absent = folder.path().join("absent");
+    let refused = LocalStore::join(absent.clone()).await.expect_err("absent");
+    assert!(matches!(&refused, StoreError::Inspect { path, .. } if *path == absent), "{refused}");
+    assert!(!absent.exists());
+    let refused = LocalStore::join(folder.path().join("config")).await.expect_err("a file");
+    assert!(matches!(refused, StoreError::NotAFolder { .. }), "{refused}");
+}
+
 #[tokio::test]
 async fn only_the_owner_may_read() {
     let (folder, store) = folder();

@@ -3,6 +3,7 @@
 //! Every test boots a lab of its own, so they run side by side. Where there can be no lab, they are skipped and written down.
 
 mod controller_service;
+mod direct_access;
 mod faults;
 mod first_backup;
 mod helpers;

@@ -19,6 +19,7 @@ mod decide;
 mod gate;
 mod hooks;
 mod job;
+mod opening;
 mod report;
 mod turns;
 mod view;

@@ -6,14 +6,16 @@
 //! 2. [`serve`]: the sockets, readiness, the end. [`service`]: the calls of the controller.
 //! 3. [`job_id`], [`request`]: what was asked, checked. [`wire`]: from messages, and back.
 //! 4. [`jobs`]: started once, run to the end. [`ledger`]: remembered on disk. [`keys`]: where to write to.
-//! 5. `command`: hooks, and commands whose output is backed up. [`gateway`]: the way of the sealed bytes to the controller.
+//! 5. `command`: hooks, and commands whose output is backed up. [`gateway`]: the way of the sealed bytes to the controller. [`direct`]: the other way,
+//!    into a directory that this host has.
 //! 6. [`facts`]: what the host is and has.
 //!
-//! What holds: the daemon can be killed at any instruction; a job outlives its connection and the daemon; the host can add backups, never read or remove them.
+//! What holds: the daemon can be killed at any instruction; a job outlives its connection and the daemon; the host can add backups, never read them; nor remove them, where it stores through the gateway.
 //!
-//! Deliberately absent: any port that is listened on, any schedule, any credential of a store.
+//! Deliberately absent: any port that is listened on, any schedule, any credential of a store but the mounts of the host.
 
 pub mod connect;
+pub mod direct;
 mod durable;
 pub mod facts;
 pub mod gateway;

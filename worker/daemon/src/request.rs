@@ -20,6 +20,9 @@ const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Request {
     /// Where to.
     pub repository: RepositoryId,
+    /// By which way.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub store: StorePlace,
     /// Every byte is read again.
     #[serde(default, skip_serializing_if = "is_default")]
     pub full: bool,
@@ -39,6 +42,17 @@ pub struct Request {
     /// Commands after it, in this order.
     #[serde(default, skip_serializing_if = "is_default")]
     pub after: Vec<Hook>,
+}
+
+/// Where the repository's store is for this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorePlace {
+    /// Behind the controller's gateway.
+    #[default]
+    Gateway,
+    /// In a directory of this host, which the worker writes to itself.
+    Directory(PathBuf),
 }
 
 /// Where the data come from.
@@ -113,6 +127,9 @@ pub enum RequestFault {
     /// No host.
     #[error("the request names no host")]
     NoHost,
+    /// A store of its own, but none that this release knows.
+    #[error("the request has no store that this worker can open: {} is older than the controller", crate::PROGRAM)]
+    NoStore,
     /// No source, or one that a newer release knows.
     #[error("the request has no source that this worker knows")]
     NoSource,
@@ -138,6 +155,11 @@ impl Request {
     pub fn check(&self) -> Result<(), RequestFault> {
         if self.host.is_empty() {
             return Err(RequestFault::NoHost);
+        }
+        if let StorePlace::Directory(path) = &self.store
+            && !path.is_absolute()
+        {
+            return Err(RequestFault::Relative(path.display().to_string()));
         }
         match &self.source {
             Source::Files { paths, .. } if paths.is_empty() => return Err(RequestFault::NoPath),

@@ -8,7 +8,7 @@ use strongroom_proto::worker::{
     EnrollReply, EnrollRequest, FactsReply, FactsRequest, HelloReply, HelloRequest, JobReference, JobState, JobsReply,
     JobsRequest, StartRequest,
 };
-use strongroom_proto::{PROTOCOL_NEWEST, PROTOCOL_OLDEST, common_protocol};
+use strongroom_proto::{FEATURE_DIRECT_STORE, FEATURE_PAUSE, PROTOCOL_NEWEST, PROTOCOL_OLDEST, common_protocol};
 use strongroom_repository::chain;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -20,7 +20,7 @@ use crate::keys::{Keys, KeysError};
 use crate::request::RequestFault;
 
 /// What this worker can do beyond the oldest protocol.
-const FEATURES: [&str; 5] = ["command-source", "gateway", "hooks", "limits", "pause"];
+const FEATURES: [&str; 6] = ["command-source", FEATURE_DIRECT_STORE, "gateway", "hooks", "limits", FEATURE_PAUSE];
 
 /// The service. Clones are the same service.
 #[derive(Debug, Clone)]

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU64;
 
-use strongroom_proto::worker::{self as wire, backup_job, job_state};
+use strongroom_proto::worker::{self as wire, backup_job, direct_store, job_state};
 use strongroom_worker::progress::Position;
 
 use crate::jobs::{Phase, View};
 use crate::ledger::FailureKind;
-use crate::request::{Hook, Limits, Request, RequestFault, Source};
+use crate::request::{Hook, Limits, Request, RequestFault, Source, StorePlace};
 
 impl TryFrom<wire::BackupJob> for Request {
     type Error = RequestFault;
@@ -18,6 +18,7 @@ impl TryFrom<wire::BackupJob> for Request {
         let hooks = job.hooks.unwrap_or_default();
         let request = Self {
             repository,
+            store: job.direct.map_or(Ok(StorePlace::Gateway), StorePlace::try_from)?,
             full: job.full,
             host: job.host,
             tags: job.tags.into_iter().collect(),
@@ -31,6 +32,16 @@ impl TryFrom<wire::BackupJob> for Request {
             after: hooks.after.into_iter().map(Hook::from).collect(),
         };
         request.check().map(|()| request)
+    }
+}
+
+impl TryFrom<wire::DirectStore> for StorePlace {
+    type Error = RequestFault;
+
+    fn try_from(store: wire::DirectStore) -> Result<Self, RequestFault> {
+        match store.place.ok_or(RequestFault::NoStore)? {
+            direct_store::Place::Directory(path) => Ok(Self::Directory(path.into())),
+        }
     }
 }
 

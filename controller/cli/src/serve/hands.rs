@@ -8,7 +8,7 @@ use strongroom_controller::links::{Links, Unreachable};
 use strongroom_controller::remote::{self, JobFault, RemoteJob};
 use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace};
 use strongroom_plans::{CheckCommand, FailureClass, RunKind, Step};
-use strongroom_proto::worker::{BackupJob, FailureKind, Hooks, Limits, Running, StartRequest};
+use strongroom_proto::worker::{BackupJob, DirectStore, FailureKind, Hooks, Limits, Running, StartRequest};
 use strongroom_repository::{ObjectId, Snapshot, WriterIdentity, chain};
 use strongroom_worker::backup::BackupReport;
 
@@ -56,6 +56,7 @@ impl Hands<'_> {
                 // Nothing is said where nothing is meant, so that a job keeps its fingerprint from release to release.
                 limits: Some(order.limits.into()).filter(|limits| *limits != Limits::default()),
                 hooks: Hooks::of(order.source),
+                direct: DirectStore::of(self.order.plan.access()),
             }),
         }
     }

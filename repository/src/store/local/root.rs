@@ -1,7 +1,7 @@
 //! The half of a local store that blocks: putting, getting and deleting files.
 
 use std::collections::HashSet;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -40,6 +40,8 @@ pub(super) struct Root {
     folders: Folders,
     buffers: Buffers,
     flush_failed: AtomicBool,
+    /// A file system of which something is open is not unmounted.
+    _held: Option<File>,
 }
 
 impl Root {
@@ -49,7 +51,13 @@ impl Root {
             path,
             buffers: Buffers::default(),
             flush_failed: AtomicBool::new(false),
+            _held: None,
         }
+    }
+
+    /// The same for a folder that is to stay where it is.
+    pub(super) fn holding(path: PathBuf, folder: File) -> Self {
+        Self { _held: Some(folder), ..Self::new(path) }
     }
 
     /// Where the folder lies.

@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use object_store::ObjectStore;
-use strongroom_repository::store::Limited;
-use strongroom_repository::{Error, ErrorKind, Repository, SnapshotKind};
+use strongroom_repository::{Error, Repository, SnapshotKind};
 use strongroom_worker::backup::{self, BackupError, BackupEvent, BackupOptions, BackupReport, EventSink, Input};
 use strongroom_worker::command::{Order, Running, Take};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
@@ -22,6 +20,7 @@ use super::control::Wish;
 use super::gate::{gate, visible};
 use super::hooks::{self, HookResult};
 use super::job::Job;
+use super::opening::{self, Unopened, kind_of_store, told};
 use super::report::{Made, report};
 use super::turns::Turns;
 use super::{Site, blocking};
@@ -38,6 +37,12 @@ enum End {
     BackedUp(Box<BackupReport>, Made),
     Failed(FailureKind, String),
     Asked(Wish),
+}
+
+impl From<Unopened> for End {
+    fn from(Unopened { kind, reason }: Unopened) -> Self {
+        Self::Failed(kind, reason)
+    }
 }
 
 /// Runs a job until it has ended or the worker stops.
@@ -99,10 +104,10 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(&self) -> (End, Vec<HookResult>) {
         self.job.show_doing("opening the repository");
-        let (store, give_up) =
+        let (gateway, give_up) =
             GatewayStore::with_patience(self.site.links.clone(), self.request.repository, self.site.patience);
         let opened = tokio::select! {
-            opened = self.open(store) => opened,
+            opened = opening::open(self.site, self.request, gateway) => opened.map_err(End::from),
             wish = self.job.control().asked() => Err(End::Asked(wish)),
         };
         let repository = match opened {
@@ -118,19 +123,6 @@ impl Attempt<'_> {
         }
         let (end, hooks) = self.work(repository, give_up).await;
         self.after(end, hooks).await
-    }
-
-    async fn open(&self, store: GatewayStore) -> Result<Arc<Repository>, End> {
-        let failed =
-            |error: &dyn std::error::Error| End::Failed(FailureKind::Worker, strongroom_repository::chain(error));
-        let credential = self.site.keys.credential(self.request.repository).map_err(|error| failed(&error))?;
-        let store: Arc<dyn ObjectStore> = Arc::new(store);
-        let store = match self.request.limits.upload_bytes_per_second {
-            Some(limit) => Arc::new(Limited::new(store, limit)),
-            None => store,
-        };
-        let opened = Repository::open(store, &credential, &self.site.cache_folder).await;
-        opened.map_err(|error| End::Failed(kind_of_store(&error), strongroom_repository::chain(&error)))
     }
 
     /// The hooks before, and the backup.
@@ -180,12 +172,12 @@ impl Attempt<'_> {
         };
         match done {
             Ok(report) => End::BackedUp(report.into(), Made::Now),
-            Err(error) => self.failed(&error, &repository),
+            Err(error) => self.failed(error, &repository),
         }
     }
 
-    fn failed(&self, error: &BackupError, repository: &Repository) -> End {
-        if let BackupError::Repository(Error::Withheld(_)) = error {
+    fn failed(&self, error: BackupError, repository: &Repository) -> End {
+        if let BackupError::Repository(Error::Withheld(_)) = &error {
             if let Some(wish) = self.job.control().wish() {
                 return End::Asked(wish);
             }
@@ -193,7 +185,12 @@ impl Attempt<'_> {
                 return End::BackedUp(report.into(), Made::Earlier);
             }
         }
-        End::Failed(kind(error), strongroom_repository::chain(error))
+        match (kind(&error), error) {
+            (kind, BackupError::Repository(error)) => {
+                End::Failed(kind, format!("the repository failed: {}", told(&self.request.store, error)))
+            }
+            (kind, error) => End::Failed(kind, strongroom_repository::chain(&error)),
+        }
     }
 
     async fn after(&self, end: End, mut hooks: Vec<HookResult>) -> (End, Vec<HookResult>) {
@@ -289,14 +286,6 @@ fn kind(error: &BackupError) -> FailureKind {
         BackupError::Stream(_) => FailureKind::Command,
         BackupError::Repository(error) => kind_of_store(error),
         BackupError::Stopped | BackupError::Thread | BackupError::StateDamaged => FailureKind::Worker,
-    }
-}
-
-fn kind_of_store(error: &Error) -> FailureKind {
-    match (error, error.kind()) {
-        (Error::Cache { .. } | Error::Withheld(_), _) => FailureKind::Worker,
-        (_, ErrorKind::Transient) => FailureKind::StoreUnreachable,
-        _ => FailureKind::Store,
     }
 }
 

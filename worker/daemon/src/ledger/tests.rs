@@ -1,9 +1,10 @@
 use super::*;
-use crate::request::{Limits, Request, Source};
+use crate::request::{Limits, Request, Source, StorePlace};
 
 fn entry(job: &str) -> Entry {
     let request = Request {
         repository: strongroom_repository::RepositoryId([7; 16]),
+        store: StorePlace::default(),
         full: true,
         host: "web1".into(),
         tags: [("run".to_owned(), "r1".to_owned())].into(),

@@ -3,6 +3,7 @@ use super::*;
 fn request(source: Source) -> Request {
     Request {
         repository: RepositoryId([1; 16]),
+        store: StorePlace::default(),
         full: false,
         host: "web1".into(),
         tags: BTreeMap::new(),
@@ -49,6 +50,10 @@ fn what_cannot_be_meant_is_refused() {
     check(request(command("a", &[])), Some("without a program"));
     check(request(command("a", &["", "x"])), Some("without a program"));
     check(Request { host: String::new(), ..request(files(&["/"])) }, Some("no host"));
+    let at = |directory: &str| Request { store: StorePlace::Directory(directory.into()), ..request(files(&["/"])) };
+    check(at("/mnt/backup"), None);
+    check(at("mnt/backup"), Some("'mnt/backup' is not absolute"));
+    check(at(""), Some("'' is not absolute"));
     let hook = Hook { arguments: Vec::new(), seconds_max: None };
     check(Request { after: vec![hook], ..request(files(&["/"])) }, Some("without a program"));
     let long = "x".repeat(REQUEST_BYTES_MAX);
@@ -64,6 +69,16 @@ fn what_is_not_given_is_not_written() {
     assert_eq!(json, expect);
     assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request(files(&["/etc"])));
     assert_ne!(request(files(&["/etc"])).fingerprint(), request(files(&["/srv"])).fingerprint());
+}
+
+/// A job that goes another way is another job.
+#[test]
+fn a_store_is_part_of_the_request() {
+    let at = |directory: &str| Request { store: StorePlace::Directory(directory.into()), ..request(files(&["/etc"])) };
+    let json = at("/mnt/backup").json();
+    assert_eq!(serde_json::from_slice::<Request>(&json).unwrap(), at("/mnt/backup"));
+    let prints = [request(files(&["/etc"])), at("/mnt/backup"), at("/mnt/other")].map(|request| request.fingerprint());
+    assert!(prints[0] != prints[1] && prints[1] != prints[2]);
 }
 
 #[test]

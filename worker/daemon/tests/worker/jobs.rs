@@ -296,6 +296,11 @@ async fn hello_and_facts() {
     let reply = client.hello(hello(1, 7)).await.unwrap().into_inner();
     assert_eq!((reply.enrolled, reply.protocol_newest), (vec![host.key.repository().to_string()], 1));
     assert!(!reply.hostname.is_empty() && !reply.boot_id.is_empty() && reply.clock_ns > 1_600_000_000_000_000_000);
+    assert!(
+        reply.features.iter().any(|feature| feature == strongroom_proto::FEATURE_DIRECT_STORE),
+        "{:?}",
+        reply.features
+    );
     let message = refused(client.hello(hello(2, 7)).await, Code::FailedPrecondition);
     assert!(message.contains("upgrade"), "{message}");
     let facts = client.facts(FactsRequest {}).await.unwrap().into_inner().json;

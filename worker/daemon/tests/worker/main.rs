@@ -8,6 +8,7 @@ mod conformance;
 mod connect;
 mod cut;
 mod cuts;
+mod direct;
 mod gateway;
 mod host;
 mod jobs;

@@ -4,12 +4,13 @@ use strongroom_worker::backup::Outcome;
 
 use super::*;
 use crate::ledger::FailureKind;
-use crate::request::{Limits, Request, Source};
+use crate::request::{Limits, Request, Source, StorePlace};
 
 fn known(state: Recorded) -> Entry {
     let source = Source::Command { name: "dump".into(), arguments: vec!["true".into()], seconds_max: None };
     let request = Request {
         repository: RepositoryId([1; 16]),
+        store: StorePlace::default(),
         full: false,
         host: "h".into(),
         tags: [].into(),

@@ -1,0 +1,55 @@
+//! The repository of a job, opened by the way that its request says.
+
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use strongroom_repository::store::Limited;
+use strongroom_repository::{Error, ErrorKind, Repository, chain};
+
+use super::Site;
+use crate::direct::{self, DirectError};
+use crate::gateway::GatewayStore;
+use crate::ledger::FailureKind;
+use crate::request::{Request, StorePlace};
+
+/// Why there is no repository to work with.
+pub(super) struct Unopened {
+    pub(super) kind: FailureKind,
+    pub(super) reason: String,
+}
+
+/// Opens the repository. `gateway` is used unless the request names a place of its own.
+pub(super) async fn open(site: &Site, request: &Request, gateway: GatewayStore) -> Result<Arc<Repository>, Unopened> {
+    let no_key = |error| Unopened { kind: FailureKind::Worker, reason: chain(&error) };
+    let credential = site.keys.credential(request.repository).map_err(no_key)?;
+    let store: Arc<dyn ObjectStore> = match &request.store {
+        StorePlace::Gateway => Arc::new(gateway),
+        StorePlace::Directory(directory) => {
+            let refused = |error| Unopened { kind: FailureKind::Store, reason: chain(&error) };
+            Arc::new(direct::open(directory).await.map_err(refused)?)
+        }
+    };
+    let store = match request.limits.upload_bytes_per_second {
+        Some(limit) => Arc::new(Limited::new(store, limit)),
+        None => store,
+    };
+    let opened = Repository::open(store, &credential, &site.cache_folder).await;
+    opened.map_err(|error| Unopened { kind: kind_of_store(&error), reason: told(&request.store, error) })
+}
+
+/// A failure of the repository in words; of one that lies in a directory of this host, with what can be done here.
+pub(super) fn told(place: &StorePlace, error: Error) -> String {
+    match place {
+        StorePlace::Gateway => chain(&error),
+        StorePlace::Directory(directory) => chain(&DirectError::of(directory, error)),
+    }
+}
+
+/// Whose fault it was.
+pub(super) fn kind_of_store(error: &Error) -> FailureKind {
+    match (error, error.kind()) {
+        (Error::Cache { .. } | Error::Withheld(_), _) => FailureKind::Worker,
+        (_, ErrorKind::Transient) => FailureKind::StoreUnreachable,
+        _ => FailureKind::Store,
+    }
+}
