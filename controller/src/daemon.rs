@@ -11,7 +11,9 @@ mod answer;
 mod order;
 mod overdue;
 mod plan_runs;
+mod reload;
 mod standing;
+mod steer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,8 +25,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use again::{Retried, RunView};
-pub use answer::Reloaded;
 pub use order::{RunEnd, RunOrder};
+pub use reload::Reloaded;
 pub use standing::{Doing, Standing};
 
 use crate::hosts::Hosts;

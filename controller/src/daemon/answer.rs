@@ -3,42 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use strongroom_plans::{Difference, Name, Notification, RunKind};
-use strongroom_proto::FEATURE_PAUSE;
+use strongroom_plans::{Name, Notification, RunKind};
 use tokio::sync::watch;
 
 use super::order::RunOrder;
-use super::{Daemon, Standing, plan_runs};
+use super::{Daemon, Standing};
 use crate::hosts::with_known;
 use crate::journal::{Event, JournalError, Origin, Who};
 use crate::notify::{self, Tested};
-use crate::operator::{Going, Mode, Refused, Reply, Request, document};
+use crate::operator::{Refused, Reply, Request, document};
 use crate::run::Clock;
-use crate::runs::{Ending, Run, RunId};
+use crate::runs::{Run, RunId};
 use crate::site::{HostRow, Loaded, Times};
 use crate::status::{Known, Status};
-
-/// What a reload changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Reloaded {
-    /// BLAKE3 over the site's files.
-    pub site: String,
-    /// Its git commit, where it is a clean work tree.
-    pub commit: Option<String>,
-    /// How many plans it has.
-    pub plans: usize,
-    /// How many hosts.
-    pub hosts: usize,
-    /// Whether nothing was done.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// What is different from the one before.
-    #[serde(default)]
-    pub changes: Difference,
-}
 
 /// Runs in one answer: more than anybody reads, and few enough for one message.
 const RUNS_MAX: u32 = 10_000;
@@ -229,99 +206,6 @@ where
         }
         Ok(Ok(run))
     }
-
-    /// Halts a run that goes on, or lets it go on; one that is so already stays so.
-    async fn halt(
-        &mut self,
-        id: &RunId,
-        going: Going,
-        mode: Mode,
-        by: Who,
-    ) -> Result<Result<Run, Refused>, JournalError> {
-        let Some(run) = self.setting.journal.run(id).await? else {
-            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
-        };
-        let Some(active) = self.active.get(id) else {
-            let how = run
-                .ended
-                .as_ref()
-                .map_or("waits, and has not begun".into(), |ended| format!("has ended: {}", ended.ending));
-            return Ok(Err(Refused::Unfit(format!("the run {id} {how}"))));
-        };
-        let paused = going == Going::Halted;
-        if let Some(version) = self.setting.hosts.too_old_for(&run.host, FEATURE_PAUSE).filter(|_| paused) {
-            let host = &run.host;
-            let why =
-                format!("the worker of {host} is too old ({version}) to halt a run: strongroom host upgrade {host}");
-            return Ok(Err(Refused::Unfit(why)));
-        }
-        if mode == Mode::DryRun || run.paused == paused {
-            return Ok(Ok(run));
-        }
-        let pause = active.pause.clone();
-        let event = match going {
-            Going::Halted => Event::RunPaused { run: id.clone(), by },
-            Going::On => Event::RunResumed { run: id.clone(), by },
-        };
-        self.write(event).await?;
-        pause.send_replace(paused);
-        Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
-    }
-
-    async fn cancel(&mut self, id: &RunId, mode: Mode, by: Who) -> Result<Result<Run, Refused>, JournalError> {
-        let Some(run) = self.setting.journal.run(id).await? else {
-            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
-        };
-        if let Some(ended) = &run.ended {
-            return Ok(Err(Refused::Unfit(format!("the run {id} has ended: {}", ended.ending))));
-        }
-        if mode == Mode::DryRun {
-            return Ok(Ok(run));
-        }
-        self.write(Event::RunCancelled { run: id.clone(), by }).await?;
-        match (self.active.get(id), plan_runs::key(&run)) {
-            (Some(active), _) => drop(active.cancel.send_replace(true)),
-            (None, key) => {
-                key.inspect(|key| self.scheduler.cancelled(key));
-                self.conclude(id, Ending::Cancelled, Some("it was cancelled while it waited".into()), None).await?;
-            }
-        }
-        Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
-    }
-
-    /// A faulty site is refused, and the one before stays in force.
-    async fn reload(&mut self, mode: Mode, by: Who) -> Result<Result<Reloaded, Refused>, JournalError> {
-        let loaded = match (self.setting.load)() {
-            Ok(loaded) => loaded,
-            Err(faults) if mode == Mode::DryRun => return Ok(Err(Refused::Unfit(faults))),
-            Err(faults) => {
-                self.write(Event::SiteRefused { faults: faults.clone(), by }).await?;
-                return Ok(Err(Refused::Unfit(faults)));
-            }
-        };
-        let now = self.now();
-        let changes = difference(&self.site, &loaded, now).await;
-        let (plans, hosts) = (loaded.site.plans().len(), loaded.site.hosts().len());
-        let (site, commit) = (loaded.version.clone(), loaded.commit.clone());
-        let reloaded = Reloaded { site, commit, plans, hosts, dry_run: mode == Mode::DryRun, changes };
-        if mode == Mode::DryRun {
-            return Ok(Ok(reloaded));
-        }
-        self.write(loaded.loaded(by)).await?;
-        let decisions = self.scheduler.reload(Arc::clone(&loaded.site), now);
-        self.setting.in_force.send_replace(Arc::clone(&loaded.site));
-        self.site = loaded;
-        self.carry_out(decisions).await?;
-        Ok(Ok(reloaded))
-    }
-}
-
-/// What another site changes. A year of runs of every plan is looked at, which is too long for the loop's own thread.
-async fn difference(old: &Loaded, new: &Loaded, now: Timestamp) -> Difference {
-    let (old, new) = (Arc::clone(&old.site), Arc::clone(&new.site));
-    #[expect(clippy::disallowed_methods, reason = "an operator's question now and then needs no pool of its own")]
-    let compared = tokio::task::spawn_blocking(move || Difference::of_sites(&old, &new, now)).await;
-    compared.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 /// Runs by their plan and host.
