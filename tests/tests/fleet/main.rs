@@ -7,5 +7,6 @@ mod direct_access;
 mod faults;
 mod first_backup;
 mod helpers;
+mod jump;
 mod lab;
 mod lab_faults;
