@@ -1,5 +1,8 @@
 //! Databases that run now, told by their processes. A copy of their files under their feet is no backup; so the controller asks which plan covers them.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use super::listening::Listening;
@@ -35,15 +38,29 @@ const SERVERS: [(&str, &str); 8] = [
 /// Servers that make the directory of their data the one that they work in, as their manuals say.
 const WORK_IN_THEIR_DATA: [&str; 4] = ["postgresql", "mysql", "mariadb", "redis"];
 
-/// The databases, with the directories of those that work in theirs.
+/// MongoDB works in `/`, and holds this file open in its `dbPath` as long as it runs.
+const MONGOD_LOCK: &str = "mongod.lock";
+
+/// The databases, with the directories of their data.
 pub(super) fn read(processes: &[Process], listening: &[Listening]) -> Vec<Database> {
     let mut found = find(processes, listening);
-    for database in found.iter_mut().filter(|database| WORK_IN_THEIR_DATA.contains(&database.engine)) {
-        let directory = std::fs::read_link(format!("/proc/{}/cwd", database.pid)).ok();
-        database.data_directory =
-            directory.and_then(|path| path.to_str().map(str::to_owned)).filter(|path| path != "/");
+    for database in &mut found {
+        let directory = match database.engine {
+            engine if WORK_IN_THEIR_DATA.contains(&engine) => {
+                fs::read_link(format!("/proc/{}/cwd", database.pid)).ok().filter(|path| path != Path::new("/"))
+            }
+            _ => directory_of_open(database.pid, MONGOD_LOCK),
+        };
+        database.data_directory = directory.and_then(|path| path.to_str().map(str::to_owned));
     }
     found
+}
+
+/// Where a process holds a file of this name open.
+fn directory_of_open(pid: u32, name: &str) -> Option<PathBuf> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let mut paths = open.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+    Some(paths.find(|path| path.file_name().is_some_and(|found| found == name))?.parent()?.to_owned())
 }
 
 /// One for each group of ports: a server's helpers, which hold no port of their own, are not further servers if there is one that does.
@@ -74,6 +91,15 @@ mod tests {
 
     fn listening(pid: u32, port: u16, address: &str) -> Listening {
         Listening { protocol: "tcp", address: address.into(), port, pid: Some(pid), process: None }
+    }
+
+    #[test]
+    fn a_server_is_where_it_holds_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = fs::File::create(folder.path().join(MONGOD_LOCK)).unwrap();
+        assert_eq!(directory_of_open(std::process::id(), MONGOD_LOCK), Some(folder.path().to_owned()));
+        drop(lock);
+        assert_eq!(directory_of_open(std::process::id(), MONGOD_LOCK), None);
     }
 
     #[test]
