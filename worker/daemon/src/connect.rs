@@ -128,8 +128,9 @@ fn move_into_pipe(from: &UnixStream, to: &File) -> io::Result<()> {
     }
 }
 
-/// Without the buffer that standard input and output come with.
+/// Without the buffer that standard input and output come with; and whoever made it, it waits.
 fn own(fd: BorrowedFd<'_>) -> io::Result<File> {
+    rustix::io::ioctl_fionbio(fd, false)?;
     Ok(File::from(fd.try_clone_to_owned()?))
 }
 

@@ -69,6 +69,26 @@ fn pipes_are_joined_to_the_socket() {
     check_joins("gateway.sock", "gateway", |_| {});
 }
 
+/// Whoever made the pipes may have wanted not to wait at them; the forced command does.
+#[test]
+fn pipes_that_do_not_wait_are_joined_too() {
+    let (input, mut to_child) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&input, true).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(folder.path().join("worker.sock")).unwrap();
+    let mut child = connect(folder.path(), Some("control")).stdin(input).spawn().unwrap();
+    let (mut daemon, _) = listener.accept().unwrap();
+    // The answer first: by then the child waits at an empty pipe.
+    let (mut answer, mut question) = ([0; GREETING.len() + 6], [0; 8]);
+    daemon.write_all(b"answer").unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
+    to_child.write_all(b"question").unwrap();
+    daemon.read_exact(&mut question).unwrap();
+    assert_eq!((&question, &answer[GREETING.len()..]), (b"question", &b"answer"[..]));
+    drop(daemon);
+    assert!(child.wait().unwrap().success());
+}
+
 /// Neither pipes nor sockets: a thread copies.
 #[test]
 fn files_are_joined_too() {
