@@ -61,3 +61,20 @@ fn the_allowed_arrows_make_no_circle() {
         placed.insert(*user);
     }
 }
+
+/// Without a package named, cargo looks for programs in the default members only.
+#[test]
+fn every_program_that_the_readme_builds_is_found() -> Result<()> {
+    // From the project's folder, where the reader types it: in a member's, that member is the default.
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the project's folder")?;
+    let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
+    let readme = std::fs::read_to_string(root.join("README.md"))?;
+    let lines = readme.lines().filter(|line| line.starts_with("cargo "));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let named: BTreeSet<&str> = words.windows(2).filter(|pair| pair[0] == "--bin").map(|pair| pair[1]).collect();
+    let members = metadata.workspace_default_packages();
+    let targets = members.iter().flat_map(|package| &package.targets);
+    let built: BTreeSet<&str> = targets.filter(|target| target.is_bin()).map(|target| target.name.as_str()).collect();
+    ensure!(named.len() >= 2 && named.is_subset(&built), "README builds {named:?}, cargo finds {built:?}");
+    Ok(())
+}
