@@ -131,7 +131,7 @@ impl Links {
     /// The version of a host's worker, if its line holds and it cannot do this. What a silent host can do shows when it answers.
     pub fn too_old_for(&self, host: &str, feature: &str) -> Option<String> {
         let (_, hello) = self.answering().into_iter().find(|(answering, _)| answering == host)?;
-        (!hello.features.iter().any(|known| known == feature)).then(|| hello.version.clone())
+        (!knows(&hello, feature)).then(|| hello.version.clone())
     }
 
     /// The hosts whose lines hold, and what their workers said of themselves. A host that is just being dialled is none of them yet.
@@ -202,6 +202,11 @@ impl Links {
             }),
         }
     }
+}
+
+/// Whether a worker can do this: one of [`strongroom_proto::feature`].
+pub(crate) fn knows(worker: &HelloReply, feature: &str) -> bool {
+    worker.features.iter().any(|known| known == feature)
 }
 
 impl Link {

@@ -5,14 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_proto::FEATURE_DIRECT_STORE;
+use strongroom_proto::feature;
+use strongroom_proto::worker::backup_job::Source;
 use strongroom_proto::worker::job_state::State;
 use strongroom_proto::worker::{EnrollRequest, FailureKind, HelloReply, JobReference, JobState, Running, StartRequest};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::links::{Link, Links, Unreachable, said};
+use crate::links::{Link, Links, Unreachable, knows, said};
 
 /// How long a job may be out of sight. A host that was rebooted, or cut off for a night's maintenance, is back by then.
 const OUT_OF_SIGHT_MAX: Duration = Duration::from_secs(12 * 3600);
@@ -52,11 +53,13 @@ pub enum JobFault {
         /// The last attempt's failure.
         source: Unreachable,
     },
-    /// The worker is of a release that would not see what the job asks for.
+    /// The worker is of a release that would not see what the job asks for, and do without.
     #[error(
-        "the worker {version} on {host} is too old for `access: direct`, and would store through the gateway instead: run strongroom host upgrade, or write `access: gateway`"
+        "the worker {version} on {host} is too old for {what}: give it this release's with `strongroom host upgrade ADDRESS`"
     )]
     TooOld {
+        /// What it does not know of, in the words of a plan.
+        what: &'static str,
         /// Which host.
         host: String,
         /// Its worker.
@@ -166,9 +169,9 @@ where
     K: Fn() -> F,
     F: Future<Output = Result<Vec<u8>, String>>,
 {
-    if is_beyond(&job.request, link.hello()) {
+    if let Some(what) = beyond(&job.request, link.hello()) {
         let (host, version) = (job.host.clone(), link.hello().version.clone());
-        return Err(Attended::Ended(Err(JobFault::TooOld { host, version })));
+        return Err(Attended::Ended(Err(JobFault::TooOld { what, host, version })));
     }
     let refused = |reason| Attended::Ended(Err(JobFault::Refused { host: job.host.clone(), reason }));
     match link.worker().start(job.request.clone()).await {
@@ -183,10 +186,17 @@ where
     link.worker().start(job.request.clone()).await.map(tonic::Response::into_inner).map_err(failed)
 }
 
-/// Whether a job asks for what its worker does not know of. What a worker knows and cannot do, it refuses itself.
-fn is_beyond(request: &StartRequest, worker: &HelloReply) -> bool {
-    let is_direct = request.backup.as_ref().is_some_and(|backup| backup.direct.is_some());
-    is_direct && !worker.features.iter().any(|feature| feature == FEATURE_DIRECT_STORE)
+/// What a job asks for and its worker does not know of. What a worker knows and cannot do, it refuses itself.
+fn beyond(request: &StartRequest, worker: &HelloReply) -> Option<&'static str> {
+    let backup = request.backup.as_ref()?;
+    let asked = [
+        (matches!(backup.source, Some(Source::Command(_))), feature::COMMAND_SOURCE, "a `command` as a source"),
+        (backup.hooks.is_some(), feature::HOOKS, "commands `before` and `after`"),
+        (backup.limits.is_some(), feature::LIMITS, "`limits`"),
+        (backup.direct.is_some(), feature::DIRECT_STORE, "`access: direct`"),
+    ];
+    let missing = asked.into_iter().find(|(is_asked, feature, _)| *is_asked && !knows(worker, feature))?;
+    Some(missing.2)
 }
 
 async fn watch_job(link: &Link, job: &RemoteJob, is_paused: bool, progress: &impl Fn(&Running)) -> Attended {

@@ -174,7 +174,7 @@ async fn a_worker_that_is_too_old_to_halt_a_run_is_not_asked_to() -> Result<()> 
     ask(Going::On).await??;
     scene.links.reach("web1").await?;
     let refused = ask(Going::Halted).await?.expect_err("it cannot");
-    let told = "the worker of web1 is too old (simulated) to halt a run: strongroom host upgrade web1";
+    let told = "the worker of web1 is too old (simulated) to halt a run: give it this release's with `strongroom host upgrade ADDRESS`";
     ensure!(matches!(&refused, Refused::Unfit(why) if why == told), "{refused}");
     ask(Going::On).await??;
     daemon.abort();

@@ -11,8 +11,9 @@ use simulated::{Fleet, Host};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::links::Links;
 use strongroom_controller::remote::{self, JobFault, RemoteJob};
-use strongroom_proto::FEATURE_DIRECT_STORE;
-use strongroom_proto::worker::{BackupJob, DirectStore, StartRequest};
+use strongroom_proto::feature;
+use strongroom_proto::worker::backup_job::Source;
+use strongroom_proto::worker::{BackupJob, CommandSource, DirectStore, Hooks, Limits, StartRequest};
 use tokio::sync::watch;
 
 struct Scene {
@@ -67,26 +68,36 @@ async fn a_job_is_done_and_the_host_gets_its_key_once() -> Result<()> {
     Ok(())
 }
 
-/// A worker that does not know the field would take the job for another one, and nobody would notice.
+/// A worker that does not know a field would take the job for another one, and nobody would notice.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_does_not_know_of_direct_stores_gets_no_such_job() -> Result<()> {
+async fn a_worker_that_does_not_know_what_a_job_asks_for_gets_no_such_job() -> Result<()> {
     let scene = Scene::new(Duration::from_secs(60));
-    let direct = || {
-        let backup = BackupJob { direct: Some(DirectStore::default()), ..BackupJob::default() };
-        let request = StartRequest { job: "a.1".into(), generation: 1, backup: Some(backup) };
-        let (cancel, pause) = (watch::channel(false).1, watch::channel(false).1);
-        scene.run_job(RemoteJob { host: "web1".into(), request, cancel, pause })
-    };
-    scene.host.learn("hooks");
-    let Err(fault @ JobFault::TooOld { .. }) = direct().await else { anyhow::bail!("it was not refused") };
-    let said = fault.to_string();
-    ensure!(["worker simulated on web1", "too old", "host upgrade"].iter().all(|part| said.contains(part)), "{said}");
-    ensure!(scene.host.executions().is_empty());
-    ensure!(scene.simply("b.1").await? == b"b.1", "other jobs go on");
-    // A worker that was exchanged has another line.
-    scene.host.learn(FEATURE_DIRECT_STORE);
-    scene.links.hang_up("web1").await;
-    ensure!(direct().await? == b"a.1");
+    let jobs = [
+        (feature::DIRECT_STORE, BackupJob { direct: Some(DirectStore::default()), ..BackupJob::default() }),
+        (feature::HOOKS, BackupJob { hooks: Some(Hooks::default()), ..BackupJob::default() }),
+        (feature::LIMITS, BackupJob { limits: Some(Limits::default()), ..BackupJob::default() }),
+        (
+            feature::COMMAND_SOURCE,
+            BackupJob { source: Some(Source::Command(CommandSource::default())), ..BackupJob::default() },
+        ),
+    ];
+    for (feature, backup) in jobs {
+        let run = || {
+            let request = StartRequest { job: format!("{feature}.1"), generation: 1, backup: Some(backup.clone()) };
+            let (cancel, pause) = (watch::channel(false).1, watch::channel(false).1);
+            scene.run_job(RemoteJob { host: "web1".into(), request, cancel, pause })
+        };
+        let Err(fault @ JobFault::TooOld { .. }) = run().await else { anyhow::bail!("{feature}: not refused") };
+        let said = fault.to_string();
+        let parts = ["worker simulated on web1", "too old", "host upgrade"];
+        ensure!(parts.iter().all(|part| said.contains(part)), "{said}");
+        ensure!(!scene.host.executions().contains_key(&format!("{feature}.1")));
+        ensure!(scene.simply(&format!("other-than-{feature}.1")).await.is_ok(), "other jobs go on");
+        // A worker that was exchanged has another line.
+        scene.host.learn(feature);
+        scene.links.hang_up("web1").await;
+        ensure!(run().await? == format!("{feature}.1").as_bytes());
+    }
     Ok(())
 }
 

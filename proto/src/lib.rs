@@ -56,10 +56,21 @@ pub const PROTOCOL_OLDEST: u32 = 1;
 /// What `strongroom-worker connect` prints before the first byte of the connection, so that noise before it can be told from it.
 pub const GREETING: &str = "strongroom-worker 1\n";
 
-/// The feature of workers that open a store themselves where a job says so. Others would not see that it does, and store through the gateway.
-pub const FEATURE_DIRECT_STORE: &str = "direct-store";
-/// The feature of workers that can halt a job.
-pub const FEATURE_PAUSE: &str = "pause";
+/// What a worker says in its hello that it can do. One that does not know of something would not see that a job asks for it.
+pub mod feature {
+    /// What a command prints becomes a file of the snapshot.
+    pub const COMMAND_SOURCE: &str = "command-source";
+    /// It opens a store itself where a job says so.
+    pub const DIRECT_STORE: &str = "direct-store";
+    /// It stores through the controller.
+    pub const GATEWAY: &str = "gateway";
+    /// Commands before and after a source.
+    pub const HOOKS: &str = "hooks";
+    /// Bounds for what a job takes of its host and line.
+    pub const LIMITS: &str = "limits";
+    /// It can halt a job.
+    pub const PAUSE: &str = "pause";
+}
 
 /// How `strongroom-worker connect` begins its refusal, on standard error, and the code that it ends with: that a key can do nothing else is proven by hearing this.
 pub const REFUSAL: &str = "strongroom-worker: refused: ";

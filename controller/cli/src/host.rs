@@ -11,7 +11,7 @@ mod upgrade;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use strongroom_controller::install::{Admin, Done, InstallError, Notice, Plan, carry_out};
+use strongroom_controller::install::{Admin, Done, InstallError, Notice, Plan, Program, carry_out};
 use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
 use strongroom_controller::ssh::{HostKeys, Identity, Target, connect};
 use strongroom_plans::Name;
@@ -19,6 +19,7 @@ use strongroom_plans::Name;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
+use crate::fleet::ControllerArgs;
 
 /// Add, list, show, upgrade or remove hosts
 #[derive(Debug, Subcommand)]
@@ -90,6 +91,38 @@ impl AdminArgs {
                 Err(Failure::new("log in as an administrator", why).advise("give --identity FILE, or start an agent"))
             }
         }
+    }
+}
+
+/// What `host add` and `host upgrade` have in common.
+#[derive(Debug, Args)]
+struct InstallArgs {
+    /// The worker's program [default: strongroom-worker beside this program]
+    #[arg(long, value_name = "FILE")]
+    worker: Option<PathBuf>,
+
+    #[command(flatten)]
+    admin: AdminArgs,
+
+    /// Only show the steps
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+impl InstallArgs {
+    /// What is installed.
+    fn program(&self, context: &Context) -> Result<Program, Failure> {
+        let beside = || std::env::current_exe().map(|own| own.with_file_name("strongroom-worker"));
+        let path = self.worker.clone().map_or_else(beside, Ok);
+        let path = path.map_err(|source| Cause::File { doing: "find", path: "strongroom".into(), source });
+        let path = path.doing(|| "find the worker's program".into())?;
+        let read = context.wait("read the worker's program", Program::read(&path));
+        read.map_err(|failure| {
+            failure.advise("build it with `cargo build --release`, or say where it is with --worker FILE")
+        })
     }
 }
 

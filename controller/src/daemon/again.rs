@@ -45,9 +45,15 @@ where
     S: Fn(RunOrder),
     L: Fn() -> Result<Loaded, String>,
 {
+    /// What the journal says of a run that somebody names.
+    pub(super) async fn known_run(&self, id: &RunId) -> Result<Result<Run, Refused>, JournalError> {
+        Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
+    }
+
     pub(super) async fn show_run(&self, id: &RunId) -> Result<Result<RunView, Refused>, JournalError> {
-        let Some(run) = self.setting.journal.run(id).await? else {
-            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
+        let run = match self.known_run(id).await? {
+            Ok(run) => run,
+            Err(refused) => return Ok(Err(refused)),
         };
         let entries = self.setting.journal.entries_of(id).await?;
         Ok(Ok(RunView { run, entries }))
@@ -60,8 +66,9 @@ where
         mode: Mode,
         by: Who,
     ) -> Result<Result<Retried, Refused>, JournalError> {
-        let Some(run) = self.setting.journal.run(id).await? else {
-            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
+        let run = match self.known_run(id).await? {
+            Ok(run) => run,
+            Err(refused) => return Ok(Err(refused)),
         };
         let (plan, host) = match self.fit_to_retry(&run) {
             Ok(found) => found,

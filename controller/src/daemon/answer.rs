@@ -150,10 +150,8 @@ where
         if let Some(active) = self.active.get(id) {
             return Ok(Ok(active.standing.subscribe()));
         }
-        let run = self.setting.journal.run(id).await?;
         // Its sender is dropped at once: one state, and the end.
-        let ended = run.map(|run| watch::channel(Standing::begun(run)).1);
-        Ok(ended.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
+        Ok(self.known_run(id).await?.map(|run| watch::channel(Standing::begun(run)).1))
     }
 
     async fn start_asked(

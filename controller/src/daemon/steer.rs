@@ -1,6 +1,6 @@
 //! Runs that somebody halts, lets go on, or ends.
 
-use strongroom_proto::FEATURE_PAUSE;
+use strongroom_proto::feature;
 
 use super::order::RunOrder;
 use super::{Daemon, plan_runs};
@@ -24,8 +24,9 @@ where
         mode: Mode,
         by: Who,
     ) -> Result<Result<Run, Refused>, JournalError> {
-        let Some(run) = self.setting.journal.run(id).await? else {
-            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
+        let run = match self.known_run(id).await? {
+            Ok(run) => run,
+            Err(refused) => return Ok(Err(refused)),
         };
         let Some(active) = self.active.get(id) else {
             let how = run
@@ -35,10 +36,11 @@ where
             return Ok(Err(Refused::Unfit(format!("the run {id} {how}"))));
         };
         let paused = going == Going::Halted;
-        if let Some(version) = self.setting.hosts.too_old_for(&run.host, FEATURE_PAUSE).filter(|_| paused) {
+        if let Some(version) = self.setting.hosts.too_old_for(&run.host, feature::PAUSE).filter(|_| paused) {
             let host = &run.host;
-            let why =
-                format!("the worker of {host} is too old ({version}) to halt a run: strongroom host upgrade {host}");
+            let why = format!(
+                "the worker of {host} is too old ({version}) to halt a run: give it this release's with `strongroom host upgrade ADDRESS`"
+            );
             return Ok(Err(Refused::Unfit(why)));
         }
         if mode == Mode::DryRun || run.paused == paused {
@@ -51,7 +53,7 @@ where
         };
         self.write(event).await?;
         pause.send_replace(paused);
-        Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
+        self.known_run(id).await
     }
 
     /// Ends a run: one that goes on comes to its end on its host, one that waits ends at once.
@@ -61,8 +63,9 @@ where
         mode: Mode,
         by: Who,
     ) -> Result<Result<Run, Refused>, JournalError> {
-        let Some(run) = self.setting.journal.run(id).await? else {
-            return Ok(Err(Refused::Unknown(format!("there is no run {id}"))));
+        let run = match self.known_run(id).await? {
+            Ok(run) => run,
+            Err(refused) => return Ok(Err(refused)),
         };
         if let Some(ended) = &run.ended {
             return Ok(Err(Refused::Unfit(format!("the run {id} has ended: {}", ended.ending))));
@@ -78,6 +81,6 @@ where
                 self.conclude(id, Ending::Cancelled, Some("it was cancelled while it waited".into()), None).await?;
             }
         }
-        Ok(self.setting.journal.run(id).await?.ok_or_else(|| Refused::Unknown(format!("there is no run {id}"))))
+        self.known_run(id).await
     }
 }

@@ -8,7 +8,7 @@ use strongroom_proto::worker::{
     EnrollReply, EnrollRequest, FactsReply, FactsRequest, HelloReply, HelloRequest, JobReference, JobState, JobsReply,
     JobsRequest, StartRequest,
 };
-use strongroom_proto::{FEATURE_DIRECT_STORE, FEATURE_PAUSE, PROTOCOL_NEWEST, PROTOCOL_OLDEST, common_protocol};
+use strongroom_proto::{PROTOCOL_NEWEST, PROTOCOL_OLDEST, common_protocol, feature};
 use strongroom_repository::chain;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -20,7 +20,8 @@ use crate::keys::{Keys, KeysError};
 use crate::request::RequestFault;
 
 /// What this worker can do beyond the oldest protocol.
-const FEATURES: [&str; 6] = ["command-source", FEATURE_DIRECT_STORE, "gateway", "hooks", "limits", FEATURE_PAUSE];
+const FEATURES: [&str; 6] =
+    [feature::COMMAND_SOURCE, feature::DIRECT_STORE, feature::GATEWAY, feature::HOOKS, feature::LIMITS, feature::PAUSE];
 
 /// The service. Clones are the same service.
 #[derive(Debug, Clone)]

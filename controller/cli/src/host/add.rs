@@ -5,17 +5,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_controller::install::{self, AddOrder, Plan, Program};
+use strongroom_controller::install::{self, AddOrder, Plan};
 use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
 use strongroom_controller::ssh::{ControllerKey, HostKeys, PublicKey, ShownKey, SshError, Target, ensure_key, scan};
 
 use super::inventory::{self, NewHost};
-use super::{AdminArgs, carry, facts, jump};
+use super::{InstallArgs, carry, facts, jump};
 use crate::access::create_private;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
-use crate::fleet::ControllerArgs;
 use crate::output::Answer;
 use crate::serve::{KNOWN_HOSTS, SSH_KEY};
 
@@ -53,19 +52,8 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "SHA256:…")]
     fingerprint: Option<String>,
 
-    /// The worker's program [default: strongroom-worker beside this program]
-    #[arg(long, value_name = "FILE")]
-    worker: Option<PathBuf>,
-
     #[command(flatten)]
-    admin: AdminArgs,
-
-    /// Only show the steps
-    #[arg(long)]
-    dry_run: bool,
-
-    #[command(flatten)]
-    controller: ControllerArgs,
+    install: InstallArgs,
 }
 
 fn parse_label(text: &str) -> Result<(strongroom_plans::Name, strongroom_plans::Name), String> {
@@ -78,17 +66,17 @@ pub(super) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let what = || format!("add the host {}", args.name);
     let state = context.state_dir()?;
     create_private(&state).doing(what)?;
-    let program = program(args.worker.as_ref(), context)?;
+    let program = args.install.program(context)?;
     let key = context.wait(&what(), ensure_key(&state.join(SSH_KEY)))?;
-    if let Some(jump) = &args.admin.jump {
+    if let Some(jump) = &args.install.admin.jump {
         jump::check(&args.site, &args.name, jump, &what())?;
     }
-    let way = jump::way(Some(&args.site), &args.admin, context, &what())?;
+    let way = jump::way(Some(&args.site), &args.install.admin, context, &what())?;
     let host_keys = confirmed(args, shown(args, way.as_deref(), &key, context)?, context)?;
-    let host = args.admin.target(&args.address, HostKeys::Confirmed(host_keys.clone()), way)?;
+    let host = args.install.admin.target(&args.address, HostKeys::Confirmed(host_keys.clone()), way)?;
     let known_hosts = state.join(KNOWN_HOSTS);
     let plan = install::add(&AddOrder { host: host.clone(), host_keys, key, known_hosts, program });
-    if args.dry_run {
+    if args.install.dry_run {
         context.output.answer(&Steps::new(&plan))?;
         return Ok(Exit::Success);
     }
@@ -96,14 +84,14 @@ pub(super) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let new = NewHost {
         name: &args.name,
         address: &args.address,
-        port: args.admin.port,
-        jump: args.admin.jump.as_ref(),
+        port: args.install.admin.port,
+        jump: args.install.admin.jump.as_ref(),
         labels: &args.labels,
     };
     let file = inventory::add(&args.site, &new).doing(what)?;
-    let reloaded = args.controller.try_reload(context);
+    let reloaded = args.install.controller.try_reload(context);
     if reloaded {
-        facts::try_refresh(args.name.as_str(), &args.controller, context);
+        facts::try_refresh(args.name.as_str(), &args.install.controller, context);
     }
     context.output.answer(&Added {
         host: args.name.to_string(),
@@ -114,17 +102,6 @@ pub(super) fn run(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-pub(super) fn program(given: Option<&PathBuf>, context: &Context) -> Result<Program, Failure> {
-    let beside = || std::env::current_exe().map(|own| own.with_file_name("strongroom-worker"));
-    let path = given.cloned().map_or_else(beside, Ok);
-    let path = path.map_err(|source| Cause::File { doing: "find", path: "strongroom".into(), source });
-    let path = path.doing(|| "find the worker's program".into())?;
-    let read = context.wait("read the worker's program", Program::read(&path));
-    read.map_err(|failure| {
-        failure.advise("build it with `cargo build --release`, or say where it is with --worker FILE")
-    })
-}
-
 /// The keys that the host shows, also from behind its jump host.
 fn shown(
     args: &AddArgs,
@@ -133,7 +110,8 @@ fn shown(
     context: &Context,
 ) -> Result<Vec<PublicKey>, Failure> {
     let what = format!("see the host keys of {}", args.address);
-    let scanning = async { Ok::<_, SshError>(scan(&args.address, args.admin.port, way, CONNECT_TIMEOUT).await) };
+    let scanning =
+        async { Ok::<_, SshError>(scan(&args.address, args.install.admin.port, way, CONNECT_TIMEOUT).await) };
     context.wait(&what, scanning)?.map_err(|error| {
         let advice = jump::advice(&error, key);
         let failure = Failure::new(what, error);
@@ -154,7 +132,7 @@ fn confirmed(args: &AddArgs, keys: Vec<PublicKey>, context: &Context) -> Result<
         };
     }
     context.say(&format!("{} shows {}", args.address, listed()));
-    if args.dry_run {
+    if args.install.dry_run {
         return Ok(keys);
     }
     if !io::stdin().is_terminal() {

@@ -6,12 +6,11 @@ use clap::Args;
 use strongroom_controller::install::{self, UpgradeOrder};
 use strongroom_controller::ssh::{HostKeys, Target, ensure_key};
 
-use super::add::{Steps, program};
-use super::{AdminArgs, carry, facts, jump};
+use super::add::Steps;
+use super::{InstallArgs, carry, facts, jump};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fleet::ControllerArgs;
 use crate::serve::{KNOWN_HOSTS, SSH_KEY};
 
 /// Give a host the worker of this release
@@ -32,36 +31,25 @@ pub(crate) struct UpgradeArgs {
     #[arg(long, value_name = "DIR", requires = "jump")]
     site: Option<PathBuf>,
 
-    /// The worker's program [default: strongroom-worker beside this program]
-    #[arg(long, value_name = "FILE")]
-    worker: Option<PathBuf>,
-
     #[command(flatten)]
-    admin: AdminArgs,
-
-    /// Only show the steps
-    #[arg(long)]
-    dry_run: bool,
-
-    #[command(flatten)]
-    controller: ControllerArgs,
+    install: InstallArgs,
 }
 
 pub(super) fn run(args: &UpgradeArgs, context: &Context) -> Result<Exit, Failure> {
     let what = || format!("upgrade the worker on {}", args.address);
     let state = context.state_dir()?;
-    let program = program(args.worker.as_ref(), context)?;
+    let program = args.install.program(context)?;
     let key = context.wait(&what(), ensure_key(&state.join(SSH_KEY)))?;
-    let way = jump::way(args.site.as_deref(), &args.admin, context, &what())?;
-    let admin = args.admin.target(&args.address, HostKeys::File(state.join(KNOWN_HOSTS)), way)?;
+    let way = jump::way(args.site.as_deref(), &args.install.admin, context, &what())?;
+    let admin = args.install.admin.target(&args.address, HostKeys::File(state.join(KNOWN_HOSTS)), way)?;
     let worker = Target { user: "strongroom".into(), identities: vec![key.identity()], ..admin.clone() };
     let plan = install::upgrade(&UpgradeOrder { worker, program });
-    if args.dry_run {
+    if args.install.dry_run {
         context.output.answer(&Steps::new(&plan))?;
         return Ok(Exit::Success);
     }
     carry(&plan, &admin, context)?;
-    facts::try_refresh(&args.address, &args.controller, context);
+    facts::try_refresh(&args.address, &args.install.controller, context);
     context.say(&format!("the worker on {} is that of this release", args.address));
     Ok(Exit::Success)
 }

@@ -297,7 +297,7 @@ async fn hello_and_facts() {
     assert_eq!((reply.enrolled, reply.protocol_newest), (vec![host.key.repository().to_string()], 1));
     assert!(!reply.hostname.is_empty() && !reply.boot_id.is_empty() && reply.clock_ns > 1_600_000_000_000_000_000);
     assert!(
-        reply.features.iter().any(|feature| feature == strongroom_proto::FEATURE_DIRECT_STORE),
+        reply.features.iter().any(|feature| feature == strongroom_proto::feature::DIRECT_STORE),
         "{:?}",
         reply.features
     );
