@@ -142,10 +142,14 @@ class Repository:
                 for what, how in steps:
                     if what == "add-snapshot": self.snapshots[how["snapshot"]], self.runs = how["session"], self.runs + how["index"]
                     elif what == "replace-index": self.runs = [run for run in self.runs if run not in how["drop"]] + how["add"]
-                    elif what == "drop-snapshot": self.snapshots.pop(how["snapshot"], None)
+                    elif what == "drop-snapshot":
+                        if not any(until is None or until > commit["time"] for until in self.holds.get(how["snapshot"], {}).values()):
+                            self.snapshots.pop(how["snapshot"], None), self.holds.pop(how["snapshot"], None)
+                    elif what == "hold": self.holds.setdefault(how["snapshot"], {})[how["name"]] = how["until"]
+                    elif what == "release": self.holds.get(how["snapshot"], {}).pop(how["name"], None)
                     elif what == "new-epoch": self.announced[how["epoch"]] = how["public-key"]
                     elif what in ("fence", "revoke-writer"): self.barred.update(how.values())
-                    else: need(what in ("condemn", "sweep"), f"unknown operation {what}")  # nothing for readers in those two
+                    else: need(what in ("condemn", "reprieve", "sweep"), f"unknown operation {what}")  # nothing for readers in those
     def open_snapshot(self, wanted):
         with about(f"snapshots/{wanted}"):
             found = [id for id in self.snapshots if id.startswith(wanted)] if wanted != "latest" else list(self.snapshots)[-1:]

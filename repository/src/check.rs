@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::error::{Error, chain};
 use crate::ids::ObjectId;
-use crate::index::{self, Index};
+use crate::index::{self, FrameId, Index};
 use crate::object::{self, ObjectType};
 use crate::repository::{Repository, get, list};
 
@@ -103,8 +103,8 @@ impl CheckReport {
     }
 }
 
-/// Id prefixes of chunks and pages that cannot be read.
-type Bad = HashSet<[u8; 16]>;
+/// Where chunks and pages cannot be read: frame, and offset in it. They are lost if they lie nowhere else.
+type Bad = HashSet<(FrameId, u32)>;
 
 /// Checks a repository; needs a reader's key.
 pub async fn run(
@@ -166,6 +166,8 @@ async fn check_presence(repository: &Arc<Repository>, index: &Index, report: &mu
     let is_lost = |place: &index::Place| index.frame(place.frame).is_some_and(|frame| lost.contains(&frame.pack.id));
     Ok(match lost.is_empty() {
         true => Bad::new(),
-        false => index.entries().filter(|(_, place)| is_lost(place)).map(|(prefix, _)| prefix).collect(),
+        false => {
+            index.entries().filter(|(_, place)| is_lost(place)).map(|(_, place)| (place.frame, place.offset)).collect()
+        }
     })
 }

@@ -80,6 +80,16 @@ pub enum Error {
     /// The snapshot that this session builds on is gone.
     #[error("the parent snapshot {0} is no longer in the repository")]
     ParentGone(ObjectId),
+    /// A snapshot is held.
+    #[error("snapshot {snapshot} is held by '{name}': {reason}")]
+    Held {
+        /// Which.
+        snapshot: ObjectId,
+        /// The name of the hold.
+        name: String,
+        /// Why it is held.
+        reason: String,
+    },
     /// The session was fenced or a chunk it counted on was condemned.
     #[error("the session can no longer commit: {0}")]
     Fenced(String),
@@ -174,7 +184,9 @@ impl Error {
             }
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::Key(_) | Self::Foreign { .. } | Self::WriterOnly(_) => ErrorKind::Key,
-            Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Fenced(_) => ErrorKind::Refused,
+            Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Held { .. } | Self::Fenced(_) => {
+                ErrorKind::Refused
+            }
             Self::Cache { .. } | Self::Withheld(_) => ErrorKind::Other,
             Self::Poisoned(failure) => failure.kind,
         }

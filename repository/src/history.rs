@@ -40,10 +40,30 @@ pub enum Operation {
         /// In force instead.
         add: Vec<ObjectId>,
     },
-    /// A snapshot is forgotten.
+    /// A snapshot is forgotten, unless something holds it.
     DropSnapshot {
         /// Which.
         snapshot: ObjectId,
+    },
+    /// A snapshot must stay, whatever retention says.
+    Hold {
+        /// Which.
+        snapshot: ObjectId,
+        /// The name of the hold; the same name again replaces it.
+        name: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself; none: not before it is released.
+        until: Option<Timestamp>,
+    },
+    /// A hold ends.
+    Release {
+        /// Of which snapshot.
+        snapshot: ObjectId,
+        /// Which hold.
+        name: String,
+        /// Why.
+        reason: String,
     },
     /// New data keys are sealed to another public key.
     NewEpoch {
@@ -54,6 +74,11 @@ pub enum Operation {
     },
     /// Sessions that begin after this treat the chunks of these packs as absent.
     Condemn {
+        /// Which packs.
+        packs: Vec<ObjectId>,
+    },
+    /// These packs are condemned no more: their bytes are right again.
+    Reprieve {
         /// Which packs.
         packs: Vec<ObjectId>,
     },
@@ -85,6 +110,25 @@ pub struct Added {
     pub commit: u64,
 }
 
+/// Why a snapshot must stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+    /// When it began, by the clock of whoever asked for it.
+    pub since: Timestamp,
+}
+
+impl Held {
+    /// Whether it has not ended by itself.
+    #[must_use]
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
 /// The history up to a commit, folded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -100,6 +144,12 @@ pub struct History {
     pub epochs: BTreeMap<u32, PublicKey>,
     /// Condemned packs and the commit that condemned them.
     pub condemned: BTreeMap<ObjectId, u64>,
+    /// The newest commit that took rows out of the index; 0 if none did. What was found there before may be gone.
+    pub index_shrunk: u64,
+    /// The holds of each snapshot in force, by name.
+    pub holds: BTreeMap<ObjectId, BTreeMap<String, Held>>,
+    /// Sessions whose snapshot was dropped since the last sweep, which deletes their records: they are not open.
+    pub ended: BTreeSet<SessionId>,
     /// Sessions that may not commit.
     pub fenced: BTreeSet<SessionId>,
     /// Writers whose commits are void, and since which commit.
@@ -149,6 +199,12 @@ impl History {
         self.snapshots.iter().any(|added| added.snapshot == *id)
     }
 
+    /// The holds that keep a snapshot.
+    pub fn holds_on(&self, snapshot: &ObjectId, now: Timestamp) -> impl Iterator<Item = (&str, &Held)> {
+        let holds = self.holds.get(snapshot).into_iter().flatten();
+        holds.filter(move |(_, held)| held.is_in_force(now)).map(|(name, held)| (name.as_str(), held))
+    }
+
     /// Whether a signer has the right to a commit's operations.
     fn permits(&self, commit: &Commit, authority: Authority) -> bool {
         match authority {
@@ -176,29 +232,52 @@ impl History {
         }
         let permitted = self.permits(commit, authority);
         if permitted {
-            commit.operations.iter().for_each(|operation| self.fold(operation, commit.number));
+            commit.operations.iter().for_each(|operation| self.fold(operation, commit.number, commit.time));
         }
         self.newest = commit.number;
         self.newest_object = Some(object);
         Ok(if permitted { Effect::InForce } else { Effect::Void })
     }
 
-    fn fold(&mut self, operation: &Operation, number: u64) {
+    fn fold(&mut self, operation: &Operation, number: u64, time: Timestamp) {
         match operation {
             Operation::AddSnapshot { snapshot, session, index } => {
                 self.snapshots.push(Added { snapshot: *snapshot, session: *session, commit: number });
                 self.index.extend(index);
             }
             Operation::ReplaceIndex { drop, add } => {
+                if !drop.is_empty() {
+                    self.index_shrunk = number;
+                }
                 self.index.retain(|run| !drop.contains(run));
                 self.index.extend(add);
             }
-            Operation::DropSnapshot { snapshot } => self.snapshots.retain(|added| added.snapshot != *snapshot),
+            Operation::DropSnapshot { snapshot } => {
+                if self.holds_on(snapshot, time).next().is_none() {
+                    let dropped = self.snapshots.extract_if(.., |added| added.snapshot == *snapshot);
+                    self.ended.extend(dropped.map(|added| added.session));
+                    self.holds.remove(snapshot);
+                }
+            }
+            Operation::Hold { snapshot, name, reason, until } => {
+                let held = Held { reason: reason.clone(), until: *until, since: time };
+                self.holds.entry(*snapshot).or_default().insert(name.clone(), held);
+            }
+            Operation::Release { snapshot, name, .. } => {
+                if let Some(holds) = self.holds.get_mut(snapshot) {
+                    holds.remove(name);
+                }
+                self.holds.retain(|_, holds| !holds.is_empty());
+            }
             Operation::NewEpoch { epoch, public_key } => {
                 self.epochs.insert(*epoch, *public_key);
             }
             Operation::Condemn { packs } => self.condemned.extend(packs.iter().map(|pack| (*pack, number))),
-            Operation::Sweep { packs } => self.condemned.retain(|pack, _| !packs.contains(pack)),
+            Operation::Reprieve { packs } => self.condemned.retain(|pack, _| !packs.contains(pack)),
+            Operation::Sweep { packs } => {
+                self.condemned.retain(|pack, _| !packs.contains(pack));
+                self.ended.clear();
+            }
             Operation::Fence { session } => {
                 self.fenced.insert(*session);
             }
@@ -242,6 +321,30 @@ mod tests {
         history.apply(&commit(2, Some(first), drop), ObjectId([9; 32]), Authority::Admin).unwrap();
         assert!(!history.has_snapshot(&ObjectId([1; 32])) && history.has_snapshot(&ObjectId([2; 32])));
         assert_eq!((history.newest, history.index.len()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_held_stays_until_the_hold_ends() {
+        let object = ObjectId([1; 32]);
+        let held = ObjectId([1; 32]);
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let hold = |until| Operation::Hold { snapshot: held, name: "case".into(), reason: "audit".into(), until };
+        let release = Operation::Release { snapshot: held, name: "case".into(), reason: "closed".into() };
+        let drop = || Operation::DropSnapshot { snapshot: held };
+        let cases = [
+            (vec![hold(None), drop()], true),
+            (vec![hold(Some(at(11))), drop()], true),
+            (vec![hold(Some(at(10))), drop()], false),
+            (vec![hold(None), release, drop()], false),
+        ];
+        for (operations, stays) in cases {
+            let mut history = History::default();
+            history.apply(&commit(1, None, vec![add(1)]), object, Authority::Admin).unwrap();
+            let next = Commit { time: at(10), ..commit(2, Some(object), operations.clone()) };
+            history.apply(&next, object, Authority::Admin).unwrap();
+            assert_eq!(history.has_snapshot(&held), stays, "{operations:?}");
+            assert_eq!(history.holds.is_empty(), !stays);
+        }
     }
 
     #[test]

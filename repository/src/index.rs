@@ -3,6 +3,7 @@
 mod filter;
 mod run;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub(crate) struct FrameInfo<'a> {
 #[derive(Debug, Default)]
 pub struct Index {
     runs: Vec<(ObjectId, Run, Filter)>,
+    /// What lies in these packs is the last resort of readers, and absent to writers.
+    condemned: HashSet<ObjectId>,
 }
 
 /// An index run as an object: its name and bytes, and its plain content.
@@ -88,6 +91,11 @@ pub(crate) fn cache_path(cache: &Path, id: &ObjectId) -> PathBuf {
 }
 
 impl Index {
+    /// An empty index that knows which packs are condemned.
+    pub(crate) fn knowing(condemned: impl IntoIterator<Item = ObjectId>) -> Self {
+        Self { runs: Vec::new(), condemned: condemned.into_iter().collect() }
+    }
+
     /// Adds the run at its cache path; an error means that the file is absent or unusable and must be fetched again.
     pub(crate) fn add_cached(&mut self, cache: &Path, id: ObjectId) -> Result<(), Error> {
         let path = cache_path(cache, &id);
@@ -114,14 +122,40 @@ impl Index {
         Ok(())
     }
 
-    /// Where a chunk or page lies. Newer runs first: after a repair they hold the good copy.
+    /// Where a chunk or page lies: in a pack that is not condemned if there is one.
     #[must_use]
     pub fn find(&self, id: &ChunkId) -> Option<Place> {
-        let mut runs = self.runs.iter().enumerate().rev();
-        runs.find_map(|(number, (_, run, filter))| {
-            let Hit { frame, offset, length } = filter.may_hold(id).then(|| run.find(id)).flatten()?;
-            Some(Place { frame: FrameId { run: number as u32, frame }, offset, length })
+        self.usable(id).or_else(|| self.everywhere(id).next())
+    }
+
+    /// Where a chunk or page lies that may be built upon.
+    pub(crate) fn usable(&self, id: &ChunkId) -> Option<Place> {
+        self.everywhere(id).find(|place| !self.is_condemned(place.frame))
+    }
+
+    /// Every place of a chunk or page, those in condemned packs last.
+    pub fn places(&self, id: &ChunkId) -> Vec<Place> {
+        let mut places: Vec<Place> = self.everywhere(id).collect();
+        places.sort_by_key(|place| self.is_condemned(place.frame));
+        places
+    }
+
+    /// In newer runs first.
+    fn everywhere(&self, id: &ChunkId) -> impl Iterator<Item = Place> {
+        let runs = self.runs.iter().enumerate().rev();
+        let holding = runs.filter(move |(_, (_, _, filter))| filter.may_hold(id));
+        holding.flat_map(move |(number, (_, run, _))| {
+            let place = move |Hit { frame, offset, length }| Place {
+                frame: FrameId { run: number as u32, frame },
+                offset,
+                length,
+            };
+            run.find(id).map(place)
         })
+    }
+
+    fn is_condemned(&self, frame: FrameId) -> bool {
+        !self.condemned.is_empty() && self.frame(frame).is_some_and(|frame| self.condemned.contains(&frame.pack.id))
     }
 
     pub(crate) fn frame(&self, id: FrameId) -> Option<FrameInfo<'_>> {
@@ -134,6 +168,30 @@ impl Index {
     #[must_use]
     pub fn lasting_name(&self, id: FrameId) -> Option<(SegmentNonce, u32)> {
         self.frame(id).map(|frame| (frame.segment.nonce, frame.row.ordinal))
+    }
+
+    /// The lasting name of every frame, those in several packs more than once.
+    pub(crate) fn frame_names(&self) -> impl Iterator<Item = (SegmentNonce, u32)> + '_ {
+        self.runs.iter().flat_map(|(_, run, _)| run.frame_names())
+    }
+
+    /// Every frame of the packs that `of` picks. Where several runs name a pack, its frames come once.
+    pub(crate) fn frames(&self, of: impl Fn(&PackRow) -> bool) -> impl Iterator<Item = (FrameId, FrameInfo<'_>)> {
+        let mut seen = HashSet::new();
+        self.runs.iter().enumerate().flat_map(move |(number, (_, run, _))| {
+            let picked: Vec<bool> = run.packs.iter().map(|pack| of(pack) && seen.insert(pack.id)).collect();
+            (0..run.frame_count() as u32).filter_map(move |frame| {
+                let (pack, row) = run.frame(frame)?;
+                let segment = run.segments.get(row.segment as usize)?;
+                let info = FrameInfo { pack: run.packs.get(pack)?, row, segment };
+                picked[pack].then_some((FrameId { run: number as u32, frame }, info))
+            })
+        })
+    }
+
+    /// The runs, oldest first.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&ObjectId, &Run)> {
+        self.runs.iter().map(|(id, run, _)| (id, run))
     }
 
     /// Every pack of every run.

@@ -22,6 +22,7 @@ mod mapped;
 pub mod object;
 pub mod pack;
 pub mod parsers;
+pub mod prune;
 mod read;
 pub mod rebuild;
 mod repository;

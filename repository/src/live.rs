@@ -29,6 +29,22 @@ impl Live {
         bits.and_then(|bits| bits.get(ordinal as usize / 8)).is_some_and(|byte| byte >> (ordinal % 8) & 1 == 1)
     }
 
+    /// Takes frame `ordinal` of a segment out; says whether it was there.
+    pub fn remove(&mut self, segment: &SegmentNonce, ordinal: u32) -> bool {
+        let Some(byte) = self.0.get_mut(segment).and_then(|bits| bits.get_mut(ordinal as usize / 8)) else {
+            return false;
+        };
+        let (before, bit) = (*byte, 1 << (ordinal % 8));
+        *byte &= !bit;
+        before & bit != 0
+    }
+
+    /// Whether there is no frame in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.values().flatten().all(|byte| *byte == 0)
+    }
+
     /// Adds everything of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (segment, more) in &other.0 {

@@ -19,6 +19,11 @@ pub const HINT: &str = "hint";
 /// The name of the configuration.
 pub const CONFIG: &str = "config";
 
+/// The id in the name of a session's record.
+pub(crate) fn session_of(name: &str) -> Option<SessionId> {
+    name.strip_prefix(ObjectType::Session.folder())?.strip_prefix('/')?.parse().ok()
+}
+
 /// The type byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

@@ -2,15 +2,15 @@
 
 mod frames;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
-pub(crate) use frames::FrameCache;
+pub(crate) use frames::{FrameCache, FrameName};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{ChunkId, FileHash};
 use crate::index::{FrameId, FrameInfo, Index, PackRow, Place};
 use crate::keys::Secret;
@@ -61,12 +61,47 @@ impl Repository {
         self.fetch_frames_of(&self.current_index(), frames).await
     }
 
-    async fn fetch_frames_of(&self, index: &Index, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
+    pub(crate) async fn fetch_frames_of(&self, index: &Index, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
         let mut fetched = Vec::with_capacity(frames.len());
         for read in ranged_reads(index, frames)? {
-            let name = object::hashed_name(read.pack.kind, &read.pack.id);
-            let bytes = get_range(&*self.store, &name, read.range.clone()).await?;
-            fetched.extend(read.frames.into_iter().map(|frame| bytes.slice(frame)));
+            let of_read = &frames[fetched.len()..fetched.len() + read.frames.len()];
+            match self.fetch_range(read).await {
+                Ok(sealed) => fetched.extend(sealed),
+                Err(gone @ Error::Missing { .. }) => fetched.extend(self.fetch_moved(index, of_read, gone).await?),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(fetched)
+    }
+
+    async fn fetch_range(&self, read: RangedRead) -> Result<Vec<Bytes>, Error> {
+        let name = object::hashed_name(read.pack.kind, &read.pack.id);
+        let bytes = get_range(&*self.store, &name, read.range).await?;
+        Ok(read.frames.into_iter().map(|frame| bytes.slice(frame)).collect())
+    }
+
+    /// Fetches frames of one pack that is gone since the index was opened: a prune has moved them, as they are. Where it has not, the pack is lost.
+    async fn fetch_moved(&self, index: &Index, frames: &[FrameId], gone: Error) -> Result<Vec<Bytes>, Error> {
+        let newer = self.index_of_now().await?;
+        let names: Vec<_> = frames.iter().filter_map(|frame| index.lasting_name(*frame)).collect();
+        let lost = frames.first().and_then(|frame| index.frame(*frame)).map(|frame| frame.pack.id);
+        let mut moved: HashMap<FrameName, FrameId> = HashMap::new();
+        for (frame, info) in newer.frames(|pack| Some(pack.id) != lost) {
+            moved.insert((info.segment.nonce, info.row.ordinal), frame);
+        }
+        let mut places: Vec<(FrameId, usize)> =
+            (0..).zip(&names).filter_map(|(at, name)| Some((*moved.get(name)?, at))).collect();
+        if places.len() < frames.len() {
+            return Err(gone);
+        }
+        places.sort_unstable();
+        let ids: Vec<FrameId> = places.iter().map(|(frame, _)| *frame).collect();
+        let mut fetched = vec![Bytes::new(); frames.len()];
+        let mut next = places.iter();
+        for read in ranged_reads(&newer, &ids)? {
+            for (sealed, (_, at)) in self.fetch_range(read).await?.into_iter().zip(next.by_ref()) {
+                fetched[*at] = sealed;
+            }
         }
         Ok(fetched)
     }
@@ -153,9 +188,20 @@ impl Repository {
         self.read_named(index, NameOf::Page, id).await
     }
 
+    /// From the first place where its bytes are good; what is wrong with the best one is told if none is.
     async fn read_named(&self, index: &Index, of: NameOf, id: &ChunkId) -> Result<Bytes, Error> {
         self.key.secrets("read them")?;
-        let place = index.find(id).ok_or(Error::Unindexed { id: *id })?;
+        let mut first_fault = None;
+        for place in index.places(id) {
+            match self.read_place(index, of, id, place).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => drop(first_fault.get_or_insert(error)),
+                done => return done,
+            }
+        }
+        Err(first_fault.unwrap_or(Error::Unindexed { id: *id }))
+    }
+
+    async fn read_place(&self, index: &Index, of: NameOf, id: &ChunkId, place: Place) -> Result<Bytes, Error> {
         let name = index.lasting_name(place.frame).ok_or(Error::Unindexed { id: *id })?;
         let plain = match self.frames.get(name) {
             Some(plain) => plain,
@@ -180,6 +226,11 @@ pub(crate) fn cut_out(plain: &Bytes, place: Place, id: &ChunkId) -> Result<Bytes
         return Err(Error::damaged(format!("chunk {id}"), "the index points beyond its frame"));
     }
     Ok(plain.slice(start..end))
+}
+
+/// How many requests it takes to read these frames, given in ascending order.
+pub(crate) fn reads_for(index: &Index, frames: &[FrameId]) -> Result<u64, Error> {
+    ranged_reads(index, frames).map(|reads| reads.len() as u64)
 }
 
 struct RangedRead {

@@ -1,6 +1,7 @@
 //! A repository that was opened with a key: its objects, its history, its snapshots.
 
 mod create;
+mod forget;
 mod history_file;
 mod index_in_force;
 mod keyring;
@@ -16,7 +17,9 @@ use object_store::ObjectStore;
 pub use create::{Created, InitOptions};
 use index_in_force::OpenIndex;
 pub use keyring::{NewHolder, WriterIdentity};
-pub(crate) use objects::{Written, get, get_range, hint, leave_hint, list, parse_hint, put_new, size};
+pub(crate) use objects::{
+    Written, get, get_optional, get_range, hint, leave_hint, list, parse_hint, put_new, remove, size, store_error,
+};
 pub use snapshots::{Snapshots, Unreadable};
 
 use crate::config::{Config, Parameters};
@@ -44,6 +47,8 @@ pub struct Repository {
     pub(crate) key: Key,
     history: RwLock<Arc<History>>,
     index: tokio::sync::Mutex<Option<OpenIndex>>,
+    /// A later one, for readers whose packs are gone: the frames that they know by number stay those of the index that they opened.
+    newer_index: tokio::sync::Mutex<Option<OpenIndex>>,
     current_index: RwLock<Arc<Index>>,
     /// Signers that were checked, with their holder's name.
     signers: Mutex<HashMap<PublicKey, String>>,
@@ -72,6 +77,7 @@ impl Repository {
             key,
             history: RwLock::default(),
             index: tokio::sync::Mutex::default(),
+            newer_index: tokio::sync::Mutex::default(),
             current_index: RwLock::default(),
             signers: Mutex::default(),
             segment_keys: Mutex::default(),
@@ -135,10 +141,7 @@ impl Repository {
     /// Reads the commits that came since, and folds them in.
     pub async fn refresh(&self) -> Result<(), Error> {
         let before = self.history();
-        let mut history = self.continue_history(&before).await?;
-        while let Some(bytes) = objects::get_optional(&*self.store, &object::commit_name(history.newest + 1)).await? {
-            self.fold(&mut history, &bytes).await?;
-        }
+        let history = self.history_of_now(&before).await?;
         if history != *before {
             self.save_history_file(&history);
             self.set_history(history);
@@ -146,11 +149,20 @@ impl Repository {
         Ok(())
     }
 
+    /// The history as the store has it, beside the one that is worked with.
+    async fn history_of_now(&self, before: &History) -> Result<History, Error> {
+        let mut history = self.continue_history(before).await?;
+        while let Some(bytes) = get_optional(&*self.store, &object::commit_name(history.newest + 1)).await? {
+            self.fold(&mut history, &bytes).await?;
+        }
+        Ok(history)
+    }
+
     /// The cached history if the repository still has it; otherwise, or at first, what the hint lets us fetch side by side.
     async fn continue_history(&self, before: &History) -> Result<History, Error> {
         if let Some(known) = before.newest_object {
             let name = object::commit_name(before.newest);
-            let stored = objects::get_optional(&*self.store, &name).await?;
+            let stored = get_optional(&*self.store, &name).await?;
             if stored.is_some_and(|bytes| ObjectId::of(&bytes) == known) {
                 return Ok(before.clone());
             }
@@ -163,7 +175,7 @@ impl Repository {
         let hint = hint(&*self.store).await;
         let names: Vec<String> = (1..=hint).map(object::commit_name).collect();
         for names in names.chunks(FETCHES_AT_ONCE) {
-            let fetches = names.iter().map(|name| objects::get_optional(&*self.store, name));
+            let fetches = names.iter().map(|name| get_optional(&*self.store, name));
             let fetched = futures::future::try_join_all(fetches).await?;
             // A hint that promises too much is only a hint; but a gap with a commit behind it is a loss, and a writer must not fill it.
             let present = fetched.iter().take_while(|bytes| bytes.is_some()).count();

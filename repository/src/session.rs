@@ -72,6 +72,8 @@ pub struct StoredBytes {
 pub struct Session {
     pub(crate) repository: Arc<Repository>,
     id: SessionId,
+    /// The newest commit when it began: what was in the index then may be gone.
+    base: u64,
     runtime: Handle,
     /// Loaded at the first chunk that might be known: an unchanged run needs no index.
     index: OnceLock<Arc<Index>>,
@@ -115,11 +117,12 @@ impl Repository {
                 shard(&seen, &chunk.prefix).insert(chunk.prefix);
             }
         }
-        let (id, runtime) = (record.session, Handle::current());
+        let (id, base, runtime) = (record.session, record.base, Handle::current());
         let opened = write_record(Arc::clone(self), record);
         Ok(Arc::new(Session {
             repository: Arc::clone(self),
             id,
+            base,
             packer: Packer::new(Arc::clone(self), runtime.clone(), opened, begin.uploads, (notes, left))?,
             pages: pages::Pages::default(),
             runtime,
@@ -167,9 +170,14 @@ impl Repository {
 }
 
 async fn write_record(repository: Arc<Repository>, record: SessionRecord) -> Result<(), Error> {
+    put_session(&repository, &record).await
+}
+
+/// Writes a session's record.
+pub(crate) async fn put_session(repository: &Repository, record: &SessionRecord) -> Result<(), Error> {
     let binding = Binding { repository: &repository.id(), kind: ObjectType::Session, name: &record.session.0 };
     // BUG if it fails: a session record serialises.
-    let json = serde_json::to_vec(&record).expect("a session record serialises");
+    let json = serde_json::to_vec(record).expect("a session record serialises");
     let blob = inventory::seal(&repository.key.shared.inventory, binding, &json);
     let bytes = object::sign(ObjectType::Session, &repository.id(), &repository.key.signer, &record.session.0, &blob);
     put_new(&*repository.store, &object::session_name(&record.session), bytes).await.map(|_| ())
@@ -216,13 +224,6 @@ impl Session {
 
     /// Whether the repository holds the chunk in a pack that is not condemned.
     fn is_stored(&self, id: &ChunkId) -> Result<bool, Error> {
-        let history = self.repository.history();
-        if history.index.is_empty() {
-            return Ok(false);
-        }
-        let index = self.index()?;
-        let Some(place) = index.find(id) else { return Ok(false) };
-        let pack = index.frame(place.frame).map(|frame| frame.pack.id);
-        Ok(pack.is_some_and(|pack| !history.condemned.contains_key(&pack)))
+        Ok(!self.repository.history().index.is_empty() && self.index()?.usable(id).is_some())
     }
 }

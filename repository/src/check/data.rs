@@ -25,7 +25,7 @@ struct PackContent {
 #[derive(Default)]
 struct PackVerdict {
     faults: Vec<String>,
-    bad: Vec<[u8; 16]>,
+    bad: Vec<(FrameId, u32)>,
     verified: u64,
 }
 
@@ -125,7 +125,7 @@ fn examine(repository: &Repository, index: &Index, content: &PackContent, bytes:
             Ok(plain) => check_chunks(repository, content.pack.kind, chunks, &plain, &mut verdict),
             Err(error) if error.kind() == crate::error::ErrorKind::Corrupt => {
                 verdict.faults.push(chain(&error));
-                verdict.bad.extend(chunks.iter().map(|(prefix, _)| prefix));
+                verdict.bad.extend(chunks.iter().map(|(_, place)| (place.frame, place.offset)));
             }
             Err(error) => return Err(error),
         }
@@ -156,7 +156,7 @@ fn check_chunks(
             verdict.verified += 1;
         } else {
             verdict.faults.push(format!("the chunk at byte {start} of a frame does not match its name"));
-            verdict.bad.push(*prefix);
+            verdict.bad.push((place.frame, place.offset));
         }
     }
 }

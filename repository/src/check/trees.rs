@@ -99,7 +99,7 @@ impl Survey<'_> {
     }
 
     fn is_lost(&self, id: &ChunkId) -> bool {
-        self.bad.contains(&id.prefix()) || !self.index.holds(id)
+        self.index.places(id).iter().all(|place| self.bad.contains(&(place.frame, place.offset)))
     }
 
     async fn inner(&mut self, id: &ChunkId, bytes: &[u8], range: &str) -> Result<Vec<String>, Error> {

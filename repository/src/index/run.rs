@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::codec::{Malformed, Reader};
-use crate::ids::{ChunkId, ObjectId};
+use crate::ids::{ChunkId, ObjectId, SegmentNonce};
 use crate::object::ObjectType;
-use crate::pack::{FrameRow, PackContents, SegmentRow, put_frame, put_segments, take_frame, take_segments};
+use crate::pack::{
+    FrameRow, PackContents, SegmentRow, StoredChunk, put_frame, put_segments, take_frame, take_segments,
+};
 
 const PREFIX: usize = 16;
 const FRAME_SIZE: usize = 28;
@@ -170,9 +172,39 @@ impl Run {
         Some((pack as usize, take_frame(&mut from).ok()?))
     }
 
-    /// Finds a chunk. Prefixes are uniform, so the search starts where the prefix should be and usually touches one page of memory.
-    pub(crate) fn find(&self, id: &ChunkId) -> Option<Hit> {
+    /// What the run says of each of its packs, as the packs' footers do.
+    pub(crate) fn contents(&self) -> Vec<PackContents> {
+        let mut places: Vec<(Hit, [u8; PREFIX])> =
+            (0..self.chunk_count).map(|at| (self.hit(at), self.prefix(at))).collect();
+        places.sort_by_key(|(hit, _)| (hit.frame, hit.offset));
+        let mut places = places.into_iter().peekable();
+        let mut contents: Vec<PackContents> = self.packs.iter().map(empty_contents).collect();
+        for number in 0..self.frame_count as u32 {
+            let Some((pack, row)) = self.frame(number) else { continue };
+            let chunks = std::iter::from_fn(|| places.next_if(|(hit, _)| hit.frame == number));
+            let chunks = chunks.map(|(hit, prefix)| StoredChunk { prefix, length: hit.length }).collect();
+            add_frame(&mut contents[pack], row, self.segments[row.segment as usize], chunks);
+        }
+        contents
+    }
+
+    /// The lasting name of every frame: segment and ordinal.
+    pub(crate) fn frame_names(&self) -> impl Iterator<Item = (SegmentNonce, u32)> + '_ {
+        (0..self.frame_count as u32).filter_map(|frame| {
+            let (_, row) = self.frame(frame)?;
+            Some((self.segments.get(row.segment as usize)?.nonce, row.ordinal))
+        })
+    }
+
+    /// Every place of a chunk in this run; nearly always one. Prefixes are uniform, so the search starts where the prefix should be and usually touches one page of memory.
+    pub(crate) fn find(&self, id: &ChunkId) -> impl Iterator<Item = Hit> {
         let wanted = id.prefix();
+        let first = self.first_from(wanted);
+        (first..self.chunk_count).take_while(move |at| self.prefix(*at) == wanted).map(|at| self.hit(at))
+    }
+
+    /// The first entry that is not below a prefix.
+    fn first_from(&self, wanted: [u8; PREFIX]) -> usize {
         let leading = u64::from_be_bytes(array(&wanted, 0));
         let guess = ((u128::from(leading) * self.chunk_count as u128) >> 64) as usize;
         // Three standard deviations of where the guess is off: sqrt(n) / 2 each.
@@ -181,19 +213,31 @@ impl Run {
         if low > 0 && self.prefix(low - 1) >= wanted {
             low = 0;
         }
-        if high < self.chunk_count && self.prefix(high) <= wanted {
+        if high < self.chunk_count && self.prefix(high) < wanted {
             high = self.chunk_count;
         }
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.prefix(middle).cmp(&wanted) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(self.hit(middle)),
-            }
+            if self.prefix(middle) < wanted { low = middle + 1 } else { high = middle }
         }
-        None
+        low
     }
+}
+
+fn empty_contents(pack: &PackRow) -> PackContents {
+    let PackRow { id, kind, size } = *pack;
+    PackContents { id, kind, size, segments: Vec::new(), frames: Vec::new(), chunks: Vec::new() }
+}
+
+fn add_frame(pack: &mut PackContents, row: FrameRow, segment: SegmentRow, chunks: Vec<StoredChunk>) {
+    // Frames of one segment mostly follow each other.
+    let known = pack.segments.iter().rposition(|known| known.nonce == segment.nonce);
+    let number = known.unwrap_or_else(|| {
+        pack.segments.push(segment);
+        pack.segments.len() - 1
+    });
+    pack.frames.push((FrameRow { segment: number as u32, ..row }, chunks.len() as u32));
+    pack.chunks.extend(chunks);
 }
 
 fn take_packs(from: &mut Reader<'_>) -> Result<Vec<PackRow>, Malformed> {
@@ -220,8 +264,6 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::SegmentNonce;
-    use crate::pack::StoredChunk;
 
     fn pack(seed: u8, chunks: u32) -> PackContents {
         let id = |n: u32| ChunkId(*blake3::hash(&[&[seed][..], &n.to_le_bytes()].concat()).as_bytes());
@@ -256,16 +298,40 @@ mod tests {
         let run = Run::open(Arc::new(encode(&packs))).unwrap();
         for (number, pack) in packs.iter().enumerate() {
             let last = pack.chunks.last().unwrap();
-            let hit = run.find(&full(last)).unwrap();
+            let hit = run.find(&full(last)).next().unwrap();
             assert_eq!((hit.offset, hit.length), (0, last.length));
             let (found, row) = run.frame(hit.frame).unwrap();
             assert_eq!((found, row.ordinal, row.segment as usize), (number, 1, number));
-            assert!(
-                pack.chunks.iter().all(|chunk| run.find(&full(chunk)).is_some_and(|hit| hit.length == chunk.length))
+            assert!(pack.chunks.iter().all(|chunk| run.find(&full(chunk)).any(|hit| hit.length == chunk.length)));
+        }
+        assert_eq!(run.find(&ChunkId([0; 32])).next(), None);
+        assert_eq!(run.find(&ChunkId([0xff; 32])).next(), None);
+    }
+
+    #[test]
+    fn a_chunk_that_lies_twice_is_found_twice() {
+        let mut packs = [pack(1, 2000), pack(2, 2000)];
+        packs[1].chunks[7].prefix = packs[0].chunks[1999].prefix;
+        let run = Run::open(Arc::new(encode(&packs))).unwrap();
+        let mut found: Vec<Hit> = run.find(&full(&packs[1].chunks[7])).collect();
+        found.sort_by_key(|hit| hit.frame);
+        assert_eq!(found.iter().map(|hit| (hit.frame, hit.length)).collect::<Vec<_>>(), [(1, 2009), (2, 17)]);
+        assert_eq!(run.find(&full(&packs[0].chunks[3])).count(), 1);
+    }
+
+    #[test]
+    fn a_run_says_again_what_it_was_made_of() {
+        let packs = [pack(1, 500), pack(2, 3)];
+        let run = Run::open(Arc::new(encode(&packs))).unwrap();
+        let again = run.contents();
+        for (before, after) in packs.iter().zip(&again) {
+            assert_eq!((before.id, before.kind, before.size), (after.id, after.kind, after.size));
+            assert_eq!(
+                (&before.segments, &before.frames, &before.chunks),
+                (&after.segments, &after.frames, &after.chunks)
             );
         }
-        assert_eq!(run.find(&ChunkId([0; 32])), None);
-        assert_eq!(run.find(&ChunkId([0xff; 32])), None);
+        assert_eq!(encode(&again), encode(&packs));
     }
 
     #[test]

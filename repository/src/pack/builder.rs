@@ -15,14 +15,20 @@ pub(crate) const TRAILER_MAGIC: [u8; 8] = *b"SRPKEND1";
 /// Takes frames until it is large enough.
 #[derive(Debug)]
 pub(crate) struct PackBuilder {
+    pack: Unsealed,
+    key: SegmentKey,
+    size: usize,
+}
+
+/// A pack without its footer.
+#[derive(Debug)]
+pub(super) struct Unsealed {
     repository: RepositoryId,
     kind: ObjectType,
-    key: SegmentKey,
-    segment: SegmentRow,
-    frames: Vec<(FrameRow, u32)>,
-    chunks: Vec<StoredChunk>,
-    parts: Vec<Bytes>,
-    size: usize,
+    pub(super) segments: Vec<SegmentRow>,
+    pub(super) frames: Vec<(FrameRow, u32)>,
+    pub(super) chunks: Vec<StoredChunk>,
+    pub(super) parts: Vec<Bytes>,
 }
 
 /// A complete pack: its bytes, and what the index must know of it.
@@ -52,9 +58,10 @@ impl PackBuilder {
         (epoch, public): (u32, &PublicKey),
     ) -> Result<Self, CannotOpen> {
         let (key, segment) = fresh_segment(&repository, epoch, public)?;
-        let first = Bytes::copy_from_slice(&header(kind, &repository));
-        let size = first.len();
-        Ok(Self { repository, kind, key, segment, frames: Vec::new(), chunks: Vec::new(), parts: vec![first], size })
+        let mut pack = Unsealed::new(repository, kind);
+        pack.segments.push(segment);
+        let size = pack.parts.iter().map(Bytes::len).sum();
+        Ok(Self { pack, key, size })
     }
 
     /// Bytes so far.
@@ -64,14 +71,14 @@ impl PackBuilder {
 
     /// Whether it holds no frame.
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.pack.frames.is_empty()
     }
 
     /// Seals a compressed frame into the pack; returns the sealed bytes that it added.
     pub(crate) fn append(&mut self, compression: u8, payload: &[u8], chunks: &[StoredChunk]) -> usize {
-        let ordinal = self.frames.len() as u32;
+        let ordinal = self.pack.frames.len() as u32;
         let plain_length = chunks.iter().map(|chunk| chunk.length).sum();
-        let frame = self.key.seal(&self.repository, self.kind, ordinal, compression, plain_length, payload);
+        let frame = self.key.seal(&self.pack.repository, self.pack.kind, ordinal, compression, plain_length, payload);
         let row = FrameRow {
             segment: 0,
             ordinal,
@@ -80,24 +87,42 @@ impl PackBuilder {
             plain_length,
             compression: u32::from(compression),
         };
-        self.frames.push((row, chunks.len() as u32));
-        self.chunks.extend_from_slice(chunks);
+        self.pack.frames.push((row, chunks.len() as u32));
+        self.pack.chunks.extend_from_slice(chunks);
         let added = frame.len();
         self.size += added;
-        self.parts.push(Bytes::from(frame));
+        self.pack.parts.push(Bytes::from(frame));
         added
     }
 
     /// Opens the newest frame again and compares it with what went in.
     pub(crate) fn last_frame_holds(&self, plain: &[u8]) -> bool {
-        let (Some(frame), Some((row, _))) = (self.parts.last(), self.frames.last()) else { return false };
-        open_frame(&self.key, &self.repository, self.kind, row, frame).is_ok_and(|opened| opened == plain)
+        let (Some(frame), Some((row, _))) = (self.pack.parts.last(), self.pack.frames.last()) else { return false };
+        open_frame(&self.key, &self.pack.repository, self.pack.kind, row, frame).is_ok_and(|opened| opened == plain)
     }
 
     /// Seals the footer and names the pack.
-    pub(crate) fn finish(mut self, inventory_key: &Secret) -> FinishedPack {
+    pub(crate) fn finish(self, inventory_key: &Secret) -> FinishedPack {
+        self.pack.finish(inventory_key)
+    }
+
+    /// The content of the footer as things stand.
+    pub(crate) fn footer_content(&self) -> Vec<u8> {
+        footer_content(&self.pack.segments, &self.pack.frames, &self.pack.chunks)
+    }
+}
+
+impl Unsealed {
+    /// A header and nothing else.
+    pub(super) fn new(repository: RepositoryId, kind: ObjectType) -> Self {
+        let parts = vec![Bytes::copy_from_slice(&header(kind, &repository))];
+        Self { repository, kind, segments: Vec::new(), frames: Vec::new(), chunks: Vec::new(), parts }
+    }
+
+    pub(super) fn finish(mut self, inventory_key: &Secret) -> FinishedPack {
         let binding = Binding { repository: &self.repository, kind: self.kind, name: b"" };
-        let footer = inventory::seal(inventory_key, binding, &self.footer_content());
+        let content = footer_content(&self.segments, &self.frames, &self.chunks);
+        let footer = inventory::seal(inventory_key, binding, &content);
         let mut trailer = Vec::with_capacity(32);
         put_u32(&mut trailer, footer.len() as u32);
         put_u32(&mut trailer, self.frames.len() as u32);
@@ -112,16 +137,11 @@ impl PackBuilder {
             id: ObjectId(*hasher.finalize().as_bytes()),
             kind: self.kind,
             size: self.parts.iter().map(|part| part.len() as u64).sum(),
-            segments: vec![self.segment],
+            segments: self.segments,
             frames: self.frames,
             chunks: self.chunks,
         };
         FinishedPack { contents, parts: self.parts }
-    }
-
-    /// The content of the footer as things stand.
-    pub(crate) fn footer_content(&self) -> Vec<u8> {
-        footer_content(&[self.segment], &self.frames, &self.chunks)
     }
 }
 

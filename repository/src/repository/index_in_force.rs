@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::{Repository, get};
 use crate::error::{Error, ErrorKind, chain};
+use crate::history::History;
 use crate::ids::ObjectId;
 use crate::index::{self, Index};
 use crate::object::{self, ObjectType};
@@ -13,6 +14,8 @@ use crate::object::{self, ObjectType};
 pub(super) struct OpenIndex {
     /// The runs that the history named.
     wanted: Vec<ObjectId>,
+    /// The packs that it condemned.
+    condemned: Vec<ObjectId>,
     /// Those that are lost or damaged.
     lost: Vec<ObjectId>,
     index: Arc<Index>,
@@ -36,13 +39,37 @@ impl Repository {
 
     async fn open_index_and_lost(&self) -> Result<(Arc<Index>, Vec<ObjectId>), Error> {
         let mut slot = self.index.lock().await;
-        let history = self.history();
-        if let Some(open) = &*slot
-            && open.wanted == history.index
-        {
-            return Ok((Arc::clone(&open.index), open.lost.clone()));
+        let mut open = self.open_again(&mut slot, &self.history()).await?;
+        if !open.lost.is_empty() {
+            // A run that is gone may have been joined with others since the history was read.
+            self.refresh().await?;
+            open = self.open_again(&mut slot, &self.history()).await?;
         }
-        let (mut index, mut lost) = (Index::default(), Vec::new());
+        *self.current_index.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&open.index);
+        Ok((Arc::clone(&open.index), open.lost.clone()))
+    }
+
+    /// The index as the store has it by now, beside the one that was opened.
+    pub(crate) async fn index_of_now(&self) -> Result<Arc<Index>, Error> {
+        let history = self.history_of_now(&self.history()).await?;
+        let mut slot = self.newer_index.lock().await;
+        self.open_again(&mut slot, &history).await.map(|open| Arc::clone(&open.index))
+    }
+
+    /// The index of a history: the one that is open, if it is that.
+    async fn open_again<'a>(&self, slot: &'a mut Option<OpenIndex>, history: &History) -> Result<&'a OpenIndex, Error> {
+        let condemned: Vec<ObjectId> = history.condemned.keys().copied().collect();
+        let is_open = |open: &OpenIndex| open.wanted == history.index && open.condemned == condemned;
+        if !slot.as_ref().is_some_and(is_open) {
+            let (index, lost) = self.load_index(history).await?;
+            *slot = Some(OpenIndex { wanted: history.index.clone(), condemned, lost, index: Arc::new(index) });
+        }
+        // BUG if it is empty: it was filled just now.
+        Ok(slot.as_ref().expect("an index is open"))
+    }
+
+    async fn load_index(&self, history: &History) -> Result<(Index, Vec<ObjectId>), Error> {
+        let (mut index, mut lost) = (Index::knowing(history.condemned.keys().copied()), Vec::new());
         for id in &history.index {
             if index.add_cached(&self.cache, *id).is_ok() {
                 continue;
@@ -56,9 +83,6 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        let index = Arc::new(index);
-        *self.current_index.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
-        *slot = Some(OpenIndex { wanted: history.index.clone(), lost: lost.clone(), index: Arc::clone(&index) });
         Ok((index, lost))
     }
 

@@ -88,6 +88,15 @@ pub(crate) async fn put_new(
     }
 }
 
+/// Deletes an object; one that is not there is gone already.
+pub(crate) async fn remove(store: &dyn ObjectStore, name: &str) -> Result<(), Error> {
+    match store.delete(&Path::from(name)).await {
+        Ok(()) => Ok(()),
+        Err(error) if store::kind(&error) == store::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(store_error("delete", name)(error)),
+    }
+}
+
 /// The newest commit number according to the hint; 0 if there is none.
 pub(crate) async fn hint(store: &dyn ObjectStore) -> u64 {
     let bytes = get_optional(store, HINT).await.ok().flatten();

@@ -86,19 +86,68 @@ impl Session {
         let snapshot = ObjectId::of(&bytes);
         put_new(&*self.repository.store, &object::hashed_name(ObjectType::Snapshot, &snapshot), bytes).await?;
         let operation = Operation::AddSnapshot { snapshot, session: self.id, index: run_ids };
-        let signer = self.repository.key.signer();
-        let still_allowed = |history: &History| {
-            if history.fenced.contains(&self.id) {
-                return Err(Error::Fenced("it was fenced while it ran; run the backup again".into()));
-            }
-            if history.revoked.contains_key(&signer) {
-                return Err(Error::Key("this writer's key was removed from the repository".into()));
-            }
+        let agrees = |history: &History| {
             agrees(&AboutToCommit { history, snapshot, manifest: &manifest }).map_err(Error::Withheld)
         };
-        let commit = self.repository.commit_when(vec![operation], still_allowed).await?;
+        let commit = self.commit_standing(operation, &tree.live, new_run.as_ref(), agrees).await?;
         self.packer.forget_notes();
         Ok(Committed { snapshot, commit, tree, manifest })
+    }
+
+    /// Commits a snapshot for which everything that it needs is there, as of the very commit that it follows. Where the index lost rows since the session began, that is looked
+    /// at; and again, if it happens meanwhile. So a session that slept through a sweep is found out, whoever knew of it.
+    async fn commit_standing(
+        &self,
+        operation: Operation,
+        live: &Live,
+        new_run: Option<&Run>,
+        mut agrees: impl FnMut(&History) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let signer = self.repository.key.signer();
+        let mut seen = self.base;
+        loop {
+            let history = self.repository.history();
+            if history.index_shrunk > seen {
+                self.all_there(live, new_run).await?;
+                seen = history.newest;
+            }
+            let mut has_shrunk = false;
+            let still_allowed = |history: &History| {
+                if history.fenced.contains(&self.id) {
+                    return Err(Error::Fenced("it was fenced while it ran".into()));
+                }
+                if history.revoked.contains_key(&signer) {
+                    return Err(Error::Key("this writer's key was removed from the repository".into()));
+                }
+                has_shrunk = history.index_shrunk > seen;
+                if has_shrunk {
+                    return Err(Error::Fenced("what it builds on was removed".into()));
+                }
+                agrees(history)
+            };
+            match self.repository.commit_when(vec![operation.clone()], still_allowed).await {
+                Err(_) if has_shrunk => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Whether every frame that the snapshot needs is in the index in force, or new.
+    async fn all_there(&self, live: &Live, new_run: Option<&Run>) -> Result<(), Error> {
+        let mut missing = live.clone();
+        let index = self.repository.open_whole_index().await?;
+        index.frame_names().for_each(|(segment, ordinal)| {
+            missing.remove(&segment, ordinal);
+        });
+        if let Some(run) = new_run {
+            run.frame_names().for_each(|(segment, ordinal)| {
+                missing.remove(&segment, ordinal);
+            });
+        }
+        match missing.frames() {
+            0 => Ok(()),
+            frames => Err(Error::Fenced(format!("{frames} frames that it builds on were removed while it ran"))),
+        }
     }
 
     /// Finds the frames that each new leaf needs, now that every frame has its place.
@@ -129,12 +178,13 @@ impl Session {
 
 fn frame_of(id: &ChunkId, new_run: Option<&Run>, old: Option<&Arc<Index>>) -> Option<(crate::ids::SegmentNonce, u32)> {
     if let Some(run) = new_run
-        && let Some(hit) = run.find(id)
+        && let Some(hit) = run.find(id).next()
     {
         let (_, row) = run.frame(hit.frame)?;
         return Some((run.segments.get(row.segment as usize)?.nonce, row.ordinal));
     }
     let old = old?;
+    // What was claimed as stored lies where it may be built upon; a page that the parent has may have no other place than a condemned pack.
     old.lasting_name(old.find(id)?.frame)
 }
 
@@ -146,7 +196,7 @@ impl Repository {
 
     /// Appends operations to the history if `still_allowed` agrees with what is in force at that moment. Losing the race for a number means: read the winner,
     /// ask again, try the next number.
-    async fn commit_when(
+    pub(crate) async fn commit_when(
         &self,
         operations: Vec<Operation>,
         mut still_allowed: impl FnMut(&History) -> Result<(), Error>,

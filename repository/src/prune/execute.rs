@@ -1,0 +1,224 @@
+//! Doing what a plan says.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::mark::{self, Needed};
+use super::moving::{self, Moved};
+use super::plan::{MovedTally, PrunePlan, When};
+use super::sessions::{self, SessionFate, Sessions};
+use super::{PruneOptions, PruneProgress, index, strays, usage};
+use crate::error::Error;
+use crate::history::{History, Operation};
+use crate::ids::{ObjectId, SessionId};
+use crate::object::{self, ObjectType};
+use crate::repository::{Repository, remove};
+
+/// How often a sweep looks again because a backup was committed meanwhile; then it is left to the next prune.
+const SWEEP_TRIES_MAX: usize = 16;
+
+/// What a prune did.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PruneReport {
+    /// Packs that were condemned.
+    pub condemned: u64,
+    /// What was moved.
+    pub moved: MovedTally,
+    /// New packs that it went into.
+    pub new_packs: u64,
+    /// Packs that were deleted.
+    pub swept: u64,
+    /// Bytes of all objects that were deleted.
+    pub deleted_bytes: u64,
+    /// Condemned packs that stay for now: open sessions may build on them, or do again.
+    pub waiting: u64,
+    /// Strays that were deleted.
+    pub strays: u64,
+    /// Sessions that were fenced.
+    pub fenced: u64,
+    /// Damaged frames that could not be moved; their packs stay.
+    pub faults: Vec<String>,
+    /// Objects that should have been deleted and could not be; the next prune finds them as strays.
+    pub not_deleted: Vec<String>,
+    /// The newest commit that it made.
+    pub commit: Option<u64>,
+}
+
+/// Executes a plan. Whatever stops it, what was committed before stands, and the next prune goes on from there.
+pub async fn execute(
+    repository: &Arc<Repository>,
+    plan: &PrunePlan,
+    options: &PruneOptions,
+    progress: &PruneProgress,
+) -> Result<PruneReport, Error> {
+    let own = repository.begin_maintenance(options.now).await?;
+    let mut execution = Execution { repository, plan, own, report: PruneReport::default() };
+    let done = execution.run(progress).await;
+    repository.end_maintenance(own).await;
+    done.map(|()| execution.report)
+}
+
+struct Execution<'a> {
+    repository: &'a Arc<Repository>,
+    plan: &'a PrunePlan,
+    own: SessionId,
+    report: PruneReport,
+}
+
+/// What a sweep takes away, and for which snapshots that was found right.
+struct Sweep {
+    packs: HashSet<ObjectId>,
+    needed: Needed,
+}
+
+impl Execution<'_> {
+    async fn run(&mut self, progress: &PruneProgress) -> Result<(), Error> {
+        self.fence().await?;
+        let moved = moving::move_frames(self.repository, &self.plan.work, progress).await?;
+        self.condemn(&moved).await?;
+        self.sweep().await?;
+        self.delete_strays().await;
+        self.report.faults = moved.faults;
+        Ok(())
+    }
+
+    async fn fence(&mut self) -> Result<(), Error> {
+        let fenced = self.plan.sessions.iter().filter(|open| open.fate == SessionFate::Fenced);
+        let operations: Vec<Operation> = fenced.map(|open| Operation::Fence { session: open.session }).collect();
+        self.report.fenced = operations.len() as u64;
+        if !operations.is_empty() {
+            self.report.commit = Some(self.repository.commit_operations(operations).await?);
+        }
+        Ok(())
+    }
+
+    /// Puts the new packs into the index and condemns those that go, in one commit.
+    async fn condemn(&mut self, moved: &Moved) -> Result<(), Error> {
+        // Those that turned out to be damaged among them: what lies there is not to be built upon.
+        let packs = self.plan.work.condemn.clone();
+        self.report.condemned = packs.len() as u64;
+        self.report.new_packs = moved.packs.len() as u64;
+        let frames = moved.packs.iter().flat_map(|pack| &pack.frames);
+        self.report.moved = frames.fold(MovedTally::default(), |sum, (frame, _)| MovedTally {
+            frames: sum.frames + 1,
+            bytes: sum.bytes + u64::from(frame.sealed_length) + crate::pack::FRAME_HEADER_SIZE as u64,
+        });
+        let mut operations = Vec::new();
+        if !moved.packs.is_empty() {
+            let run = index::put_run(self.repository, moved.packs.clone()).await?;
+            operations.push(Operation::ReplaceIndex { drop: Vec::new(), add: vec![run] });
+        }
+        if !packs.is_empty() {
+            operations.push(Operation::Condemn { packs });
+        }
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let planned: HashSet<ObjectId> = self.plan.work.index.runs().map(|(id, _)| *id).collect();
+        let unchanged = |history: &History| {
+            let has_all = planned.iter().all(|run| history.index.contains(run));
+            if has_all { Ok(()) } else { Err(other_maintenance()) }
+        };
+        self.report.commit = Some(self.repository.commit_when(operations, unchanged).await?);
+        Ok(())
+    }
+
+    /// Takes the condemned packs that nobody may build on out of the index, and deletes them.
+    async fn sweep(&mut self) -> Result<(), Error> {
+        let planned: HashSet<ObjectId> =
+            self.plan.packs.iter().filter(|fate| fate.when == When::Now).map(|fate| fate.pack).collect();
+        for _ in 0..SWEEP_TRIES_MAX {
+            let sessions = sessions::read(self.repository, Some(self.own)).await?;
+            let sweep = self.sweepable(&sessions, &planned).await?;
+            let opened = self.repository.open_whole_index().await?;
+            let sizes: BTreeMap<ObjectId, (ObjectType, u64)> = opened
+                .packs()
+                .filter(|pack| sweep.packs.contains(&pack.id))
+                .map(|pack| (pack.id, (pack.kind, pack.size)))
+                .collect();
+            let rewrite = index::choose(&opened, &sweep.packs);
+            if sweep.packs.is_empty() && rewrite.runs.len() < 2 && sessions.ended.is_empty() {
+                break;
+            }
+            if !(sweep.packs.is_empty() && rewrite.runs.len() < 2) {
+                let add = index::write(self.repository, &opened, &rewrite, &sweep.packs).await?;
+                let packs = sweep.packs.iter().copied().collect();
+                let operations = vec![Operation::ReplaceIndex { drop: rewrite.runs, add }, Operation::Sweep { packs }];
+                match self.commit_sweep(operations, &sweep.needed).await? {
+                    Some(commit) => self.report.commit = Some(commit),
+                    None => continue,
+                }
+            }
+            for (id, (kind, bytes)) in sizes {
+                self.report.swept += 1;
+                self.delete(object::hashed_name(kind, &id), bytes).await;
+            }
+            for record in sessions.ended {
+                self.delete(record, 0).await;
+            }
+            break;
+        }
+        self.report.waiting = self.repository.history().condemned.len() as u64;
+        Ok(())
+    }
+
+    /// Commits a sweep; nothing if a snapshot was added since it was looked at, which may need what it takes away.
+    async fn commit_sweep(&self, operations: Vec<Operation>, needed: &Needed) -> Result<Option<u64>, Error> {
+        let asked: HashSet<ObjectId> = needed.snapshots.iter().copied().collect();
+        let dropped = match &operations[0] {
+            Operation::ReplaceIndex { drop, .. } => drop.clone(),
+            _ => Vec::new(),
+        };
+        let mut has_moved_on = false;
+        let still = |history: &History| {
+            has_moved_on = !history.snapshots.iter().all(|added| asked.contains(&added.snapshot));
+            match dropped.iter().all(|run| history.index.contains(run)) {
+                true if !has_moved_on => Ok(()),
+                _ => Err(other_maintenance()),
+            }
+        };
+        match self.repository.commit_when(operations, still).await {
+            Err(_) if has_moved_on => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    /// Those of the planned packs that are without a needed frame, and that no open session can have built on.
+    async fn sweepable(&self, sessions: &Sessions, planned: &HashSet<ObjectId>) -> Result<Sweep, Error> {
+        let history = self.repository.history();
+        let opened = self.repository.open_whole_index().await?;
+        let needed = mark::mark(self.repository, &opened, &history, sessions).await?;
+        let weighed = usage::weigh(&opened, &history.condemned, &needed.frames);
+        let may_go = weighed.packs.iter().filter(|usage| {
+            let condemned = usage.condemned.filter(|_| usage.needed_bytes == 0 && planned.contains(&usage.pack.id));
+            condemned.is_some_and(|commit| sessions.older_than(commit).next().is_none())
+        });
+        Ok(Sweep { packs: may_go.map(|usage| usage.pack.id).collect(), needed })
+    }
+
+    async fn delete_strays(&mut self) {
+        for stray in self.plan.strays.iter().filter(|stray| stray.when == When::Now) {
+            self.report.strays += 1;
+            self.delete(stray.name.clone(), stray.bytes).await;
+        }
+        strays::remember(&self.plan.strays, &self.plan.work.sightings);
+    }
+
+    /// What cannot be deleted is referred to by nothing, and found by the next prune.
+    async fn delete(&mut self, name: String, bytes: u64) {
+        match remove(&*self.repository.store, &name).await {
+            Ok(()) => self.report.deleted_bytes += bytes,
+            Err(error) => {
+                tracing::warn!(%error, name, "not deleted");
+                self.report.not_deleted.push(name);
+            }
+        }
+    }
+}
+
+fn other_maintenance() -> Error {
+    Error::Fenced("another prune or rebuild has changed the index meanwhile: run this one again".into())
+}

@@ -1,0 +1,98 @@
+//! Objects that nothing refers to: what sessions left that ended early, and what sweeps took out of the index.
+//!
+//! A stray may belong to a session that is still open, so it is deleted only once every session has ended that was open when it was first seen. Which these were is
+//! remembered in the local cache; where that is lost, the wait begins anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::plan::When;
+use super::sessions::{SessionFate, Sessions};
+use crate::cache;
+use crate::error::Error;
+use crate::ids::{ObjectId, SessionId};
+use crate::object::ObjectType;
+use crate::repository::{Repository, list};
+
+/// An object that nothing refers to.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Stray {
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it is deleted.
+    pub when: When,
+}
+
+/// Names and sizes of the objects that may be strays.
+pub(super) type Listed = Vec<(ObjectType, ObjectId, String, u64)>;
+
+/// The kinds of object that only the history makes count.
+const KINDS: [ObjectType; 4] = [ObjectType::Pack, ObjectType::PagePack, ObjectType::Index, ObjectType::Snapshot];
+
+/// Lists them. Before the sessions are read: see there.
+pub(super) async fn list_objects(repository: &Arc<Repository>) -> Result<Listed, Error> {
+    let mut listed = Vec::new();
+    for kind in KINDS {
+        for (name, bytes) in list(&*repository.store, kind.folder()).await? {
+            // What has no object's name is none of ours, and stays.
+            if let Some(id) = name.rsplit('/').next().and_then(|hex| hex.parse::<ObjectId>().ok()) {
+                listed.push((kind, id, name, bytes));
+            }
+        }
+    }
+    Ok(listed)
+}
+
+/// Which sessions were open when a stray was first seen.
+pub(super) type Sightings = BTreeMap<String, BTreeSet<SessionId>>;
+
+/// Finds the strays among what was listed.
+pub(super) fn find(listed: &Listed, repository: &Repository, sessions: &Sessions, sightings: &Path) -> Vec<Stray> {
+    let referred = referred(repository, sessions);
+    let seen = read_sightings(sightings);
+    let open: BTreeSet<SessionId> =
+        sessions.open.iter().filter(|open| open.fate == SessionFate::WaitedFor).map(|open| open.session).collect();
+    let strays = listed.iter().filter(|(_, id, ..)| !referred.contains(id));
+    let stray = |(_, _, name, bytes): &(ObjectType, ObjectId, String, u64)| {
+        let waits: Vec<SessionId> = match seen.get(name) {
+            Some(then) => then.intersection(&open).copied().collect(),
+            None => open.iter().copied().collect(),
+        };
+        let when = if waits.is_empty() { When::Now } else { When::After(waits) };
+        Stray { name: name.clone(), bytes: *bytes, when }
+    };
+    strays.map(stray).collect()
+}
+
+/// Everything that the history refers to, or an open session builds on.
+fn referred(repository: &Repository, sessions: &Sessions) -> HashSet<ObjectId> {
+    let history = repository.history();
+    let packs: Vec<ObjectId> = repository.current_index().packs().map(|pack| pack.id).collect();
+    let snapshots = history.snapshots.iter().map(|added| added.snapshot);
+    let parents = sessions.open.iter().filter_map(|open| open.parent);
+    packs.into_iter().chain(history.index.iter().copied()).chain(snapshots).chain(parents).collect()
+}
+
+fn read_sightings(path: &Path) -> Sightings {
+    let remembered = cache::read(path).ok();
+    remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// Remembers those that wait, and for whom.
+pub(super) fn remember(strays: &[Stray], sightings: &Path) {
+    let waiting = strays.iter().filter_map(|stray| match &stray.when {
+        When::After(sessions) => Some((stray.name.clone(), sessions.iter().copied().collect())),
+        When::Now => None,
+    });
+    let waiting: Sightings = waiting.collect();
+    let saved = serde_json::to_vec(&waiting).map_err(std::io::Error::other);
+    if let Err(error) = saved.and_then(|json| cache::write(sightings, &json)) {
+        tracing::debug!(%error, "strays not remembered: their wait begins anew");
+    }
+}

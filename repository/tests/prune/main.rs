@@ -1,0 +1,6 @@
+//! Forgetting and pruning: what goes, what stays, and that nothing which a snapshot needs is ever lost, whoever runs beside it.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod one_by_one;
+mod scene;
