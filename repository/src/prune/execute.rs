@@ -80,7 +80,7 @@ impl Execution<'_> {
         let moved = moving::move_frames(self.repository, &self.plan.work, progress).await?;
         self.condemn(&moved).await?;
         self.sweep().await?;
-        self.delete_strays().await;
+        self.delete_strays().await?;
         self.report.faults = moved.faults;
         Ok(())
     }
@@ -199,12 +199,19 @@ impl Execution<'_> {
         Ok(Sweep { packs: may_go.map(|usage| usage.pack.id).collect(), needed })
     }
 
-    async fn delete_strays(&mut self) {
-        for stray in self.plan.strays.iter().filter(|stray| stray.when == When::Now) {
+    /// A session that was to be fenced may have committed before its fence, and then its packs are no strays. Now that every session has ended that they may belong to, the
+    /// history of this moment has the last word.
+    async fn delete_strays(&mut self) -> Result<(), Error> {
+        let sessions = sessions::read(self.repository, Some(self.own)).await?;
+        self.repository.open_whole_index().await?;
+        let referred = strays::referred(self.repository, &sessions);
+        let now = self.plan.strays.iter().filter(|stray| stray.when == When::Now);
+        for stray in now.filter(|stray| !referred.contains(&stray.id)) {
             self.report.strays += 1;
             self.delete(stray.name.clone(), stray.bytes).await;
         }
         strays::remember(&self.plan.strays, &self.plan.work.sightings);
+        Ok(())
     }
 
     /// What cannot be deleted is referred to by nothing, and found by the next prune.

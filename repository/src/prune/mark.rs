@@ -34,15 +34,13 @@ pub(super) async fn mark(
 ) -> Result<Needed, Error> {
     let snapshots: Vec<ObjectId> = history.snapshots.iter().map(|added| added.snapshot).collect();
     let mut frames = Live::default();
-    let inventories = stream::iter(&snapshots).map(|id| repository.snapshot_inventory(*id)).buffered(READ_AT_ONCE);
-    inventories
-        .try_for_each(|inventory| {
-            std::future::ready({
-                frames.merge(&inventory.live);
-                Ok(())
-            })
-        })
-        .await?;
+    let inventories =
+        stream::iter(snapshots.clone()).map(|id| repository.snapshot_inventory(id)).buffered(READ_AT_ONCE);
+    let merged = inventories.try_for_each(|inventory| {
+        frames.merge(&inventory.live);
+        std::future::ready(Ok(()))
+    });
+    merged.await?;
     for parent in sessions.open.iter().filter_map(|open| open.parent).filter(|parent| !history.has_snapshot(parent)) {
         match repository.snapshot_inventory(parent).await {
             Ok(inventory) => frames.merge(&inventory.live),

@@ -23,6 +23,8 @@ use crate::repository::{Repository, list};
 pub struct Stray {
     /// Its name.
     pub name: String,
+    #[serde(skip)]
+    pub(super) id: ObjectId,
     /// Its size.
     pub bytes: u64,
     /// When it is deleted.
@@ -59,19 +61,19 @@ pub(super) fn find(listed: &Listed, repository: &Repository, sessions: &Sessions
     let open: BTreeSet<SessionId> =
         sessions.open.iter().filter(|open| open.fate == SessionFate::WaitedFor).map(|open| open.session).collect();
     let strays = listed.iter().filter(|(_, id, ..)| !referred.contains(id));
-    let stray = |(_, _, name, bytes): &(ObjectType, ObjectId, String, u64)| {
+    let stray = |(_, id, name, bytes): &(ObjectType, ObjectId, String, u64)| {
         let waits: Vec<SessionId> = match seen.get(name) {
             Some(then) => then.intersection(&open).copied().collect(),
             None => open.iter().copied().collect(),
         };
         let when = if waits.is_empty() { When::Now } else { When::After(waits) };
-        Stray { name: name.clone(), bytes: *bytes, when }
+        Stray { name: name.clone(), id: *id, bytes: *bytes, when }
     };
     strays.map(stray).collect()
 }
 
 /// Everything that the history refers to, or an open session builds on.
-fn referred(repository: &Repository, sessions: &Sessions) -> HashSet<ObjectId> {
+pub(super) fn referred(repository: &Repository, sessions: &Sessions) -> HashSet<ObjectId> {
     let history = repository.history();
     let packs: Vec<ObjectId> = repository.current_index().packs().map(|pack| pack.id).collect();
     let snapshots = history.snapshots.iter().map(|added| added.snapshot);

@@ -22,13 +22,13 @@ pub struct Fixture {
 
 impl Fixture {
     pub async fn new() -> Self {
+        Self::with(Parameters::small()).await
+    }
+
+    pub async fn with(parameters: Parameters) -> Self {
         let store = Arc::new(InMemory::new());
-        let options = InitOptions {
-            parameters: Parameters::small(),
-            created: Timestamp::UNIX_EPOCH,
-            holder: "owner".into(),
-            how: NewHolder::KeyFile,
-        };
+        let options =
+            InitOptions { parameters, created: Timestamp::UNIX_EPOCH, holder: "owner".into(), how: NewHolder::KeyFile };
         let created = Repository::init(store.clone(), options).await.unwrap();
         Self { store, key: created.key_file.unwrap(), cache: tempfile::tempdir().unwrap() }
     }

@@ -2,5 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod damage;
+mod gate;
 mod one_by_one;
 mod scene;
+mod simulation;
