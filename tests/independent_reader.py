@@ -128,7 +128,7 @@ class Repository:
         need(private and public(private).hex() == self.announced.get(epoch), f"this key file has no announced key of epoch {epoch}")
         return hpke(private, *sealed)
     def read_history(self):
-        previous = None
+        previous, self.holds = None, {}
         for number, name in enumerate(self.names("commits/", 16), 1):
             with about(name):
                 signer, body = self.signed(name)
@@ -288,7 +288,7 @@ def main():
     parser.add_argument("--from-footers", action="store_true", help="find chunks by the packs' own footers, not by index/")
     parser.add_argument("--target", default=".", help="where restored files go, each below it with its whole path")
     parser.add_argument("command", choices=commands)
-    parser.add_argument("operands", nargs="*", help="a snapshot (the beginning of its id, or `latest`) and paths in it")
+    parser.add_argument("operands", nargs="*", help="a snapshot (the beginning of its id, `latest`, or `every`) and paths in it")
     arguments = parser.parse_intermixed_args()
     (command, least), operands = commands[arguments.command], arguments.operands
     if len(operands) < least: parser.error(f"{arguments.command} needs a snapshot" + " and a path" * (least > 1))
@@ -296,9 +296,10 @@ def main():
     try:
         with about(arguments.repository):
             repository = Repository(arguments.repository, arguments.key)
-            if least:
-                repository.open_snapshot(operands[0])
-                repository.load_footers() if arguments.from_footers else repository.load_index()
-            command(repository, operands[1:], arguments.target)
+            if not least: return command(repository, operands, arguments.target)
+            repository.load_footers() if arguments.from_footers else repository.load_index()
+            for wanted in list(repository.snapshots) if operands[0] == "every" else operands[:1]:
+                repository.open_snapshot(wanted)
+                command(repository, operands[1:], arguments.target)
     except Bad as error: sys.exit(f"error: {error}")
 if __name__ == "__main__": main()
