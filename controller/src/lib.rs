@@ -4,7 +4,7 @@
 //!
 //! 1. [`run`]: the steps of the plan, one after another; what fails leaves the rest undone.
 //! 2. [`executor`]: the hands that do them, behind a small trait: in this process, or a worker's over the wire.
-//! 3. [`preview`]: what retention would keep, from the snapshots that there are.
+//! 3. [`preview`], [`retention`]: what the rules keep, from the snapshots that there are.
 //! 4. [`record`]: what was done, what it showed, and what may be claimed.
 //!
 //! A fleet, unattended:
@@ -38,11 +38,13 @@ pub mod status;
 pub mod executor;
 pub mod preview;
 pub mod record;
+pub mod retention;
 mod run;
 
 pub use executor::{
     BackupDone, BackupOrder, CheckResult, CheckVerdict, Executor, RestoreDone, StepPlace, Verification,
 };
-pub use preview::{Kept, PLAN_TAG, preview};
+pub use preview::{PLAN_TAG, preview};
 pub use record::{Outcome, RunRecord, StepRecord, Verdict};
+pub use retention::{Kept, Known, SourceRetention, by_source};
 pub use run::{Clock, Ended, RunRequest, run};

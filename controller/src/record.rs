@@ -6,7 +6,7 @@ use strongroom_plans::{ProofLevel, Step};
 use strongroom_repository::RepositoryId;
 
 use crate::executor::{BackupDone, CheckResult, RestoreDone};
-use crate::preview::Kept;
+use crate::retention::Kept;
 
 /// The record's own version; a reader refuses what is newer.
 pub const RECORD_VERSION: u32 = 1;

@@ -6,6 +6,7 @@
 //! - Periods without a restore point do not count: after a month of silence `daily: 14` still keeps fourteen days,
 //!   not an empty fortnight.
 //! - At least as many stay as the rules demand at least, if there are as many.
+//! - The newest one that was proven stays, and so does every one that is held.
 //!
 //! Periods are those of the calendar in the time zone of `now`.
 //!
@@ -24,6 +25,8 @@ use crate::retain::{RetentionRules, Rule};
 pub struct RestorePoint<Id> {
     id: Id,
     taken_at: Zoned,
+    is_proven: bool,
+    holds: Vec<String>,
 }
 
 /// What becomes of a restore point.
@@ -59,6 +62,34 @@ pub enum Reason {
     },
     /// The rules alone would keep too few.
     AtLeast,
+    /// It is the newest one that was restored and found equal.
+    LastProven,
+    /// Somebody holds it.
+    Held {
+        /// The name of the hold.
+        name: String,
+    },
+}
+
+/// More at once than a day's work explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Excess {
+    /// How many would go.
+    pub dropped: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// So many may go at once without anybody's asking.
+const DROPPED_AT_ONCE: usize = 10;
+/// And beyond that no more than one of so many.
+const DROPPED_PART: usize = 4;
+
+/// Whether so many go that a wrong rule or a wrong clock is likelier than age.
+pub fn excess<Id>(verdicts: &[(Id, Verdict)]) -> Option<Excess> {
+    let dropped = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Drop).count();
+    let of = verdicts.len();
+    (dropped > DROPPED_AT_ONCE && dropped * DROPPED_PART > of).then_some(Excess { dropped, of })
 }
 
 /// Decides for each restore point, in the order given.
@@ -77,6 +108,7 @@ pub fn retain<Id: Clone>(rules: &RetentionRules, points: &[RestorePoint<Id>], no
         }
     }
     fill_up(&newest_first, rules.at_least().get(), &mut reasons);
+    keep_proven_and_held(&newest_first, points, &mut reasons);
     points.iter().map(|point| point.id.clone()).zip(reasons.into_iter().map(Verdict::from)).collect()
 }
 
@@ -142,10 +174,33 @@ fn fill_up(newest_first: &[usize], at_least: u32, reasons: &mut [Vec<Reason>]) {
     }
 }
 
+/// What no rule may take: beyond what the rules keep, since nobody counts on it to make room.
+fn keep_proven_and_held<Id>(newest_first: &[usize], points: &[RestorePoint<Id>], reasons: &mut [Vec<Reason>]) {
+    let last_proven = newest_first.iter().find(|index| points[**index].is_proven);
+    if let Some(index) = last_proven.filter(|index| reasons[**index].is_empty()) {
+        reasons[*index].push(Reason::LastProven);
+    }
+    for (point, reasons) in points.iter().zip(reasons) {
+        reasons.extend(point.holds.iter().map(|name| Reason::Held { name: name.clone() }));
+    }
+}
+
 impl<Id> RestorePoint<Id> {
     /// `taken_at` is the time at which the backup was received, not one that a host claims.
     pub fn new(id: Id, taken_at: Zoned) -> Self {
-        Self { id, taken_at }
+        Self { id, taken_at, is_proven: false, holds: Vec::new() }
+    }
+
+    /// It was restored, and every file was equal.
+    #[must_use]
+    pub fn proven(self) -> Self {
+        Self { is_proven: true, ..self }
+    }
+
+    /// These holds are on it.
+    #[must_use]
+    pub fn held(self, holds: impl IntoIterator<Item = String>) -> Self {
+        Self { holds: holds.into_iter().collect(), ..self }
     }
 }
 
@@ -162,6 +217,8 @@ impl fmt::Display for Reason {
             Self::Last { rank } => write!(out, "last #{rank}"),
             Self::NewestOf { rule, period } => write!(out, "{rule} {period}"),
             Self::AtLeast => out.write_str("at-least"),
+            Self::LastProven => out.write_str("last proven"),
+            Self::Held { name } => write!(out, "held by {name}"),
         }
     }
 }

@@ -104,7 +104,7 @@ pub use files_source::FilesSource;
 pub use fleet::{FleetPlan, Priority};
 pub use hook::Hook;
 pub use host::{Host, HostAddress, UserName};
-pub use keep::{Reason, RestorePoint, Verdict, retain};
+pub use keep::{Excess, Reason, RestorePoint, Verdict, excess, retain};
 pub use limits::Limits;
 pub use load::LoadLimits;
 pub use mail::{Mail, MailAddress, MailLogin, MailServer, MailTls};

@@ -245,6 +245,7 @@ fn tell(talk: Talk) -> EventSink {
         BackupEvent::StateLeftAside(why) => {
             tracing::info!(%why, "every file is read: nothing is known of an earlier backup")
         }
+        BackupEvent::BeginsAgain { why } => talk.say(&format!("backing up once more: {why}")),
         BackupEvent::Committed { snapshot } => tracing::info!(%snapshot, "committed"),
         BackupEvent::StateNotKept(why) => {
             talk.say(&format!("warning: the next backup will read every file again: {why}"))

@@ -10,7 +10,8 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::{
-    backup, cat, diff, find, fleet, host, inspect, key, ls, mount, plan, repo, restore, run, serve, site, snapshots,
+    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, repo, restore, run, serve, site,
+    snapshots,
 };
 
 /// Backups that were proven to come back.
@@ -92,6 +93,9 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     Cat(cat::CatArgs),
     Restore(restore::RestoreArgs),
+    Forget(forget::ForgetArgs),
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
     Mount(mount::MountArgs),
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -118,6 +122,8 @@ impl Command {
             Self::Diff(args) => diff::run(&args, context),
             Self::Cat(args) => cat::run(&args, context),
             Self::Restore(args) => restore::run(&args, context),
+            Self::Forget(args) => forget::run(&args, context),
+            Self::Hold(command) => command.run(context),
             Self::Mount(args) => mount::run(&args, context),
             Self::Key(command) => command.run(context),
             Self::Inspect(args) => inspect::run(&args, context),

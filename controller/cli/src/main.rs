@@ -30,6 +30,8 @@ mod cat;
 mod diff;
 mod find;
 mod fleet;
+mod forget;
+mod hold;
 mod host;
 mod inspect;
 mod key;

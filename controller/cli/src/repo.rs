@@ -3,6 +3,7 @@
 mod check;
 mod init;
 mod probe;
+mod prune;
 mod rebuild;
 mod stats;
 
@@ -21,6 +22,7 @@ pub(crate) enum RepoCommand {
     Probe(probe::ProbeArgs),
     Stats(stats::StatsArgs),
     Check(check::CheckArgs),
+    Prune(prune::PruneArgs),
     RebuildIndex(rebuild::RebuildArgs),
 }
 
@@ -31,6 +33,7 @@ impl RepoCommand {
             Self::Probe(args) => probe::run(&args, context),
             Self::Stats(args) => stats::run(&args, context),
             Self::Check(args) => check::run(&args, context),
+            Self::Prune(args) => prune::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),
         }
     }

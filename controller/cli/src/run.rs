@@ -102,11 +102,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let PlanFile { text, plan } = plan_file::load(&args.plan, RUN)?;
     let folder = repository_folder(&plan, &args.plan)?;
-    let Some(url) = folder.to_str() else {
-        let why = Cause::Usage("the path of its repository is not UTF-8".into());
-        return Err(Failure::new(format!("{RUN} {}", args.plan.display()), why)
-            .advise("put the plan into another directory, or name the repository from / on"));
-    };
+    let url = &repository_of(&plan, &args.plan)?;
     if args.dry_run {
         context.output.answer(&Steps::new(&plan, url))?;
         return Ok(Exit::Success);
@@ -141,6 +137,16 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
 
 fn faulty(faults: Faults) -> Failure {
     Failure::new(RUN, faults)
+}
+
+/// The URL of the plan's repository.
+pub(crate) fn repository_of(plan: &BackupPlan, file: &Path) -> Result<String, Failure> {
+    let folder = repository_folder(plan, file)?;
+    folder.into_os_string().into_string().map_err(|_| {
+        let why = Cause::Usage("the path of its repository is not UTF-8".into());
+        Failure::new(format!("{RUN} {}", file.display()), why)
+            .advise("put the plan into another directory, or name the repository from / on")
+    })
 }
 
 /// Where the plan's repository is. Links in the way are followed, so that a repository inside of a source is found out.

@@ -188,11 +188,11 @@ impl Execution<'_> {
 
     /// Those of the planned packs that are without a needed frame, and that no open session can have built on.
     async fn sweepable(&self, sessions: &Sessions, planned: &HashSet<ObjectId>) -> Result<Sweep, Error> {
-        let history = self.repository.history();
         let opened = self.repository.open_whole_index().await?;
+        let history = self.repository.history();
         let needed = mark::mark(self.repository, &opened, &history, sessions).await?;
         let weighed = usage::weigh(&opened, &history.condemned, &needed.frames);
-        let may_go = weighed.packs.iter().filter(|usage| {
+        let may_go = weighed.iter().filter(|usage| {
             let condemned = usage.condemned.filter(|_| usage.needed_bytes == 0 && planned.contains(&usage.pack.id));
             condemned.is_some_and(|commit| sessions.older_than(commit).next().is_none())
         });

@@ -50,8 +50,7 @@ pub(super) async fn write(
     let mut written = Vec::new();
     let mut waiting: Vec<PackContents> = Vec::new();
     let mut seen = HashSet::new();
-    for (id, run) in index.runs().filter(|(id, _)| rewrite.runs.contains(id)) {
-        let _ = id;
+    for (_, run) in index.runs().filter(|(id, _)| rewrite.runs.contains(id)) {
         for pack in run.contents() {
             if swept.contains(&pack.id) || !seen.insert(pack.id) {
                 continue;

@@ -20,6 +20,9 @@ const READ_AT_ONCE: usize = 16;
 /// The needed frames, and the snapshots that were asked.
 #[derive(Debug)]
 pub(super) struct Needed {
+    /// What the snapshots in force need.
+    pub(super) in_force: Live,
+    /// That, and what may be needed beside it.
     pub(super) frames: Live,
     /// The snapshots in force, oldest commit first.
     pub(super) snapshots: Vec<ObjectId>,
@@ -41,6 +44,7 @@ pub(super) async fn mark(
         std::future::ready(Ok(()))
     });
     merged.await?;
+    let in_force = frames.clone();
     for parent in sessions.open.iter().filter_map(|open| open.parent).filter(|parent| !history.has_snapshot(parent)) {
         match repository.snapshot_inventory(parent).await {
             Ok(inventory) => frames.merge(&inventory.live),
@@ -50,7 +54,7 @@ pub(super) async fn mark(
         }
     }
     add_other_places(index, &history.condemned, &mut frames);
-    Ok(Needed { frames, snapshots })
+    Ok(Needed { in_force, frames, snapshots })
 }
 
 /// A needed frame that only a condemned pack has may be damaged there. As long as it lies nowhere else, whatever else holds its chunks is needed, too: it is what restores read.

@@ -148,19 +148,19 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
     repository.key.secrets("prune")?;
     let listed = strays::list_objects(repository).await?;
     let mut sessions = sessions::read(repository, None).await?;
-    let history = repository.history();
     let index = repository.open_whole_index().await?;
+    let history = repository.history();
     let needed = mark::mark(repository, &index, &history, &sessions).await?;
-    let usage = usage::weigh(&index, &history.condemned, &needed.frames);
-    refuse_homeless(&usage.homeless)?;
-    let chosen = choose(&usage.packs, u64::from(repository.config.parameters.pack_target), options);
+    let packs = usage::weigh(&index, &history.condemned, &needed.frames);
+    refuse_homeless(&index, &needed)?;
+    let chosen = choose(&packs, u64::from(repository.config.parameters.pack_target), options);
     let sightings = repository.cache.join("strays.json");
     let find_strays = |sessions: &Sessions| strays::find(&listed, repository, sessions, &sightings);
     if !(chosen.is_empty() && history.condemned.is_empty() && find_strays(&sessions).is_empty()) {
         fence_the_old(&mut sessions, options);
     }
     let newest = history.newest + 1;
-    let fates = fates(&usage.packs, &chosen, &sessions, newest);
+    let fates = fates(&packs, &chosen, &sessions, newest);
     let going: HashSet<ObjectId> = fates.iter().map(|(_, fate)| fate.pack).collect();
     let moved_out: HashSet<ObjectId> =
         fates.iter().filter(|(_, fate)| fate.moved_bytes > 0).map(|(_, fate)| fate.pack).collect();
@@ -168,9 +168,9 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
     let swept: HashSet<ObjectId> =
         fates.iter().filter(|(_, fate)| fate.when == When::Now).map(|(_, fate)| fate.pack).collect();
     let rewrite = index::choose(&index, &swept);
-    let condemn = chosen.iter().map(|chosen| usage.packs[chosen.pack].pack.id).collect();
+    let condemn = chosen.iter().map(|chosen| packs[chosen.pack].pack.id).collect();
     let strays = find_strays(&sessions);
-    let kept: Vec<&PackUsage> = usage.packs.iter().filter(|usage| !going.contains(&usage.pack.id)).collect();
+    let kept: Vec<&PackUsage> = packs.iter().filter(|usage| !going.contains(&usage.pack.id)).collect();
     let packs: Vec<PackFate> = fates.into_iter().map(|(_, fate)| fate).collect();
     let moved = MovedTally { frames: moving.len() as u64, bytes: packs.iter().map(|fate| fate.moved_bytes).sum() };
     let sum =
@@ -197,7 +197,11 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
 }
 
 /// Frames that snapshots need and no pack has are a loss, and nothing is deleted while nobody knows why.
-fn refuse_homeless(homeless: &crate::live::Live) -> Result<(), Error> {
+fn refuse_homeless(index: &Index, needed: &Needed) -> Result<(), Error> {
+    let mut homeless = needed.in_force.clone();
+    index.frame_names().for_each(|(segment, ordinal)| {
+        homeless.remove(&segment, ordinal);
+    });
     match homeless.frames() {
         0 => Ok(()),
         frames => {

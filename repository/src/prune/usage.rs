@@ -26,18 +26,11 @@ impl PackUsage {
     }
 }
 
-/// All packs, and the needed frames that none of them has.
-#[derive(Debug)]
-pub(super) struct Usage {
-    pub(super) packs: Vec<PackUsage>,
-    pub(super) homeless: Live,
-}
-
 /// Condemned packs by the commit that condemned them.
 pub(super) type Condemned = std::collections::BTreeMap<ObjectId, u64>;
 
 /// Weighs every pack of the index.
-pub(super) fn weigh(index: &Index, condemned: &Condemned, needed: &Live) -> Usage {
+pub(super) fn weigh(index: &Index, condemned: &Condemned, needed: &Live) -> Vec<PackUsage> {
     let mut packs: Vec<PackUsage> = Vec::new();
     let mut numbers: HashMap<ObjectId, usize> = HashMap::new();
     for pack in index.packs() {
@@ -52,13 +45,12 @@ pub(super) fn weigh(index: &Index, condemned: &Condemned, needed: &Live) -> Usag
             packs[*number].frame_bytes += sealed_bytes(&info);
         }
     }
-    let mut homeless = needed.clone();
-    for_each_home(index, condemned, &mut homeless, |_, info| {
+    for_each_home(index, condemned, &mut needed.clone(), |_, info| {
         if let Some(number) = numbers.get(&info.pack.id) {
             packs[*number].needed_bytes += sealed_bytes(&info);
         }
     });
-    Usage { packs, homeless }
+    packs
 }
 
 /// The frames that are needed in the packs that `of` picks.

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::Repository;
+use super::{Repository, get};
 use crate::error::Error;
 use crate::history::{History, Operation};
 use crate::ids::ObjectId;
+use crate::object;
 
 impl Repository {
     /// Drops snapshots from the history, all or none; what only they needed goes with the next prune. Refused for one that is held or not there.
@@ -17,6 +18,16 @@ impl Repository {
         let going: HashSet<ObjectId> = snapshots.iter().copied().collect();
         let operations = snapshots.iter().map(|snapshot| Operation::DropSnapshot { snapshot: *snapshot }).collect();
         self.commit_when(operations, |history| may_go(history, &going, now())).await
+    }
+
+    /// When the newest commit was made, by its writer's clock; nothing in an empty history.
+    pub async fn newest_commit_time(&self) -> Result<Option<Timestamp>, Error> {
+        let newest = self.history().newest;
+        if newest == 0 {
+            return Ok(None);
+        }
+        let bytes = get(&*self.store, &object::commit_name(newest)).await?;
+        self.open_commit(newest, &bytes).map(|(commit, _)| Some(commit.time))
     }
 
     /// Keeps a snapshot whatever retention says, until `until` or until it is released. The same name again replaces the hold. Returns the commit.

@@ -8,20 +8,23 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use strongroom_repository::{ObjectId, check};
 
 use crate::common::Fixture;
-use crate::scene::{back_up, begin, files, prune, read, read_all};
+use crate::scene::{back_up, begin, commit, files, prune, read, read_all, write};
 
 /// Flips a byte in the first frame of every data pack; returns the packs.
 async fn rot_data(fixture: &Fixture) -> Vec<ObjectId> {
     let packs: Vec<_> = fixture.store.list(Some(&Path::from("packs"))).try_collect().await.unwrap();
     let mut rotten = Vec::new();
     for meta in packs {
-        let mut bytes = fixture.store.get(&meta.location).await.unwrap().bytes().await.unwrap().to_vec();
-        bytes[100] ^= 1;
-        let over = PutOptions::from(PutMode::Overwrite);
-        fixture.store.put_opts(&meta.location, bytes.into(), over).await.unwrap();
+        rot(fixture, &meta.location).await;
         rotten.push(meta.location.filename().unwrap().parse().unwrap());
     }
     rotten
+}
+
+async fn rot(fixture: &Fixture, name: &Path) {
+    let mut bytes = fixture.store.get(name).await.unwrap().bytes().await.unwrap().to_vec();
+    bytes[100] ^= 1;
+    fixture.store.put_opts(name, bytes.into(), PutOptions::from(PutMode::Overwrite)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,6 +72,30 @@ async fn a_rotten_pack_that_would_be_rewritten_stays_and_is_condemned() {
     read(&repository, last.snapshot).await.unwrap();
 }
 
+/// Two writers stored the same files at the same time: whichever copy rots, both snapshots come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_twice_is_read_where_it_is_whole() {
+    for rotten in [0, 1] {
+        let fixture = Fixture::new().await;
+        let (one, other) = (fixture.open().await, fixture.open().await);
+        let wanted = files(0..20, 0);
+        let sessions = [begin(&one, None).await.unwrap(), begin(&other, None).await.unwrap()];
+        let mut packs = Vec::new();
+        for session in &sessions {
+            let tree = write(session, &wanted).await.unwrap();
+            commit(session, tree, &wanted).await.unwrap();
+            let listed: Vec<_> = fixture.store.list(Some(&Path::from("packs"))).try_collect().await.unwrap();
+            packs.extend(
+                listed.into_iter().map(|meta| meta.location).filter(|name| !packs.contains(name)).collect::<Vec<_>>(),
+            );
+        }
+        rot(&fixture, &packs[rotten]).await;
+        assert_eq!(read_all(fixture.store.clone(), &fixture.key).await, 2);
+        let report = check::run(&fixture.open().await, check::Depth::ReadData, Arc::default()).await.unwrap();
+        assert!(!report.faults.is_empty() && report.affected.is_empty(), "{report:?}");
+    }
+}
+
 /// Nobody knows what it needs, so nothing goes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_cannot_be_read_stops_a_prune() {
@@ -91,7 +118,7 @@ async fn a_damaged_record_holds_everything_back_until_it_is_old() {
     let repository = fixture.open().await;
     let old = back_up(&repository, &files(0..60, 0)).await.unwrap();
     let session = begin(&repository, None).await.unwrap();
-    crate::scene::write(&session, &files(500..590, 0)).await.unwrap();
+    write(&session, &files(500..590, 0)).await.unwrap();
     let record = Path::from(format!("sessions/{}", session.id()));
     fixture.store.put(&record, b"not a record".to_vec().into()).await.unwrap();
     repository.forget(&[old.snapshot]).await.unwrap();

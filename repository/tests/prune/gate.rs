@@ -46,6 +46,11 @@ impl Gate {
         self.state().waiting.iter().map(|(actor, ..)| *actor).collect()
     }
 
+    /// What an actor's first waiting request asks for.
+    pub(crate) fn asks(&self, actor: Actor) -> Option<String> {
+        self.state().waiting.iter().find(|(who, ..)| *who == actor).map(|(_, what, _)| what.clone())
+    }
+
     /// Lets the `number`th of an actor's requests through.
     pub(crate) fn let_through(&self, actor: Actor, number: usize) {
         let mut state = self.state();

@@ -7,9 +7,10 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use strongroom_repository::prune::{PruneOptions, When, Why};
-use strongroom_repository::{Error, check};
+use strongroom_repository::{Error, UnplacedTree, check};
 
 use crate::common::Fixture;
+use crate::gate::{Ending, Gate, Gated};
 use crate::scene::{back_up, begin, commit, files, options, prune, prune_with, read, read_all, write};
 
 async fn names(fixture: &Fixture, folder: &str) -> Vec<String> {
@@ -133,6 +134,76 @@ async fn a_session_that_slept_through_a_sweep_does_not_commit() {
     let refused = commit(&session, tree, &wanted).await.unwrap_err();
     assert!(matches!(&refused, Error::Fenced(why) if why.contains("were removed")), "{refused}");
     back_up(&writer, &wanted).await.unwrap();
+    assert_sound(&fixture, 1).await;
+}
+
+/// The parent that a session builds on may have its frames in packs that were condemned before the session began, and may be forgotten meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_open_session_builds_on_stays_also_when_it_is_forgotten() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.open().await;
+    let old = back_up(&repository, &files(0..60, 0)).await.unwrap();
+    let writer = fixture.open().await;
+    let session = begin(&writer, None).await.unwrap();
+    let wanted = files(0..20, 0);
+    let tree = write(&session, &wanted).await.unwrap();
+    repository.forget(&[old.snapshot]).await.unwrap();
+    assert!(prune(&repository).await.1.condemned > 0);
+    let parent = commit(&session, tree, &wanted).await.unwrap();
+    let next = begin(&writer, Some(parent.snapshot)).await.unwrap();
+    repository.refresh().await.unwrap();
+    repository.forget(&[parent.snapshot]).await.unwrap();
+    prune(&repository).await;
+    commit(&next, UnplacedTree::taken_over(parent.tree), &wanted).await.unwrap();
+    assert_sound(&fixture, 1).await;
+}
+
+/// A backup becomes visible between a sweep's look at the snapshots and its commit, from a session of which nobody knew: the sweep looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_was_overtaken_looks_again() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.open().await;
+    let old = back_up(&repository, &files(0..60, 0)).await.unwrap();
+    let writer = fixture.open().await;
+    let session = begin(&writer, None).await.unwrap();
+    let wanted = files(0..20, 0);
+    let mut tree = Some(write(&session, &wanted).await.unwrap());
+    for record in names(&fixture, "sessions").await {
+        fixture.store.delete(&Path::from(record)).await.unwrap();
+    }
+    repository.forget(&[old.snapshot]).await.unwrap();
+    let gate = Arc::new(Gate::default());
+    let store = Arc::new(Gated { inner: fixture.store.clone(), gate: Arc::clone(&gate), actor: 0 });
+    let (key, cache) = (fixture.key.clone(), tempfile::tempdir().unwrap());
+    let ending = Ending(Arc::clone(&gate), 0);
+    let pruner = tokio::spawn(async move {
+        let _ending = ending;
+        let repository = crate::scene::open(store, &key, cache.path()).await.unwrap();
+        prune(&repository).await.1
+    });
+    let mut commits = 0;
+    while !gate.has_ended(0) {
+        let changed = gate.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let Some(asked) = gate.asks(0) else {
+            if !gate.has_ended(0) {
+                changed.await;
+            }
+            continue;
+        };
+        commits += usize::from(asked.contains("put commits/"));
+        if commits == 2
+            && let Some(tree) = tree.take()
+        {
+            commit(&session, tree, &wanted).await.unwrap();
+        }
+        gate.let_through(0, 0);
+    }
+    pruner.await.unwrap();
+    assert!(tree.is_none(), "there was no sweep to overtake");
+    assert_sound(&fixture, 1).await;
+    prune(&repository).await;
     assert_sound(&fixture, 1).await;
 }
 

@@ -16,6 +16,11 @@ pub enum BackupEvent {
     },
     /// It is not used; the run is slower and no less right.
     StateLeftAside(StateError),
+    /// It could not become visible as it was, and is done once more.
+    BeginsAgain {
+        /// Why.
+        why: String,
+    },
     /// Something about one path.
     Remark(Remark),
     /// The backup is durable and visible.

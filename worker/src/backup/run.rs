@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use strongroom_repository::{
-    AboutToCommit, Begin, Committed, Manifest, Repository, Session, SnapshotKind, UnplacedTree, text,
+    AboutToCommit, Begin, Committed, Error, Manifest, Repository, Session, SnapshotKind, UnplacedTree, text,
 };
 use tokio::runtime::Handle;
 
@@ -171,6 +171,13 @@ impl Runner {
             Err(BackupError::StateDamaged) if had_state => {
                 (self.events)(BackupEvent::StateLeftAside(StateError::Damaged("a page is not what was written")));
                 self.attempt(files, manifest, None)
+            }
+            // A prune went over it, as over a machine that slept: what was removed is stored again.
+            Err(BackupError::Repository(Error::Fenced(why))) => {
+                (self.events)(BackupEvent::BeginsAgain { why });
+                self.runtime.block_on(self.repository.refresh())?;
+                let state = if manifest.kind == SnapshotKind::Full { None } else { self.open_state(files) };
+                self.attempt(files, manifest, state)
             }
             other => other,
         }

@@ -268,6 +268,7 @@ fn sink(job: &Job, over: oneshot::Sender<()>) -> EventSink {
         match event {
             BackupEvent::StateUsed { parent } => tracing::debug!(%job, %parent, "builds on the last backup"),
             BackupEvent::StateLeftAside(why) => tracing::info!(%job, %why, "every file is read"),
+            BackupEvent::BeginsAgain { why } => tracing::info!(%job, why, "is done once more"),
             BackupEvent::Remark(remark) => tracing::debug!(%job, ?remark, "remark"),
             BackupEvent::Committed { snapshot } => tracing::info!(%job, %snapshot, "committed"),
             BackupEvent::StateNotKept(why) => tracing::warn!(%job, %why, "the next backup will read every file again"),
