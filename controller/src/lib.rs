@@ -46,5 +46,5 @@ pub use executor::{
 };
 pub use preview::{PLAN_TAG, preview};
 pub use record::{Outcome, RunRecord, StepRecord, Verdict};
-pub use retention::{Kept, Known, SourceRetention, by_source};
+pub use retention::{Kept, Known, SourceRetention, by_source, last_proven};
 pub use run::{Clock, Ended, RunRequest, run};

@@ -71,6 +71,18 @@ pub fn by_source(rules: &RetentionRules, snapshots: &[Snapshot], known: &Known, 
     sources.into_iter().map(judge).collect()
 }
 
+/// Those among `going` with which a source would lose its last proven snapshot.
+#[must_use]
+pub fn last_proven<'a>(snapshots: &'a [Snapshot], known: &Known, going: &HashSet<ObjectId>) -> Vec<&'a Snapshot> {
+    let source = |snapshot: &'a Snapshot| {
+        let manifest = &snapshot.manifest;
+        (&manifest.host, manifest.tags.get(PLAN_TAG), &manifest.sources, &snapshot.signer)
+    };
+    let proven = || snapshots.iter().filter(|snapshot| known.proven.contains(&snapshot.id));
+    let staying: HashSet<_> = proven().filter(|snapshot| !going.contains(&snapshot.id)).map(source).collect();
+    proven().filter(|snapshot| going.contains(&snapshot.id) && !staying.contains(&source(snapshot))).collect()
+}
+
 /// Applies the rules to the snapshots of one source; newest first.
 pub(crate) fn judged(
     rules: &RetentionRules,

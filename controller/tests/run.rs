@@ -5,10 +5,10 @@ use std::cell::Cell;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use strongroom_controller::{
-    BackupDone, BackupOrder, CheckResult, CheckVerdict, Clock, Ended, Executor, Outcome, RestoreDone, RunRequest,
-    StepPlace, Verdict, preview, run,
+    BackupDone, BackupOrder, CheckResult, CheckVerdict, Clock, Ended, Executor, Known, Outcome, RestoreDone,
+    RunRequest, StepPlace, Verdict, by_source, preview, run,
 };
-use strongroom_plans::{BackupPlan, CheckCommand, ProofLevel, Step, parse};
+use strongroom_plans::{BackupPlan, CheckCommand, ProofLevel, RetentionRules, Rule, Step, parse};
 use strongroom_repository::{Manifest, ObjectId, Problem, RepositoryId, Snapshot, SnapshotKind, Totals};
 
 const PLAN: &str = "\
@@ -215,6 +215,28 @@ fn snapshot(seed: usize, host: &str, plan: &str, source: &str, time: Timestamp) 
         problems: Vec::new(),
     };
     Snapshot { id: id(seed), manifest, signer: String::new() }
+}
+
+/// A host that says of its new snapshots that they are old ones does not push those out: no snapshot counts as older than what was committed before it.
+#[test]
+fn a_clock_that_lies_pushes_nothing_out() {
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let days_ago = |days: i64| now.checked_sub((24 * days).hours()).unwrap();
+    let mut snapshots: Vec<Snapshot> =
+        (0..3).map(|day| snapshot(10 + day, "web1", "test", "/etc", days_ago(3 - day as i64))).collect();
+    snapshots.extend((0..3).map(|day| {
+        let later_that_day = days_ago(3 - day as i64).checked_add(1.hour()).unwrap();
+        snapshot(20 + day, "web1", "test", "/etc", later_that_day)
+    }));
+    let commits = snapshots.iter().map(|snapshot| snapshot.id).zip(1..).collect();
+    let known = Known { commits, ..Known::default() };
+    let rules = RetentionRules::new([(Rule::Daily, 14.try_into().unwrap())], 1.try_into().unwrap()).unwrap();
+    let judged = by_source(&rules, &snapshots, &known, &now.to_zoned(TimeZone::UTC));
+    let kept = judged[0].snapshots.iter().filter(|kept| kept.verdict != strongroom_plans::Verdict::Drop);
+    let mut kept: Vec<u8> = kept.map(|kept| kept.snapshot.0[0]).collect();
+    kept.sort_unstable();
+    // The liar's last one takes the place of the honest one of its own last day, and of no other.
+    assert_eq!(kept, [10, 11, 22]);
 }
 
 #[test]

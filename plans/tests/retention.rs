@@ -6,7 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
 use proptest::prelude::*;
-use strongroom_plans::{RestorePoint, RetentionRules, Rule, Verdict, retain};
+use strongroom_plans::{RestorePoint, RetentionRules, Rule, Verdict, excess, retain};
 
 fn in_berlin(time: &str) -> Zoned {
     let time: DateTime = time.parse().unwrap();
@@ -27,6 +27,43 @@ fn check(counts: &[(Rule, u32)], at_least: u32, rows: &[(&str, &str)]) {
     let verdicts: Vec<_> = verdicts.iter().map(|(time, verdict)| (*time, verdict.to_string())).collect();
     let expected: Vec<_> = rows.iter().map(|(time, verdict)| (*time, (*verdict).to_owned())).collect();
     assert_eq!(verdicts, expected);
+}
+
+#[test]
+fn the_last_proven_one_and_what_is_held_stay_beside_the_rules() {
+    let point = |day: i8| RestorePoint::new(day, in_berlin(&format!("2026-12-{day:02}T01:30")));
+    let holds = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let points = [
+        point(20).proven(),
+        point(21).held(holds(&["case-17"])),
+        point(22).proven(),
+        point(23),
+        point(24).held(holds(&["audit", "pin"])),
+    ];
+    let verdicts = retain(&rules(&[(Rule::Last, 1)], 1), &points, &in_berlin("2026-12-31T23:00"));
+    let told: Vec<(i8, String)> = verdicts.into_iter().map(|(day, verdict)| (day, verdict.to_string())).collect();
+    let expect = [
+        (20, "drop"),
+        (21, "keep: held by case-17"),
+        (22, "keep: last proven"),
+        (23, "drop"),
+        (24, "keep: last #1, held by audit, held by pin"),
+    ];
+    assert_eq!(told, expect.map(|(day, verdict)| (day, verdict.to_owned())));
+}
+
+#[test]
+fn many_at_once_are_told() {
+    let verdicts = |dropped: usize, kept: usize| {
+        let keep = Verdict::Keep { reasons: vec![strongroom_plans::Reason::AtLeast] };
+        let dropped = std::iter::repeat_n(Verdict::Drop, dropped);
+        dropped.chain(std::iter::repeat_n(keep, kept)).map(|verdict| ((), verdict)).collect::<Vec<_>>()
+    };
+    for (dropped, kept, is_told) in
+        [(0, 5, false), (10, 0, false), (11, 0, true), (11, 33, false), (11, 32, true), (300, 900, false)]
+    {
+        assert_eq!(excess(&verdicts(dropped, kept)).is_some(), is_told, "{dropped} of {}", dropped + kept);
+    }
 }
 
 #[test]

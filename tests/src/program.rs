@@ -152,8 +152,22 @@ impl Running {
         }
     }
 
+    /// Stops it in its tracks, as a machine that falls asleep.
+    pub fn suspend(&self) -> Result<()> {
+        self.send(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) -> Result<()> {
+        self.send(Signal::CONT)
+    }
+
     fn kill(&self) -> Result<()> {
-        match pidfd_send_signal(&self.process, Signal::KILL) {
+        self.send(Signal::KILL)
+    }
+
+    fn send(&self, signal: Signal) -> Result<()> {
+        match pidfd_send_signal(&self.process, signal) {
             // It ended by itself.
             Err(rustix::io::Errno::SRCH) => Ok(()),
             other => Ok(other?),

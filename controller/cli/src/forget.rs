@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, Zoned};
-use strongroom_controller::{Known, SourceRetention, by_source};
+use strongroom_controller::{Known, SourceRetention, by_source, last_proven};
 use strongroom_plans::{RetentionRules, Verdict};
 use strongroom_repository::{ObjectId, Snapshot};
 
@@ -58,8 +58,8 @@ pub(crate) struct ForgetArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "snapshots")]
     host: Option<String>,
 
-    /// Forget them also where many would go at once
-    #[arg(long, conflicts_with = "snapshots")]
+    /// Forget them also where many would go at once, or the last one that was proven
+    #[arg(long)]
     allow_many: bool,
 
     /// Only show what would be forgotten, and why the others stay
@@ -94,9 +94,28 @@ fn by_name(args: &ForgetArgs, context: &Context) -> Result<Exit, Failure> {
     let chosen = args.snapshots.iter().map(|spec| choice::snapshot(&opened, context, spec));
     let chosen: Vec<Snapshot> = chosen.collect::<Result<_, _>>()?;
     let ids: Vec<ObjectId> = chosen.iter().map(|snapshot| snapshot.id).collect();
+    if !args.allow_many {
+        refuse_last_proven(&opened, &ids, context)?;
+    }
     let commit = commit(args, &opened, &ids, context)?;
     context.output.answer(&Forgotten::by_name(&chosen, commit))?;
     Ok(Exit::Success)
+}
+
+/// The last snapshot of a source that is known to come back is not given away by the way.
+fn refuse_last_proven(opened: &Opened, going: &[ObjectId], context: &Context) -> Result<(), Failure> {
+    let snapshots = choice::all(opened, context)?.readable;
+    let known = Known { proven: proofs::proven(&context.state_dir()?, opened.repository.id()), ..Known::default() };
+    let last = last_proven(&snapshots, &known, &going.iter().copied().collect());
+    let Some(snapshot) = last.first() else { return Ok(()) };
+    let (id, manifest) = (choice::short(snapshot), &snapshot.manifest);
+    let why = Cause::Usage(format!(
+        "{id} is the last snapshot of {} on {} that was proven by a restore",
+        manifest.sources.join(" "),
+        manifest.host
+    ));
+    let advice = "run the plan once more, which proves a newer one; or give --allow-many if it must go all the same";
+    Err(Failure::new("forget snapshots", why).advise(advice))
 }
 
 fn by_rules(args: &ForgetArgs, context: &Context) -> Result<Exit, Failure> {

@@ -13,6 +13,7 @@ use crate::ids::{ObjectId, SegmentNonce};
 use crate::index::{FrameId, Index};
 use crate::live::Live;
 use crate::repository::Repository;
+use crate::snapshot::Inventory;
 
 /// Snapshots that are read at once: enough to hide a round trip, few enough for any server.
 const READ_AT_ONCE: usize = 16;
@@ -37,8 +38,7 @@ pub(super) async fn mark(
 ) -> Result<Needed, Error> {
     let snapshots: Vec<ObjectId> = history.snapshots.iter().map(|added| added.snapshot).collect();
     let mut frames = Live::default();
-    let inventories =
-        stream::iter(snapshots.clone()).map(|id| repository.snapshot_inventory(id)).buffered(READ_AT_ONCE);
+    let inventories = stream::iter(snapshots.clone()).map(|id| inventory(repository, id)).buffered(READ_AT_ONCE);
     let merged = inventories.try_for_each(|inventory| {
         frames.merge(&inventory.live);
         std::future::ready(Ok(()))
@@ -55,6 +55,20 @@ pub(super) async fn mark(
     }
     add_other_places(index, &history.condemned, &mut frames);
     Ok(Needed { in_force, frames, snapshots })
+}
+
+/// The inventory of a snapshot in force. One that another prune has deleted since the history was read is no damage.
+async fn inventory(repository: &Arc<Repository>, id: ObjectId) -> Result<Inventory, Error> {
+    match repository.snapshot_inventory(id).await {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            repository.refresh().await?;
+            if repository.history().has_snapshot(&id) {
+                return Err(error);
+            }
+            Err(Error::Fenced("snapshots were forgotten meanwhile: run this prune again".into()))
+        }
+        done => done,
+    }
 }
 
 /// A needed frame that only a condemned pack has may be damaged there. As long as it lies nowhere else, whatever else holds its chunks is needed, too: it is what restores read.
@@ -88,7 +102,7 @@ pub(super) async fn ranks(
         if waiting.is_empty() {
             break;
         }
-        let live = repository.snapshot_inventory(*id).await?.live;
+        let live = inventory(repository, *id).await?.live;
         waiting.retain(|(segment, ordinal)| {
             let is_needed = live.contains(segment, *ordinal);
             if is_needed {

@@ -271,4 +271,13 @@ async fn runs_are_joined_when_there_are_many() {
     prune(&repository).await;
     assert!(repository.history().index.len() <= 2, "{:?}", repository.history().index);
     assert_sound(&fixture, 20).await;
+    // Also where nothing is moved.
+    for version in 20..40 {
+        back_up(&repository, &files(0..5, version)).await.unwrap();
+    }
+    let still = PruneOptions { moved_bytes_max: Some(0), ..options() };
+    let (plan, _) = prune_with(&repository, &still).await.unwrap();
+    assert!(plan.packs.is_empty() && plan.index_runs > 16, "{plan:?}");
+    assert_eq!(repository.history().index.len(), 1);
+    assert_sound(&fixture, 40).await;
 }

@@ -20,7 +20,7 @@ fn python() -> Result<PathBuf> {
 }
 
 /// Runs the reader: the repository, the key, then its own command.
-fn reader(client: &Client, arguments: &[&str]) -> Result<Outcome> {
+pub(crate) fn reader(client: &Client, arguments: &[&str]) -> Result<Outcome> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("independent_reader.py");
     program::run(
         Command::new(python()?).arg(script).arg(&client.repository).arg("--key").arg(&client.key).args(arguments),

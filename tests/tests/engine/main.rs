@@ -14,5 +14,6 @@ mod kill;
 mod kill_restore;
 mod model;
 mod one_loss;
+mod prune;
 mod secrets;
 mod writer_key;

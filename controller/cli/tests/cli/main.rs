@@ -2,6 +2,7 @@
 
 mod errors;
 mod fleet;
+mod forget;
 mod help;
 mod jump;
 mod keys;
