@@ -4,6 +4,7 @@
 mod common;
 mod damage;
 mod gate;
+mod model;
 mod one_by_one;
 mod scene;
 mod simulation;
