@@ -5,6 +5,7 @@
 
 mod data;
 mod history;
+mod parity;
 mod trees;
 
 pub(crate) use data::read_footer;
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use crate::error::{Error, chain};
 use crate::ids::ObjectId;
-use crate::index::{self, Index};
+use crate::index::{self, FrameId, Index};
 use crate::object::{self, ObjectType};
 use crate::repository::{Repository, get, list};
 
@@ -77,6 +78,8 @@ pub struct CheckReport {
     pub faults: Vec<Fault>,
     /// Every file that this costs.
     pub affected: Vec<Affected>,
+    /// Packs that have no parity, in a repository whose packs should: no fault, but rot in them does not heal.
+    pub without_parity: Vec<String>,
 }
 
 impl CheckReport {
@@ -106,6 +109,23 @@ impl CheckReport {
 /// Id prefixes of chunks and pages that cannot be read.
 type Bad = HashSet<[u8; 16]>;
 
+/// Places of chunks and pages that cannot be read; the same chunk may lie well elsewhere.
+type BadPlaces = HashSet<([u8; 16], FrameId)>;
+
+/// What lies well nowhere.
+fn lost(index: &Index, bad: &BadPlaces) -> Bad {
+    if bad.is_empty() {
+        return Bad::new();
+    }
+    let mut lost: Bad = bad.iter().map(|(prefix, _)| *prefix).collect();
+    for (prefix, place) in index.entries() {
+        if !bad.contains(&(prefix, place.frame)) {
+            lost.remove(&prefix);
+        }
+    }
+    lost
+}
+
 /// Checks a repository; needs a reader's key.
 pub async fn run(
     repository: &Arc<Repository>,
@@ -120,7 +140,8 @@ pub async fn run(
     if depth == Depth::ReadData {
         data::check(repository, &index, &progress, &mut report, &mut bad).await?;
     }
-    trees::check(repository, &index, &bad, &mut report).await?;
+    parity::check(repository, &index, depth, &mut report).await?;
+    trees::check(repository, &index, &lost(&index, &bad), &mut report).await?;
     report.affected.sort();
     report.affected.dedup();
     Ok(report)
@@ -145,7 +166,11 @@ async fn check_index(repository: &Arc<Repository>, report: &mut CheckReport) -> 
 }
 
 /// Whether every pack is there in its full size; what is in the others is bad.
-async fn check_presence(repository: &Arc<Repository>, index: &Index, report: &mut CheckReport) -> Result<Bad, Error> {
+async fn check_presence(
+    repository: &Arc<Repository>,
+    index: &Index,
+    report: &mut CheckReport,
+) -> Result<BadPlaces, Error> {
     let mut stored: HashMap<String, u64> = HashMap::new();
     for kind in [ObjectType::Pack, ObjectType::PagePack] {
         stored.extend(list(&*repository.store, kind.folder()).await?);
@@ -165,7 +190,10 @@ async fn check_presence(repository: &Arc<Repository>, index: &Index, report: &mu
     }
     let is_lost = |place: &index::Place| index.frame(place.frame).is_some_and(|frame| lost.contains(&frame.pack.id));
     Ok(match lost.is_empty() {
-        true => Bad::new(),
-        false => index.entries().filter(|(_, place)| is_lost(place)).map(|(prefix, _)| prefix).collect(),
+        true => BadPlaces::new(),
+        false => {
+            let entries = index.entries().filter(|(_, place)| is_lost(place));
+            entries.map(|(prefix, place)| (prefix, place.frame)).collect()
+        }
     })
 }

@@ -21,6 +21,7 @@ mod live;
 mod mapped;
 pub mod object;
 pub mod pack;
+pub mod parity;
 pub mod parsers;
 mod read;
 pub mod rebuild;

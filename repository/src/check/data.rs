@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::{Bad, CheckProgress, CheckReport};
+use super::{BadPlaces, CheckProgress, CheckReport};
 use crate::error::{Error, chain};
 use crate::ids::ObjectId;
 use crate::index::{FrameId, Index, PackRow, Place};
@@ -25,7 +25,7 @@ struct PackContent {
 #[derive(Default)]
 struct PackVerdict {
     faults: Vec<String>,
-    bad: Vec<[u8; 16]>,
+    bad: Vec<([u8; 16], FrameId)>,
     verified: u64,
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn check(
     index: &Arc<Index>,
     progress: &CheckProgress,
     report: &mut CheckReport,
-    bad: &mut Bad,
+    bad: &mut BadPlaces,
 ) -> Result<(), Error> {
     let packs = contents(index);
     let total = packs.iter().map(|content| content.pack.size).sum();
@@ -125,7 +125,7 @@ fn examine(repository: &Repository, index: &Index, content: &PackContent, bytes:
             Ok(plain) => check_chunks(repository, content.pack.kind, chunks, &plain, &mut verdict),
             Err(error) if error.kind() == crate::error::ErrorKind::Corrupt => {
                 verdict.faults.push(chain(&error));
-                verdict.bad.extend(chunks.iter().map(|(prefix, _)| prefix));
+                verdict.bad.extend(chunks.iter().map(|(prefix, place)| (*prefix, place.frame)));
             }
             Err(error) => return Err(error),
         }
@@ -156,7 +156,7 @@ fn check_chunks(
             verdict.verified += 1;
         } else {
             verdict.faults.push(format!("the chunk at byte {start} of a frame does not match its name"));
-            verdict.bad.push(*prefix);
+            verdict.bad.push((*prefix, place.frame));
         }
     }
 }
