@@ -10,7 +10,7 @@ mod trees;
 
 pub(crate) use data::read_footer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -145,6 +145,18 @@ pub async fn run(
     report.affected.sort();
     report.affected.dedup();
     Ok(report)
+}
+
+/// The files that packs which are not what they were cost, as things stand; and those of snapshots and pages that cannot be read. What lies well elsewhere too is not lost.
+pub(crate) async fn affected(repository: &Arc<Repository>, packs: &BTreeSet<ObjectId>) -> Result<Vec<Affected>, Error> {
+    let index = repository.open_index().await?;
+    let mut report = CheckReport::default();
+    let mut bad = BadPlaces::new();
+    data::check_packs(repository, &index, packs, &mut bad).await?;
+    trees::check(repository, &index, &lost(&index, &bad), &mut report).await?;
+    report.affected.sort();
+    report.affected.dedup();
+    Ok(report.affected)
 }
 
 /// Reads every run from the store itself; a run that is damaged there may still be whole in the local cache, and then the rest of the check uses that.

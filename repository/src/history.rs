@@ -57,6 +57,11 @@ pub enum Operation {
         /// Which packs.
         packs: Vec<ObjectId>,
     },
+    /// These packs are condemned no longer: they were repaired.
+    Reprieve {
+        /// Which packs.
+        packs: Vec<ObjectId>,
+    },
     /// These condemned packs are deleted.
     Sweep {
         /// Which packs.
@@ -198,6 +203,7 @@ impl History {
                 self.epochs.insert(*epoch, *public_key);
             }
             Operation::Condemn { packs } => self.condemned.extend(packs.iter().map(|pack| (*pack, number))),
+            Operation::Reprieve { packs } => self.condemned.retain(|pack, _| !packs.contains(pack)),
             Operation::Sweep { packs } => self.condemned.retain(|pack, _| !packs.contains(pack)),
             Operation::Fence { session } => {
                 self.fenced.insert(*session);

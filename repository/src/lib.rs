@@ -9,6 +9,7 @@
 mod cache;
 pub mod check;
 pub mod codec;
+mod condemned;
 mod config;
 mod cut;
 mod error;
@@ -25,7 +26,9 @@ pub mod parity;
 pub mod parsers;
 mod read;
 pub mod rebuild;
+pub mod repair;
 mod repository;
+pub mod scrub;
 pub mod select;
 mod session;
 mod snapshot;
@@ -34,6 +37,7 @@ pub mod store;
 pub mod text;
 pub mod tree;
 
+pub use condemned::CondemnedFrames;
 pub use config::{Config, Parameters};
 pub use cut::{Cutter, EndOfFile};
 pub use error::{Error, ErrorKind, Failure, chain};

@@ -2,8 +2,11 @@
 
 mod check;
 mod init;
+mod ledger;
 mod probe;
 mod rebuild;
+mod repair;
+mod scrub;
 mod stats;
 
 pub(crate) use init::{NewKey, create};
@@ -14,13 +17,15 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Make a repository, measure it, check it
+/// Make a repository, measure it, check it, repair it
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepoCommand {
     Init(init::InitArgs),
     Probe(probe::ProbeArgs),
     Stats(stats::StatsArgs),
     Check(check::CheckArgs),
+    Scrub(scrub::ScrubArgs),
+    Repair(repair::RepairArgs),
     RebuildIndex(rebuild::RebuildArgs),
 }
 
@@ -31,6 +36,8 @@ impl RepoCommand {
             Self::Probe(args) => probe::run(&args, context),
             Self::Stats(args) => stats::run(&args, context),
             Self::Check(args) => check::run(&args, context),
+            Self::Scrub(args) => scrub::run(&args, context),
+            Self::Repair(args) => repair::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),
         }
     }

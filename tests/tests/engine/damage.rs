@@ -197,7 +197,8 @@ fn judge_check(outcome: &Outcome, harmed: &[String], (kind, harm): (&str, Harm),
         _ => is_harmless(kind, harm) || is_deep || (kind, harm) == ("keys", Harm::Delete),
     };
     if (kind, harm) == ("parity", Harm::Delete) {
-        ensure!(outcome.stdout.contains("have no parity"), "{what} does not say which pack has no parity:\n{outcome}");
+        let pack = harmed[0].trim_start_matches("parity/");
+        ensure!(outcome.stdout.contains(pack), "{what} does not say which pack has no parity:\n{outcome}");
     }
     match outcome.code {
         Some(0) => ensure!(may_miss, "{what} found nothing:\n{outcome}"),
