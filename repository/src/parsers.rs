@@ -19,6 +19,7 @@ use crate::keys::{KeyFile, KeyRecord, Secret, from_sheet};
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
 use crate::parity::{Parity, claims_to_be_of};
+use crate::scrub::Ledger;
 use crate::session::notes;
 use crate::snapshot::{Inventory, Manifest};
 use crate::tree::{inner, leaf};
@@ -49,6 +50,7 @@ pub const ALL: &[Parser] = &[
     ("numbers", numbers),
     ("session-notes", notes::parse),
     ("parity", parity),
+    ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
 ];
 
 fn run(bytes: &[u8]) {

@@ -7,6 +7,7 @@
 //! Deliberately absent: bringing back key objects that are not there, because `key remove` deletes them; and anything about the hint, which every writer writes anew.
 
 mod act;
+mod foreseen;
 mod heal;
 mod plan;
 

@@ -286,6 +286,29 @@ async fn what_can_be_made_anew_needs_no_copy() {
     assert!(checked.is_sound() && checked.without_parity.is_empty(), "{checked:?}");
 }
 
+/// The plan knows what will be lost when it is carried out, though some of what names the files is itself rotten, and heals.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_lists_what_stays_lost_and_no_more() {
+    let (fixture, original) = scene().await;
+    let mut harmed = original.clone();
+    harmed.iter_mut().filter(|(name, _)| kind(name) == "pages").for_each(|(_, bytes)| bytes[99] ^= 1);
+    let hopeless = original.keys().find(|name| kind(name) == "packs").unwrap();
+    harmed.get_mut(hopeless).unwrap().iter_mut().for_each(|byte| *byte ^= 1);
+    let store = store_of(&harmed).await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = open(store, &fixture, cache.path()).await.unwrap();
+    let (before, ledger) = scrub(&repository, Ledger::default(), Act::ForReal).await;
+    let plan = repair::plan(&repository, &[], Suspects::Known(&ledger)).await.unwrap();
+    let cannot: Vec<&str> =
+        plan.items.iter().filter(|item| item.how == How::Cannot).map(|item| item.object.as_str()).collect();
+    assert_eq!(cannot, [hopeless.as_str()], "{plan:?}");
+    repair::run(&repository, repository.store(), &[], &plan).await.unwrap();
+    let (after, _) = scrub(&repository, ledger, Act::ForReal).await;
+    assert!(!plan.lost.is_empty() && plan.lost != before.affected);
+    assert_eq!(plan.lost, after.affected);
+    assert_eq!(repository.history().condemned.len(), 1, "what could not be repaired stays condemned");
+}
+
 async fn plan_and_run(repository: &Arc<Repository>, copies: &[Copy]) -> Result<RepairPlan, Error> {
     let plan = repair::plan(repository, copies, Suspects::Everything).await?;
     repair::run(repository, repository.store(), copies, &plan).await?;

@@ -13,6 +13,7 @@ use crate::keys::{ReaderFile, Secret, public_key, signing_key, to_sheet};
 use crate::object::{self, ObjectType};
 use crate::pack::{PackBuilder, StoredChunk};
 use crate::parity::{self, Subject};
+use crate::scrub::{Ledger, Outcome, Verified};
 use crate::session::notes;
 use crate::tree::entry::{ChunkRef, Consistency, Content, Entry, Extent, Kind, Time};
 use crate::tree::inner::{self, Child};
@@ -55,6 +56,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("numbers", vec![0x80, 0x01, 0x7f, 2, 1, 2]),
         ("session-notes", notes::sample(&pack.contents)),
         ("parity", parity()),
+        ("ledger", ledger().into_bytes()),
     ]
 }
 
@@ -62,6 +64,14 @@ fn parity() -> Vec<u8> {
     let bytes = bytes::Bytes::from(vec![7; 3000]);
     let pack = Subject { kind: ObjectType::Pack, id: ObjectId::of(&bytes), size: 3000 };
     parity::encode(&REPOSITORY, pack, &[bytes], 3).expect("a small pack has a parity")
+}
+
+fn ledger() -> String {
+    let mut ledger = Ledger::default();
+    let verified = |outcome| Verified { at: jiff::Timestamp::UNIX_EPOCH, outcome, by: "sample".into() };
+    ledger.note("config", verified(Outcome::Good));
+    ledger.note("packs/ab/cd", verified(Outcome::Bad));
+    ledger.to_text(&REPOSITORY)
 }
 
 fn recipient() -> PublicKey {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::heal::{Bench, commit_number};
-use super::{Copy, FOLDER, How, Item, RepairPlan, Suspects, object_of};
+use super::{Copy, FOLDER, How, Item, RepairPlan, Suspects, foreseen, object_of};
 use crate::check;
 use crate::error::Error;
 use crate::ids::{ObjectId, SessionId};
@@ -43,7 +43,8 @@ pub async fn plan(repository: &Arc<Repository>, copies: &[Copy], suspects: Suspe
     if !plan.heals_all() {
         let hopeless = plan.items.iter().filter(|item| item.how == How::Cannot);
         let packs: BTreeSet<ObjectId> = hopeless.filter_map(|item| pack_id(&item.object)).collect();
-        plan.lost = check::affected(repository, &packs).await?;
+        let foreseen = foreseen::repository(&bench, &plan).await?;
+        plan.lost = check::affected(&foreseen, &packs).await?;
     }
     Ok(plan)
 }
