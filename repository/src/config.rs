@@ -50,7 +50,7 @@ impl Default for Parameters {
             frame_target: 2 << 20,
             // One building and one on its way are 128 MiB, half of the memory that a backup may take.
             pack_target: 64 << 20,
-            // Up to 2 MiB of rot heal in a pack of 64 MiB. Making it takes 90 ms of CPU, where zstd takes a second for what fills such a pack.
+            // Up to 2 MiB of rot heal in a pack of 64 MiB. Making it takes 90 ms of CPU a pack: 5 % of a backup of sources, half as much again where nothing compresses.
             parity_percent: 3,
         }
     }

@@ -91,8 +91,8 @@ pub(crate) fn encode(
     object.reserve(usize::try_from(shape.object_size()).unwrap_or(0));
     let mut shard = vec![0; shape.shard_size as usize];
     for number in 0..shape.data {
-        pieces.read(u64::from(number) * u64::from(shape.shard_size), &mut shard);
-        object.extend_from_slice(&short_hash(&shard));
+        let start = u64::from(number) * u64::from(shape.shard_size);
+        object.extend_from_slice(&short_hash(pieces.get(start, &mut shard)));
     }
     let parity = code::parity(&shape, &pieces)
         .map_err(|error| Error::Poisoned(format!("parity cannot be made: {error}").into()))?;

@@ -32,9 +32,21 @@ impl<'a> Pieces<'a> {
         Self { starts: parts.iter().map(start).collect(), parts }
     }
 
-    /// Fills `into` with what begins at `offset`, and with zeros beyond the end.
-    pub(super) fn read(&self, offset: u64, into: &mut [u8]) {
-        let mut part = self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
+    /// What begins at `offset`, as long as `room`, with zeros beyond the end; put together in `room` only where it does not lie in one part.
+    pub(super) fn get<'b>(&'b self, offset: u64, room: &'b mut [u8]) -> &'b [u8] {
+        let part = self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        let within = self.starts.get(part).and_then(|start| usize::try_from(offset - start).ok());
+        let whole = within.and_then(|start| self.parts.get(part)?.get(start..start + room.len()));
+        match whole {
+            Some(whole) => whole,
+            None => {
+                self.copy(part, offset, room);
+                room
+            }
+        }
+    }
+
+    fn copy(&self, mut part: usize, offset: u64, into: &mut [u8]) {
         let mut filled = 0;
         while filled < into.len() {
             let Some(bytes) = self.parts.get(part) else { break };
@@ -72,8 +84,7 @@ pub(super) fn parity(shape: &Shape, pack: &Pieces<'_>) -> Result<Vec<u8>, Error>
     for (start, width) in columns(shape, COLUMN_BYTES) {
         encoder.reset(data, parity, width)?;
         for shard in 0..data {
-            pack.read((shard * size + start) as u64, &mut column[..width]);
-            encoder.add_original_shard(&column[..width])?;
+            encoder.add_original_shard(pack.get((shard * size + start) as u64, &mut column[..width]))?;
         }
         for (shard, made) in encoder.encode()?.recovery_iter().enumerate() {
             shards[shard * size + start..][..width].copy_from_slice(made);

@@ -9,7 +9,7 @@ use crate::check;
 use crate::error::Error;
 use crate::ids::{ObjectId, SessionId};
 use crate::live::Live;
-use crate::object;
+use crate::object::{self, ObjectType};
 use crate::parity;
 use crate::repository::{Repository, list, parse_hint};
 use crate::scrub::examine::{Verdict, examine};
@@ -29,6 +29,10 @@ pub async fn plan(repository: &Arc<Repository>, copies: &[Copy], suspects: Suspe
     for (name, object) in looked_at {
         let Some(fault) = fault_of(&bench, object.as_ref()).await? else { continue };
         let how = choose(&bench, &name).await?;
+        if how == How::Cannot && object.is_none() && name.starts_with(ObjectType::Parity.folder()) {
+            // Of a pack that is itself beyond repair.
+            continue;
+        }
         if let (How::Cannot, Some(pack)) = (&how, pack_id(&name)) {
             plan.reprieve.remove(&pack);
         } else if let Some(pack) = pack_id(&name)

@@ -76,8 +76,12 @@ pub(crate) async fn examine(repository: &Repository, store: &Store, object: &Sto
     if last.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt || is_about_one_object(error)) {
         last = verify(repository, store, object).await;
     }
-    let finding =
-        |error: &Error| Finding { object: object.name.clone(), fault: chain(error), ranges: Vec::new(), heals: false };
+    let finding = |error: &Error| Finding {
+        object: object.name.clone(),
+        fault: fault_of(error, &object.name),
+        ranges: Vec::new(),
+        heals: false,
+    };
     match last {
         Ok(()) => Ok(Verdict::Good),
         Err(Error::Missing { .. }) => Ok(Verdict::Gone),
@@ -87,6 +91,14 @@ pub(crate) async fn examine(repository: &Repository, store: &Store, object: &Sto
         }
         Err(error) if is_about_one_object(&error) => Ok(Verdict::Unreadable(finding(&error), error)),
         Err(error) => Err(error),
+    }
+}
+
+/// What is wrong, without the object's name, which stands beside it.
+fn fault_of(error: &Error, object: &str) -> String {
+    match error {
+        Error::Damaged { name, reason } if name == object => reason.clone(),
+        other => chain(other),
     }
 }
 
@@ -106,8 +118,8 @@ async fn verify(repository: &Repository, store: &Store, object: &Stored) -> Resu
 /// A version byte that turned over looks like a newer release's.
 fn or_newer(error: Error) -> Error {
     match error {
-        Error::TooNew { ref name, .. } => {
-            Error::damaged(name, format!("{error}; if no newer release wrote it, it rotted"))
+        Error::TooNew { name, version } => {
+            Error::damaged(name, format!("it has format version {version}: it rotted, or a newer release wrote it"))
         }
         other => other,
     }

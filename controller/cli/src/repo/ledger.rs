@@ -1,18 +1,22 @@
-//! The file in which it is kept what was verified when: one for each repository, in the state folder, replaced whole.
+//! The file in which it is kept what was verified when: one for each place of a repository, in the state folder, replaced whole. Copies of one repository have the same id, and rot
+//! each by itself.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use strongroom_repository::RepositoryId;
 use strongroom_repository::scrub::Ledger;
+use strongroom_repository::{ObjectId, RepositoryId};
 
-use crate::access::create_private;
+use crate::access::{Opened, create_private};
 use crate::context::Context;
 use crate::failure::{Cause, Doing, Failure};
 
-/// The ledger file of a repository.
+/// Enough to tell the places of one repository apart.
+const PLACE_DIGITS: usize = 16;
+
+/// The ledger file of a repository at one place.
 pub(super) struct LedgerFile {
     path: PathBuf,
     repository: RepositoryId,
@@ -20,9 +24,11 @@ pub(super) struct LedgerFile {
 
 impl LedgerFile {
     /// Where it is; its folder is made when it is first kept.
-    pub(super) fn of(repository: RepositoryId, context: &Context) -> Result<Self, Failure> {
-        let path = context.state_dir()?.join("verified").join(repository.to_string());
-        Ok(Self { path, repository })
+    pub(super) fn of(opened: &Opened, context: &Context) -> Result<Self, Failure> {
+        let repository = opened.repository.id();
+        let place = ObjectId::of(opened.location.to_string().as_bytes()).hex();
+        let name = format!("{repository}-{}", &place[..PLACE_DIGITS]);
+        Ok(Self { path: context.state_dir()?.join("verified").join(name), repository })
     }
 
     /// What is in it. One that is absent or damaged only means that more is read again, which is said.

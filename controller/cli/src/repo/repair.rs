@@ -69,7 +69,7 @@ pub(crate) fn run(args: &RepairArgs, context: &Context) -> Result<Exit, Failure>
         },
     };
     job.refuse_foreign(opened.repository.id())?;
-    let file = LedgerFile::of(opened.repository.id(), context)?;
+    let file = LedgerFile::of(&opened, context)?;
     let mut ledger = file.read(context)?;
     job.repair(&opened, &mut ledger, &mut answer)?;
     if !args.dry_run {

@@ -63,7 +63,7 @@ pub(crate) struct ScrubArgs {
 pub(crate) fn run(args: &ScrubArgs, context: &Context) -> Result<Exit, Failure> {
     let opened = args.repository.open(context)?;
     let what = format!("scrub the repository at {}", opened.location);
-    let file = LedgerFile::of(opened.repository.id(), context)?;
+    let file = LedgerFile::of(&opened, context)?;
     let act = if args.dry_run { Act::DryRun } else { Act::ForReal };
     let options = ScrubOptions {
         bytes: args.bytes.map(ByteSize::bytes),
@@ -152,7 +152,11 @@ fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
 }
 
 fn write_promise(out: &mut dyn Write, promise: &Promise) -> io::Result<()> {
-    let every = duration(Duration::from_secs(promise.every_seconds));
+    const DAY_SECONDS: u64 = 24 * 60 * 60;
+    let every = match promise.every_seconds {
+        seconds if seconds.is_multiple_of(DAY_SECONDS) => format!("{} d", seconds / DAY_SECONDS),
+        seconds => duration(Duration::from_secs(seconds)),
+    };
     let state = match (promise.kept, promise.broken_since) {
         (true, _) => "kept".to_owned(),
         (false, Some(since)) => format!("BROKEN since {}", time(since)),
