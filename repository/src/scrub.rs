@@ -164,12 +164,16 @@ impl Scrub {
         Arc::clone(&self.bytes_done)
     }
 
+    /// A prune or a backup beside this must not look like a loss: the history is read after the listing, and what seems to be missing is asked for.
     async fn find_missing(&mut self) -> Result<(), Error> {
+        self.repository.refresh().await?;
         let stored: BTreeSet<&str> = self.stored.iter().map(|object| object.name.as_str()).collect();
-        let missing = required(&self.repository).await?.into_iter().filter(|name| !stored.contains(name.as_str()));
-        for object in missing.collect::<Vec<_>>() {
-            let fault = "it is missing".into();
-            self.findings.push(Finding { object, fault, ranges: Vec::new(), heals: false });
+        let required = required(&self.repository).await?;
+        for object in required.into_iter().filter(|name| !stored.contains(name.as_str())) {
+            if crate::repository::size(&*self.repository.store, &object).await?.is_none() {
+                let fault = "it is missing".into();
+                self.findings.push(Finding { object, fault, ranges: Vec::new(), heals: false });
+            }
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::heal::{Bench, commit_number};
 use super::{Copy, FOLDER, How, Item, RepairPlan, Suspects, foreseen, object_of};
 use crate::check;
@@ -11,7 +13,7 @@ use crate::ids::{ObjectId, SessionId};
 use crate::live::Live;
 use crate::object::{self, ObjectType};
 use crate::parity;
-use crate::repository::{Repository, list, parse_hint};
+use crate::repository::{Repository, list, parse_hint, size};
 use crate::scrub::examine::{Verdict, examine};
 use crate::scrub::{Store, Stored, pack_id, required, stored_objects};
 
@@ -23,11 +25,13 @@ pub async fn plan(repository: &Arc<Repository>, copies: &[Copy], suspects: Suspe
     repository.key.secrets("repair what is stored")?;
     let bench = Bench { authority: repository, store: &repository.store, copies };
     let stored = stored_objects(&*repository.store).await?;
+    // What others add or remove meanwhile must not look like a loss: the history comes after the listing, and what seems to be missing is asked for.
+    repository.refresh().await?;
     let needed = needed_condemned(repository).await?;
     let looked_at = suspicious(repository, &stored, &needed, suspects).await?;
     let mut plan = RepairPlan { reprieve: needed, ..RepairPlan::default() };
     for (name, object) in looked_at {
-        let Some(fault) = fault_of(&bench, object.as_ref()).await? else { continue };
+        let Some(fault) = fault_of(&bench, &name, object.as_ref()).await? else { continue };
         let how = choose(&bench, &name).await?;
         if how == How::Cannot && object.is_none() && name.starts_with(ObjectType::Parity.folder()) {
             // Of a pack that is itself beyond repair.
@@ -67,7 +71,7 @@ pub async fn plan_to_open(judge: &Arc<Repository>, store: &Store, copies: &[Copy
         .extend(stored.into_iter().filter(|found| opens(&found.name)).map(|found| (found.name.clone(), Some(found))));
     let mut plan = RepairPlan::default();
     for (name, object) in suspects {
-        let Some(fault) = fault_of(&bench, object.as_ref()).await? else { continue };
+        let Some(fault) = fault_of(&bench, &name, object.as_ref()).await? else { continue };
         let how = choose(&bench, &name).await?;
         plan.items.push(Item { object: name, fault, how });
     }
@@ -115,8 +119,14 @@ async fn suspicious(
 }
 
 /// What is wrong with an object, if anything is.
-async fn fault_of(bench: &Bench<'_>, object: Option<&Stored>) -> Result<Option<String>, Error> {
-    let Some(object) = object else { return Ok(Some("it is missing".into())) };
+async fn fault_of(bench: &Bench<'_>, name: &str, listed: Option<&Stored>) -> Result<Option<String>, Error> {
+    let found = match listed {
+        Some(object) => Some(object.clone()),
+        None => {
+            size(&**bench.store, name).await?.map(|size| Stored { name: name.to_owned(), size, since: Timestamp::MIN })
+        }
+    };
+    let Some(object) = found.as_ref() else { return Ok(Some("it is missing".into())) };
     Ok(match examine(bench.authority, bench.store, object).await? {
         Verdict::Good => None,
         Verdict::Gone => Some("it is missing".into()),
@@ -144,7 +154,7 @@ async fn choose(bench: &Bench<'_>, name: &str) -> Result<How, Error> {
     Ok(match name.split('/').next() {
         Some("index") => How::RebuiltIndex,
         Some("sessions") if has_ended(bench.authority, name) => How::Deleted,
-        Some("parity") if !is_required_parity(bench.authority, name).await? => How::Deleted,
+        Some("parity") if is_orphan(bench, name).await? => How::Deleted,
         _ => How::Cannot,
     })
 }
@@ -154,10 +164,16 @@ fn has_ended(repository: &Repository, name: &str) -> bool {
     session.is_none_or(|session| repository.history().snapshots.iter().any(|added| added.session == session))
 }
 
-/// Whether the pack of a parity is in use.
-async fn is_required_parity(repository: &Arc<Repository>, name: &str) -> Result<bool, Error> {
-    let index = repository.open_index().await?;
-    Ok(index.packs().any(|pack| parity::name_of(&pack.id) == name))
+/// Whether the pack of a parity is neither stored nor known.
+async fn is_orphan(bench: &Bench<'_>, name: &str) -> Result<bool, Error> {
+    let Some(id) = name.rsplit('/').next().and_then(|hex| hex.parse::<ObjectId>().ok()) else { return Ok(true) };
+    for kind in [ObjectType::Pack, ObjectType::PagePack] {
+        if size(&**bench.store, &object::hashed_name(kind, &id)).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    let index = bench.authority.open_index().await?;
+    Ok(!index.packs().any(|pack| pack.id == id))
 }
 
 /// Packs that are condemned and hold what a snapshot needs and nothing else has.
