@@ -12,6 +12,7 @@ use object_store::path::Path;
 use strongroom_controller::gateway::{Gateway, serve};
 use strongroom_proto::gateway::gateway_client::GatewayClient;
 use strongroom_proto::gateway::{GetRequest, ListRequest, PutHeader, PutPart};
+use strongroom_repository::object::{ObjectType, header};
 use strongroom_repository::store::InMemory;
 use strongroom_repository::{Credential, InitOptions, NewHolder, Parameters, Repository, WriterIdentity};
 use tokio::io::DuplexStream;
@@ -124,6 +125,31 @@ async fn nothing_is_stored_under_a_name_that_is_not_its_own() -> Result<()> {
         let refused = put(&mut host, scene.header(name, &content), &content).await;
         ensure!(refused == Err(Code::PermissionDenied), "{name}: {refused:?}");
     }
+    Ok(())
+}
+
+/// An empty parity of a pack of 1000 bytes: all that the gateway looks at.
+fn parity(scene: &Scene, pack: &blake3::Hash) -> Vec<u8> {
+    let header = header(ObjectType::Parity, &scene.repository.id());
+    let numbers = [1024u32, 1, 1, ObjectType::Pack as u32].map(u32::to_le_bytes).concat();
+    [&header[..], pack.as_bytes(), &1000u64.to_le_bytes(), &numbers, &[0; 2 * 16 + 1024 + 32]].concat()
+}
+
+#[tokio::test]
+async fn parity_is_created_for_the_pack_that_it_names_and_read_by_no_host() -> Result<()> {
+    let scene = Scene::new().await?;
+    let mut host = scene.host("web1").await?;
+    let (pack, other) = (blake3::hash(b"pack"), blake3::hash(b"other"));
+    let (name, content) = (format!("parity/{}", pack.to_hex()), parity(&scene, &pack));
+    let longer = [&content[..], b"x"].concat();
+    for wrong in [parity(&scene, &other), longer, b"short".to_vec(), Vec::new()] {
+        let refused = put(&mut host, scene.header(&name, &wrong), &wrong).await;
+        ensure!(refused == Err(Code::InvalidArgument), "{refused:?}");
+    }
+    ensure!(scene.stored(&name).await.is_none());
+    ensure!(put(&mut host, scene.header(&name, &content), &content).await == Ok(()));
+    ensure!(put(&mut host, scene.header(&name, &content), &content).await == Err(Code::AlreadyExists));
+    ensure!(host.get(scene.get(&name)).await.err().map(|status| status.code()) == Some(Code::PermissionDenied));
     Ok(())
 }
 

@@ -5,11 +5,12 @@
 
 mod data;
 mod history;
+mod parity;
 mod trees;
 
 pub(crate) use data::read_footer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -77,6 +78,8 @@ pub struct CheckReport {
     pub faults: Vec<Fault>,
     /// Every file that this costs.
     pub affected: Vec<Affected>,
+    /// Packs that have no parity, in a repository whose packs should: no fault, but rot in them does not heal.
+    pub without_parity: Vec<String>,
 }
 
 impl CheckReport {
@@ -120,10 +123,23 @@ pub async fn run(
     if depth == Depth::ReadData {
         data::check(repository, &index, &progress, &mut report, &mut bad).await?;
     }
+    parity::check(repository, &index, depth, &mut report).await?;
     trees::check(repository, &index, &bad, &mut report).await?;
     report.affected.sort();
     report.affected.dedup();
     Ok(report)
+}
+
+/// The files that packs which are not what they were cost, as things stand; and those of snapshots and pages that cannot be read. What lies well elsewhere too is not lost.
+pub(crate) async fn affected(repository: &Arc<Repository>, packs: &BTreeSet<ObjectId>) -> Result<Vec<Affected>, Error> {
+    let index = repository.open_index().await?;
+    let mut report = CheckReport::default();
+    let mut bad = Bad::new();
+    data::check_packs(repository, &index, packs, &mut bad).await?;
+    trees::check(repository, &index, &bad, &mut report).await?;
+    report.affected.sort();
+    report.affected.dedup();
+    Ok(report.affected)
 }
 
 /// Reads every run from the store itself; a run that is damaged there may still be whole in the local cache, and then the rest of the check uses that.

@@ -1,6 +1,6 @@
 //! The storage engine of Strongroom: bytes to sealed packs in an object store, and back.
 //!
-//! It never overwrites an object, never deletes outside prune, and knows no hosts, plans or terminals. Any prefix of a backup is harmless:
+//! It never overwrites an object, never deletes outside prune, repair and key removal, and knows no hosts, plans or terminals. Any prefix of a backup is harmless:
 //! packs, then index, then snapshot, and only then the commit that makes them visible. The format is in `FORMAT.md`.
 //!
 //! A byte out meets, in this order, [`cut`], [`session`] (hash, known?, compress), [`pack`], [`store`], [`index`], [`snapshot`], [`history`]; a byte back meets
@@ -9,6 +9,7 @@
 mod cache;
 pub mod check;
 pub mod codec;
+mod condemned;
 mod config;
 mod cut;
 mod error;
@@ -21,11 +22,14 @@ mod live;
 mod mapped;
 pub mod object;
 pub mod pack;
+pub mod parity;
 pub mod parsers;
 pub mod prune;
 mod read;
 pub mod rebuild;
+pub mod repair;
 mod repository;
+pub mod scrub;
 pub mod select;
 mod session;
 mod snapshot;
@@ -34,6 +38,7 @@ pub mod store;
 pub mod text;
 pub mod tree;
 
+pub use condemned::CondemnedFrames;
 pub use config::{Config, Parameters};
 pub use cut::{Cutter, EndOfFile};
 pub use error::{Error, ErrorKind, Failure, chain};

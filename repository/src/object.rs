@@ -44,6 +44,8 @@ pub enum ObjectType {
     Session = 7,
     /// Entry of the history.
     Commit = 8,
+    /// Parity of a pack, named after it.
+    Parity = 9,
 }
 
 impl ObjectType {
@@ -59,11 +61,12 @@ impl ObjectType {
             Self::Snapshot => "snapshots",
             Self::Session => "sessions",
             Self::Commit => "commits",
+            Self::Parity => "parity",
         }
     }
 }
 
-/// The name of an object that is named by its hash.
+/// The name of an object that is named by its hash, or of a parity by its pack's.
 #[must_use]
 pub fn hashed_name(kind: ObjectType, id: &ObjectId) -> String {
     match kind {

@@ -18,6 +18,8 @@ use crate::keys::inventory::{self, Binding};
 use crate::keys::{KeyFile, KeyRecord, Secret, from_sheet};
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
+use crate::parity::{Parity, claims_to_be_of};
+use crate::scrub::Ledger;
 use crate::session::notes;
 use crate::snapshot::{Inventory, Manifest};
 use crate::tree::{inner, leaf};
@@ -47,6 +49,8 @@ pub const ALL: &[Parser] = &[
     ("json", json),
     ("numbers", numbers),
     ("session-notes", notes::parse),
+    ("parity", parity),
+    ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
 ];
 
 fn run(bytes: &[u8]) {
@@ -70,6 +74,18 @@ fn json(bytes: &[u8]) {
     drop(serde_json::from_slice::<Manifest>(bytes));
     drop(serde_json::from_slice::<Inventory>(bytes));
     drop(serde_json::from_slice::<SessionId>(bytes));
+}
+
+/// Whatever it is, it is used on a pack, and that makes no pack of another name.
+fn parity(bytes: &[u8]) {
+    let _ = claims_to_be_of(bytes, bytes.len() as u64, &REPOSITORY, &ObjectId([0; 32]));
+    let Ok(parity) = Parity::decode(bytes) else { return };
+    let pack = vec![7; 3000];
+    drop(parity.rotten(&pack));
+    // A pack that is said to be huge is only made if it is there.
+    if parity.pack.size <= 1 << 20 {
+        assert!(parity.heal(&pack).is_none_or(|healed| ObjectId::of(&healed) == parity.pack.id));
+    }
 }
 
 fn numbers(bytes: &[u8]) {

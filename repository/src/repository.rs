@@ -44,7 +44,7 @@ pub struct Repository {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) cache: PathBuf,
     pub(crate) config: Config,
-    pub(crate) key: Key,
+    pub(crate) key: Arc<Key>,
     history: RwLock<Arc<History>>,
     index: tokio::sync::Mutex<Option<OpenIndex>>,
     /// A later one, for readers whose packs are gone: the frames that they know by number stay those of the index that they opened.
@@ -70,9 +70,21 @@ impl Repository {
     }
 
     fn with_key(store: Arc<dyn ObjectStore>, config: Config, key: Key, cache: &Path) -> Self {
+        let cache = cache.join(config.repository.hex());
+        Self::of(store, config, Arc::new(key), cache)
+    }
+
+    /// The same repository, at the same commit, with its objects as another store has them.
+    pub(crate) fn seen_through(&self, store: Arc<dyn ObjectStore>) -> Arc<Self> {
+        let other = Self::of(store, self.config.clone(), Arc::clone(&self.key), self.cache.clone());
+        other.set_history((*self.history()).clone());
+        Arc::new(other)
+    }
+
+    fn of(store: Arc<dyn ObjectStore>, config: Config, key: Arc<Key>, cache: PathBuf) -> Self {
         Self {
             store,
-            cache: cache.join(config.repository.hex()),
+            cache,
             config,
             key,
             history: RwLock::default(),
@@ -266,6 +278,8 @@ impl Repository {
     /// The private keys of the epochs that the history announces, as far as this holder has them.
     async fn unlock_later_epochs(&mut self) -> Result<(), Error> {
         let epochs: BTreeMap<u32, PublicKey> = self.history().epochs.clone();
-        keyring::unlock_epochs(&*self.store, &self.config, &mut self.key, &epochs).await
+        // Nobody else has it before the repository is open.
+        let Some(key) = Arc::get_mut(&mut self.key) else { return Ok(()) };
+        keyring::unlock_epochs(&*self.store, &self.config, key, &epochs).await
     }
 }

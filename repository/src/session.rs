@@ -21,6 +21,7 @@ pub use commit::{AboutToCommit, Committed};
 pub use lane::Lane;
 use notes::{Left, Notes};
 use packer::Packer;
+pub(crate) use packer::put_parity;
 
 use crate::error::Error;
 use crate::ids::{ChunkId, ObjectId, RepositoryId, SessionId};

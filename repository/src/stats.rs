@@ -57,6 +57,7 @@ pub async fn gather(repository: &Arc<Repository>) -> Result<Stats, Error> {
         ObjectType::Key,
         ObjectType::Pack,
         ObjectType::PagePack,
+        ObjectType::Parity,
         ObjectType::Index,
         ObjectType::Snapshot,
         ObjectType::Session,

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 /// The kinds of objects, by the first part of their name.
-pub const KINDS: [&str; 9] = ["config", "keys", "packs", "pages", "index", "snapshots", "sessions", "commits", "hint"];
+pub const KINDS: [&str; 10] =
+    ["config", "keys", "packs", "pages", "parity", "index", "snapshots", "sessions", "commits", "hint"];
 
 /// Every object of a repository: its name and its size. Unfinished ones, below `tmp`, are no objects.
 pub fn objects(repository: &Path) -> Result<BTreeMap<String, u64>> {

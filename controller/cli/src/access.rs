@@ -141,6 +141,15 @@ impl LocatedArgs {
     pub(crate) fn open(&self, context: &Context) -> Result<Opened, Failure> {
         open(&self.url, &self.key, context)
     }
+
+    /// Opens another copy of the repository with the same key.
+    pub(crate) fn open_copy(&self, url: &str, context: &Context) -> Result<Opened, Failure> {
+        open(url, &self.key, context)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
 }
 
 /// Opens the repository at `url`.

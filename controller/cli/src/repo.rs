@@ -2,9 +2,12 @@
 
 mod check;
 mod init;
+mod ledger;
 mod probe;
 mod prune;
 mod rebuild;
+mod repair;
+mod scrub;
 mod stats;
 
 pub(crate) use init::{NewKey, create};
@@ -15,7 +18,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Make a repository, measure it, check it
+/// Make a repository, measure it, check it, repair it
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepoCommand {
     Init(init::InitArgs),
@@ -23,6 +26,8 @@ pub(crate) enum RepoCommand {
     Stats(stats::StatsArgs),
     Check(check::CheckArgs),
     Prune(prune::PruneArgs),
+    Scrub(scrub::ScrubArgs),
+    Repair(repair::RepairArgs),
     RebuildIndex(rebuild::RebuildArgs),
 }
 
@@ -34,6 +39,8 @@ impl RepoCommand {
             Self::Stats(args) => stats::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
+            Self::Scrub(args) => scrub::run(&args, context),
+            Self::Repair(args) => repair::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),
         }
     }

@@ -12,6 +12,9 @@ pub(super) enum Creatable {
     Session,
     /// An entry of the history.
     Commit(u64),
+    /// Parity of the pack with this id. Another host's pack has its own before anybody else learns its id; and a parity that is wrong is of no use and does no harm, because
+    /// what is made from it must have the pack's name.
+    Parity(ObjectId),
 }
 
 /// A name that a host may read.
@@ -34,6 +37,7 @@ pub(super) fn creatable(name: &str) -> Option<Creatable> {
             (first == &hex[..2]).then_some(Creatable::Hashed(id))
         }
         "index" | "snapshots" => object_id(rest).map(Creatable::Hashed),
+        "parity" => object_id(rest).map(Creatable::Parity),
         "sessions" => session_id(rest).then_some(Creatable::Session),
         "commits" => commit_number(rest).map(Creatable::Commit),
         _ => None,
@@ -89,6 +93,7 @@ mod tests {
         }
         assert_eq!(creatable("sessions/00000000000000000000000000000001"), Some(Creatable::Session));
         assert_eq!(creatable("commits/0000000000000010"), Some(Creatable::Commit(16)));
+        assert_eq!(creatable(&format!("parity/{ID}")), ID.parse().ok().map(Creatable::Parity));
     }
 
     #[test]
@@ -104,6 +109,9 @@ mod tests {
             format!("packs/AB/{upper}"),
             format!("index/{upper}"),
             format!("index/{ID}/x"),
+            format!("parity/ab/{ID}"),
+            format!("parity/{upper}"),
+            format!("repair/packs.ab.{ID}"),
             "index/".into(),
             "commits/0000000000000000".into(),
             "commits/10".into(),
@@ -133,6 +141,7 @@ mod tests {
         for name in [
             format!("packs/ac/{ID}"),
             format!("packs/{ID}"),
+            format!("parity/{ID}"),
             "sessions/00000000000000000000000000000001".into(),
             "../config".into(),
         ] {

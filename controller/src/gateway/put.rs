@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use strongroom_proto::gateway::{PutHeader, PutPart, PutReply};
 use strongroom_repository::object::{HINT, commit_name};
+use strongroom_repository::parity;
 use strongroom_repository::store::{self, ErrorKind};
 use tonic::{Status, Streaming};
 
@@ -22,6 +24,7 @@ impl Gateway {
         let first = parts.message().await?.ok_or_else(|| Status::invalid_argument("a put without a part"))?;
         let header = first.header.as_ref().ok_or_else(|| Status::invalid_argument("a put without its header"))?;
         let kind = policy::creatable(&header.name).ok_or_else(|| no_business("create", &header.name))?;
+        let repository = self.repository(&header.repository)?.id();
         let store = Arc::clone(self.store(&header.repository)?);
         let key = key_of(host, header)?;
         if let Creatable::Hashed(id) = kind
@@ -38,6 +41,11 @@ impl Gateway {
         let arrived = self.held.finish(&key, turn).ok_or_else(ask_again)?;
         if hash != key.blake3 {
             return Err(Status::data_loss(format!("{} did not arrive as it was sent", key.name)));
+        }
+        if let Creatable::Parity(pack) = kind
+            && !parity::claims_to_be_of(&beginning(&arrived.parts), key.length, &repository, &pack)
+        {
+            return Err(Status::invalid_argument(format!("{} is not the parity of this pack", key.name)));
         }
         self.create(&*store, &key, kind, arrived).await
     }
@@ -103,6 +111,11 @@ impl Gateway {
     pub(super) fn held_of(&self, host: &str, header: &PutHeader) -> Result<u64, Status> {
         key_of(host, header).map(|key| self.held.length(&key))
     }
+}
+
+/// Enough of an object to see what it says of itself.
+fn beginning(parts: &[Bytes]) -> Vec<u8> {
+    parts.iter().flatten().copied().take(parity::HEAD_SIZE).collect()
 }
 
 fn ask_again() -> Status {

@@ -1,6 +1,6 @@
 //! Every byte of every pack: hashed against its name, and each frame opened and its chunks compared with theirs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -60,6 +60,25 @@ pub(super) async fn check(
         report.chunks_verified += verdict.verified;
         verdict.faults.into_iter().for_each(|fault| report.fault(&name, fault));
         bad.extend(verdict.bad);
+    }
+    Ok(())
+}
+
+/// What is bad in some packs; in one that is not there whole, everything.
+pub(super) async fn check_packs(
+    repository: &Arc<Repository>,
+    index: &Arc<Index>,
+    packs: &BTreeSet<ObjectId>,
+    bad: &mut Bad,
+) -> Result<(), Error> {
+    for content in contents(index).into_iter().filter(|content| packs.contains(&content.pack.id)) {
+        let all: Vec<_> = content.chunks.iter().map(|(_, place)| (place.frame, place.offset)).collect();
+        match check_pack(Arc::clone(repository), Arc::clone(index), content).await {
+            Ok((_, _, Some(verdict))) => bad.extend(verdict.bad),
+            Ok((_, _, None)) => bad.extend(all),
+            Err(error) if crate::scrub::is_about_one_object(&error) => bad.extend(all),
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ use crate::keys::inventory::{self, Binding};
 use crate::keys::{ReaderFile, Secret, public_key, signing_key, to_sheet};
 use crate::object::{self, ObjectType};
 use crate::pack::{PackBuilder, StoredChunk};
+use crate::parity::{self, Subject};
+use crate::scrub::{Ledger, Outcome, Verified};
 use crate::session::notes;
 use crate::tree::entry::{ChunkRef, Consistency, Content, Entry, Extent, Kind, Time};
 use crate::tree::inner::{self, Child};
@@ -53,7 +55,23 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("json", json(&commit())),
         ("numbers", vec![0x80, 0x01, 0x7f, 2, 1, 2]),
         ("session-notes", notes::sample(&pack.contents)),
+        ("parity", parity()),
+        ("ledger", ledger().into_bytes()),
     ]
+}
+
+fn parity() -> Vec<u8> {
+    let bytes = bytes::Bytes::from(vec![7; 3000]);
+    let pack = Subject { kind: ObjectType::Pack, id: ObjectId::of(&bytes), size: 3000 };
+    parity::encode(&REPOSITORY, pack, &[bytes], 3).expect("a small pack has a parity")
+}
+
+fn ledger() -> String {
+    let mut ledger = Ledger::default();
+    let verified = |outcome| Verified { at: jiff::Timestamp::UNIX_EPOCH, outcome, by: "sample".into() };
+    ledger.note("config", verified(Outcome::Good));
+    ledger.note("packs/ab/cd", verified(Outcome::Bad));
+    ledger.to_text(&REPOSITORY)
 }
 
 fn recipient() -> PublicKey {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::history::{History, Operation};
 use crate::ids::{ObjectId, SessionId};
 use crate::object::{self, ObjectType};
+use crate::parity;
 use crate::repository::{Repository, remove};
 
 /// How often a sweep looks again because a backup was committed meanwhile; then it is left to the next prune.
@@ -155,6 +156,9 @@ impl Execution<'_> {
             for (id, (kind, bytes)) in sizes {
                 self.report.swept += 1;
                 self.delete(object::hashed_name(kind, &id), bytes).await;
+                if self.repository.config.parameters.parity_percent > 0 {
+                    self.delete(parity::name_of(&id), 0).await;
+                }
             }
             for record in sessions.ended {
                 self.delete(record, 0).await;

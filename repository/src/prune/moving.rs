@@ -16,6 +16,7 @@ use crate::index::{FrameId, Index};
 use crate::object::{self, ObjectType};
 use crate::pack::{FinishedPack, MovedPack, PackContents, StoredChunk};
 use crate::repository::{Repository, put_new};
+use crate::session::put_parity;
 
 /// Sealed bytes that are fetched and checked at once; beside them lies the pack that is being filled.
 const BATCH_BYTES: u64 = 32 << 20;
@@ -174,6 +175,7 @@ async fn store(repository: &Arc<Repository>, pack: MovedPack) -> Result<PackCont
     let finished = tokio::task::spawn_blocking(move || pack.finish(&finisher.key.shared.inventory));
     let FinishedPack { contents, parts } = finished.await.map_err(|lost| Error::Poisoned(lost.to_string().into()))?;
     let name = object::hashed_name(contents.kind, &contents.id);
+    put_parity(repository, &contents, parts.clone()).await?;
     put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await?;
     Ok(contents)
 }

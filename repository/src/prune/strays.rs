@@ -34,8 +34,9 @@ pub struct Stray {
 /// Names and sizes of the objects that may be strays.
 pub(super) type Listed = Vec<(ObjectType, ObjectId, String, u64)>;
 
-/// The kinds of object that only the history makes count.
-const KINDS: [ObjectType; 4] = [ObjectType::Pack, ObjectType::PagePack, ObjectType::Index, ObjectType::Snapshot];
+/// The kinds of object that only the history makes count; a parity counts as long as its pack does, whose id it has.
+const KINDS: [ObjectType; 5] =
+    [ObjectType::Pack, ObjectType::PagePack, ObjectType::Index, ObjectType::Snapshot, ObjectType::Parity];
 
 /// Lists them. Before the sessions are read: see there.
 pub(super) async fn list_objects(repository: &Arc<Repository>) -> Result<Listed, Error> {

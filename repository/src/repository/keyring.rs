@@ -203,6 +203,23 @@ pub(super) async fn put_record(store: &dyn ObjectStore, key: &Key, record: &KeyR
 }
 
 impl Repository {
+    /// Checks the bytes of this repository's configuration.
+    pub(crate) fn verify_config(&self, bytes: &[u8]) -> Result<(), Error> {
+        let signed = object::verify(bytes, ObjectType::Config, &self.id(), b"", CONFIG)?;
+        match signed.signer == self.config.admin_key {
+            true => Ok(()),
+            false => Err(Error::damaged(CONFIG, "it is not signed by this repository's admin")),
+        }
+    }
+
+    /// Checks the bytes of a key object.
+    pub(crate) fn verify_key(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let raw = name.strip_prefix("keys/").and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok());
+        let raw = raw.and_then(|raw| <[u8; 16]>::try_from(raw).ok());
+        let raw = raw.ok_or_else(|| Error::damaged(name, "its name is not that of a key"))?;
+        open_record(&self.config, name, &raw, bytes).map(|_| ())
+    }
+
     /// All key objects with their names.
     pub async fn key_records(&self) -> Result<Vec<(String, KeyRecord)>, Error> {
         all_records(&*self.store, &self.config).await

@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Shared, try_join};
 use object_store::PutPayload;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -14,6 +15,7 @@ use crate::error::{Error, Failure};
 use crate::keys::CannotOpen;
 use crate::object::{self, ObjectType};
 use crate::pack::{FinishedPack, PackBuilder, PackContents, StoredChunk};
+use crate::parity::{self, Subject};
 use crate::repository::{Repository, put_new};
 
 use super::notes::Notes;
@@ -196,7 +198,31 @@ impl Packer {
         lock(&self.finished).push(contents.clone());
         async move {
             opened.await.map_err(Error::Poisoned)?;
-            put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await.map(|_| Some(contents))
+            let parity = put_parity(&repository, &contents, parts.clone());
+            let pack = put_new(&*repository.store, &name, PutPayload::from_iter(parts));
+            // Both are durable before anybody counts on the pack.
+            try_join(pack, parity).await.map(|_| Some(contents))
         }
     }
+}
+
+/// Puts a pack's parity beside it, if this repository has parity.
+pub(crate) async fn put_parity(
+    repository: &Repository,
+    contents: &PackContents,
+    parts: Vec<Bytes>,
+) -> Result<(), Error> {
+    let (id, percent) = (repository.id(), repository.config.parameters.parity_percent);
+    if percent == 0 {
+        return Ok(());
+    }
+    let pack = Subject { kind: contents.kind, id: contents.id, size: contents.size };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "coding 64 MiB is CPU work; as many at once as packs may be on their way"
+    )]
+    let made = tokio::task::spawn_blocking(move || parity::encode(&id, pack, &parts, percent));
+    let made = made.await.map_err(|lost| Error::Poisoned(lost.to_string().into()))??;
+    // One that is there already is of the same pack: whether it is good is told when it is used.
+    put_new(&*repository.store, &parity::name_of(&pack.id), made).await.map(|_| ())
 }

@@ -28,7 +28,9 @@ impl Session {
     /// Stores a page unless the parent snapshot or the repository has it.
     pub(crate) fn store_page(&self, page: &[u8], known: &HashSet<ChunkId>) -> Result<ChunkId, Error> {
         let id = self.repository.key.shared.page_name(blake3::hash(page).as_bytes());
-        if known.contains(&id) || !self.claim(&id)? {
+        // While something is condemned, a page of the parent snapshot may be lost: then the index is asked.
+        let is_known = known.contains(&id) && self.repository.history().condemned.is_empty();
+        if is_known || !self.claim(&id)? {
             return Ok(id);
         }
         let mut slot = self.pages.compressor.lock().unwrap_or_else(PoisonError::into_inner);

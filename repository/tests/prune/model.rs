@@ -322,7 +322,6 @@ fn explore(safeguards: Safeguards) -> Result<usize, String> {
 fn no_interleaving_loses_anything() {
     let states = explore(ALL).unwrap();
     assert!(states > 100_000, "only {states} states");
-    eprintln!("{states} states");
 }
 
 #[test]

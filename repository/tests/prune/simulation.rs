@@ -55,7 +55,6 @@ async fn whatever_runs_beside_a_prune_nothing_that_is_needed_is_lost() {
             *total.entry(what).or_default() += count;
         }
     }
-    eprintln!("{total:?}");
     // A simulation in which nothing happens proves nothing.
     for what in ["backup", "unchanged", "swept", "moved", "read", "killed", "refused"] {
         assert!(total.get(what).is_some_and(|count| *count > 0), "there was no '{what}': {total:?}");
@@ -65,8 +64,13 @@ async fn whatever_runs_beside_a_prune_nothing_that_is_needed_is_lost() {
 impl World {
     async fn new(seed: u64) -> Self {
         // Packs of a dozen files, so that a backup has several and a prune finds some of them half needed.
-        let fixture =
-            Fixture::with(Parameters { frame_target: 8 << 10, pack_target: 24 << 10, ..Parameters::small() }).await;
+        let fixture = Fixture::with(Parameters {
+            frame_target: 8 << 10,
+            pack_target: 24 << 10,
+            parity_percent: 3,
+            ..Parameters::small()
+        })
+        .await;
         Self {
             fixture,
             gate: Arc::default(),
@@ -200,7 +204,8 @@ impl World {
             self.ask_the_independent_reader().await;
         };
         if let Err(lost) = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(judged)).await {
-            eprintln!("seed {seed}\n{}", self.gate.log());
+            let told = format!("seed {seed}\n{}\n", self.gate.log());
+            std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
             std::panic::resume_unwind(lost);
         }
     }

@@ -13,9 +13,9 @@ use strongroom_tests::{Client, Outcome, Sandbox, compare, record, sandbox, skip,
 /// One in so many flips is followed by restores, which tell what is really lost.
 const RESTORED_EVERY: usize = 10;
 
-struct Scene {
-    sandbox: Sandbox,
-    client: Client,
+pub(super) struct Scene {
+    pub(super) sandbox: Sandbox,
+    pub(super) client: Client,
     source: PathBuf,
     /// The source as each snapshot has it.
     versions: Vec<(String, PathBuf)>,
@@ -24,7 +24,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn set() -> Result<Self> {
+    pub(super) fn set() -> Result<Self> {
         let (sandbox, client) = Sandbox::with_repository("flips")?;
         let source = sandbox.folder("source")?;
         let mut dice = seeded(8);
@@ -45,7 +45,7 @@ impl Scene {
 
     /// An object and a bit of it: half of the time every byte of the repository is as likely as every other, which means data; half of the time every
     /// object is, which finds the small ones too.
-    fn aim(&self, dice: &mut Dice) -> (String, u64) {
+    pub(super) fn aim(&self, dice: &mut Dice) -> (String, u64) {
         if dice.random_bool(0.5) {
             let (name, size) = &self.objects[dice.random_range(0..self.objects.len())];
             return (name.clone(), dice.random_range(0..size * 8));
@@ -104,8 +104,8 @@ fn found(scene: &Scene, object: &str, is_sampled: bool) -> Result<()> {
     sandbox::remove(&fresh.cache)
 }
 
-/// For each snapshot: the files that the check names are exactly those that a restore does not bring back.
-fn names_what_is_lost(scene: &Scene, client: &Client, check: &Outcome) -> Result<()> {
+/// For each snapshot: the files that a check or a scrub names are exactly those that a restore does not bring back.
+pub(super) fn names_what_is_lost(scene: &Scene, client: &Client, check: &Outcome) -> Result<()> {
     let report = check.json()?;
     for (snapshot, version) in &scene.versions {
         let target = scene.sandbox.path("restored");

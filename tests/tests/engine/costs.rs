@@ -70,15 +70,23 @@ fn expect(rows: &[(&str, usize)]) -> Census {
 fn objects_that_each_operation_makes() -> Result<()> {
     let scene = Scene::set()?;
     let backup = || scene.client.backup(&scene.source).map(drop);
-    let one_of_each =
-        expect(&[("commits", 1), ("index", 1), ("packs", 1), ("pages", 1), ("sessions", 1), ("snapshots", 1)]);
+    let one_of_each = expect(&[
+        ("commits", 1),
+        ("index", 1),
+        ("packs", 1),
+        ("pages", 1),
+        ("parity", 2),
+        ("sessions", 1),
+        ("snapshots", 1),
+    ]);
 
     let mut first = scene.makes(backup)?;
     ensure!(first.remove("hint") == Some(1), "the first backup leaves a hint");
     // 23 MiB in all: less than one pack for each thread that fills one.
+    let (packs, parity) = (first.remove("packs"), first.remove("parity"));
     ensure!(
-        first.remove("packs").is_some_and(|packs| packs <= 2) && first.len() == 5,
-        "the first backup made {first:?}"
+        packs.is_some_and(|packs| packs <= 2 && parity == Some(packs + 1)) && first.len() == 5,
+        "the first backup made {packs:?} packs, {parity:?} parities and {first:?}"
     );
 
     // An unchanged run: session, snapshot, commit; the hint is written over. No data, no page, no index.

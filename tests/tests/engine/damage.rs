@@ -127,9 +127,9 @@ fn swap(repository: &Path, name: &str, other: &Path) -> Result<Vec<String>> {
     Ok(vec![name.to_owned()])
 }
 
-/// Nobody depends on these: the hint is a guess to be checked, and a session that has committed is closed.
+/// Nobody depends on these: the hint is a guess to be checked, a session that has committed is closed, and parity is for repairs.
 fn is_harmless(kind: &str, harm: Harm) -> bool {
-    kind == "hint" || (kind == "sessions" && harm == Harm::Delete)
+    ["hint", "parity"].contains(&kind) || (kind == "sessions" && harm == Harm::Delete)
 }
 
 /// Rows that fail together mostly fail for one reason.
@@ -191,7 +191,15 @@ fn judge_check(outcome: &Outcome, harmed: &[String], (kind, harm): (&str, Harm),
     let is_deep = ["packs", "pages"].contains(&kind)
         && what == "check"
         && ![Harm::Delete, Harm::Truncate, Harm::Empty].contains(&harm);
-    let may_miss = is_harmless(kind, harm) || is_deep || (kind, harm) == ("keys", Harm::Delete);
+    // A pack without parity is no damage; parity is read with the data.
+    let may_miss = match kind {
+        "parity" => what == "check" || harm == Harm::Delete,
+        _ => is_harmless(kind, harm) || is_deep || (kind, harm) == ("keys", Harm::Delete),
+    };
+    if (kind, harm) == ("parity", Harm::Delete) {
+        let pack = harmed[0].trim_start_matches("parity/");
+        ensure!(outcome.stdout.contains(pack), "{what} does not say which pack has no parity:\n{outcome}");
+    }
     match outcome.code {
         Some(0) => ensure!(may_miss, "{what} found nothing:\n{outcome}"),
         Some(4 | 6 | 7) => {
@@ -245,6 +253,11 @@ fn of_packs() -> Result<()> {
 #[test]
 fn of_page_packs() -> Result<()> {
     matrix("pages")
+}
+
+#[test]
+fn of_parity() -> Result<()> {
+    matrix("parity")
 }
 
 #[test]

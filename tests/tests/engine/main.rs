@@ -4,6 +4,7 @@
 //! written down. `STRONGROOM_TESTS_FULL=1` runs the long forms.
 
 mod bit_flips;
+mod bit_rot;
 mod costs;
 mod damage;
 mod damaged_memory;

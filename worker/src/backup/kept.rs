@@ -49,7 +49,9 @@ impl<'a> TreeSink<'a> {
     pub(super) fn new(session: Arc<Session>, state: Option<&'a State>, next_state: &'a RefCell<StateWriter>) -> Self {
         let known = state.map(|state| state.pages().collect()).unwrap_or_default();
         let writer = TreeWriter::new(session, known, |leaf, page| next_state.borrow_mut().new_leaf(leaf.id, page));
-        Self { writer, state, next_state, kept: 0..0, only_kept: true, decoded: None }
+        // Where something of the old tree is lost, even its pages are looked at one by one.
+        let only_kept = state.is_none_or(|state| !state.is_doubted());
+        Self { writer, state, next_state, kept: 0..0, only_kept, decoded: None }
     }
 
     /// The next entries are these old ones, unchanged.

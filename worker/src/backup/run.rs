@@ -165,7 +165,7 @@ impl Runner {
     }
 
     fn files(&mut self, files: &Files, manifest: Manifest) -> Result<BackupReport, BackupError> {
-        let state = if manifest.kind == SnapshotKind::Full { None } else { self.open_state(files) };
+        let state = if manifest.kind == SnapshotKind::Full { None } else { self.open_state(files)? };
         let had_state = state.is_some();
         match self.attempt(files, manifest.clone(), state) {
             Err(BackupError::StateDamaged) if had_state => {
@@ -176,26 +176,27 @@ impl Runner {
             Err(BackupError::Repository(Error::Fenced(why))) => {
                 (self.events)(BackupEvent::BeginsAgain { why });
                 self.runtime.block_on(self.repository.refresh())?;
-                let state = if manifest.kind == SnapshotKind::Full { None } else { self.open_state(files) };
+                let state = if manifest.kind == SnapshotKind::Full { None } else { self.open_state(files)? };
                 self.attempt(files, manifest, state)
             }
             other => other,
         }
     }
 
-    fn open_state(&mut self, files: &Files) -> Option<Arc<State>> {
+    fn open_state(&mut self, files: &Files) -> Result<Option<Arc<State>>, BackupError> {
         let opened = State::open(&files.state_folder, &files.key).and_then(|state| {
             let known = self.repository.history().has_snapshot(&state.snapshot());
             if known { Ok(state) } else { Err(StateError::SnapshotGone) }
         });
         match opened {
-            Ok(state) => {
+            Ok(mut state) => {
+                state.doubt(&self.runtime.block_on(self.repository.condemned_frames())?);
                 (self.events)(BackupEvent::StateUsed { parent: state.snapshot() });
-                Some(Arc::new(state))
+                Ok(Some(Arc::new(state)))
             }
             Err(why) => {
                 (self.events)(BackupEvent::StateLeftAside(why));
-                None
+                Ok(None)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
-use strongroom_repository::{ChunkId, ObjectId, TreeRoot};
+use strongroom_repository::{ChunkId, CondemnedFrames, ObjectId, TreeRoot};
 
 use super::head::{Head, Places};
 use super::layout::{MAGIC, RECORD_BYTES, ROW_BYTES, Row, checksum};
@@ -27,6 +27,8 @@ pub struct State {
     table: TreeTable,
     /// The first entry of each leaf, and at the end the number of entries.
     leaf_starts: Vec<u32>,
+    /// Leaves that need frames which the repository has lost; none if it has lost nothing of this tree.
+    doubtful: Option<Vec<bool>>,
 }
 
 /// The tree that the last run stored, and where the plain bytes of its leaves are in the body.
@@ -90,7 +92,27 @@ impl State {
             entries = entries.checked_add(leaf.entries).ok_or_else(fault)?;
             leaf_starts.push(entries);
         }
-        Ok(Self { body, head, rows, table, leaf_starts })
+        Ok(Self { body, head, rows, table, leaf_starts, doubtful: None })
+    }
+
+    /// Takes note of what the repository has lost: what needs any of it counts as changed, so that it is read and stored again.
+    pub fn doubt(&mut self, lost: &CondemnedFrames) {
+        if lost.touch(&self.table.tree.live) {
+            self.doubtful = Some(self.table.tree.leaves.iter().map(|leaf| lost.touch(&leaf.live)).collect());
+        }
+    }
+
+    /// Whether the repository has lost something of this tree.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.doubtful.is_some()
+    }
+
+    /// Whether an entry may be taken over as it is.
+    #[must_use]
+    #[inline]
+    pub fn is_safe(&self, entry: Ordinal) -> bool {
+        self.doubtful.as_ref().is_none_or(|doubtful| !doubtful.get(self.leaf_of(entry.0)).is_some_and(|is| *is))
     }
 
     /// The snapshot that it describes.

@@ -34,7 +34,8 @@ pub(super) fn directory(
         if let Some(entered) = entrances.next_if(|entered| entered.node == position) {
             entered.entrance.old = before.as_ref().and_then(|before| before.directory);
         }
-        node.unchanged = before.filter(|before| is_unchanged(state, &before.record, node)).map(|before| before.ordinal);
+        let unchanged = |before: &Before| is_unchanged(state, &before.record, node) && state.is_safe(before.ordinal);
+        node.unchanged = before.filter(unchanged).map(|before| before.ordinal);
         same &= node.unchanged.is_some();
     }
     if same { Sameness::Same(index) } else { Sameness::Different }

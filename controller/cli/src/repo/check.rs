@@ -83,6 +83,13 @@ impl Answer for Checked {
             )?,
             Depth::Structure => writeln!(out, "the content of the packs was not read; --read-data does that")?,
         }
+        if !report.without_parity.is_empty() {
+            writeln!(
+                out,
+                "{} packs have no parity, so that rot in them does not heal: 'strongroom repo repair' makes it",
+                count(report.without_parity.len() as u64)
+            )?;
+        }
         if self.sound {
             return writeln!(out, "nothing is wrong");
         }

@@ -31,7 +31,8 @@ sheet`).
 Examples:
   strongroom repo init /srv/backup
   strongroom repo init file:///mnt/disk/backup --key-file /root/backup-key.json
-  strongroom repo init /srv/backup --passphrase-file /root/passphrase")]
+  strongroom repo init /srv/backup --passphrase-file /root/passphrase
+  strongroom repo init /srv/backup --parity 10")]
 pub(crate) struct InitArgs {
     /// Where: a path, or file:///path
     #[arg(value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
@@ -53,6 +54,10 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "NAME", default_value = "owner")]
     holder: String,
 
+    /// Reed-Solomon parity beside each pack, in percent of it, from which rotten ranges heal; 0 for none. Fixed for the repository's life
+    #[arg(long, value_name = "PERCENT", default_value_t = Parameters::default().parity_percent, value_parser = clap::value_parser!(u32).range(0..=100))]
+    parity: u32,
+
     /// Only probe the store and say what would be made
     #[arg(long)]
     dry_run: bool,
@@ -72,7 +77,8 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
     if args.dry_run {
         return preview(args, context);
     }
-    let made = create(&args.url, key, &args.holder, context)?;
+    let parameters = Parameters { parity_percent: args.parity, ..Parameters::default() };
+    let made = create_with(&args.url, key, &args.holder, parameters, context)?;
     context.output.answer(&made)?;
     Ok(Exit::Success)
 }
@@ -100,8 +106,18 @@ pub(crate) struct NewRepository {
     probe: ProbeReport,
 }
 
-/// Makes a repository and keeps its first key.
+/// Makes a repository with the usual parameters and keeps its first key.
 pub(crate) fn create(url: &str, key: NewKey, holder: &str, context: &Context) -> Result<NewRepository, Failure> {
+    create_with(url, key, holder, Parameters::default(), context)
+}
+
+fn create_with(
+    url: &str,
+    key: NewKey,
+    holder: &str,
+    parameters: Parameters,
+    context: &Context,
+) -> Result<NewRepository, Failure> {
     let what = || format!("make a repository at {}", shown::location(url));
     let location = Location::parse(url).doing(what)?;
     let store = store::open(url).doing(what)?;
@@ -111,8 +127,7 @@ pub(crate) fn create(url: &str, key: NewKey, holder: &str, context: &Context) ->
         NewKey::File(path) => (NewHolder::KeyFile, Some((Reserved::beside(&path)?, Some(path)))),
         NewKey::DefaultFile => (NewHolder::KeyFile, Some((Reserved::in_folder(&places::keys()?)?, None))),
     };
-    let options =
-        InitOptions { parameters: Parameters::default(), created: Timestamp::now(), holder: holder.to_owned(), how };
+    let options = InitOptions { parameters, created: Timestamp::now(), holder: holder.to_owned(), how };
     let created = context.wait(&what(), Repository::init(store, options))?;
     let key_file = match (reserved, created.key_file) {
         (Some((reserved, path)), Some(key)) => Some(keep(reserved, &key, path, &location)?),

@@ -1,0 +1,118 @@
+//! Repair: what is not what it was is made anew from parity or from another copy of the repository, by a plan that is made first and can be looked at.
+//!
+//! It never makes anything worse. New bytes are compared with the object's name (or signature), put durably under [`FOLDER`], read back, and only then takes the rotten object's
+//! place; a crash anywhere in between is completed by the next repair. What cannot be made anew stays as it is: its good parts are still worth something, and the next backup stores
+//! again what its source has.
+//!
+//! Deliberately absent: bringing back key objects that are not there, because `key remove` deletes them; and anything about the hint, which every writer writes anew.
+
+mod act;
+mod foreseen;
+mod heal;
+mod plan;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+pub use act::{RepairReport, run};
+pub use plan::{plan, plan_to_open};
+
+use crate::check::Affected;
+use crate::ids::ObjectId;
+use crate::scrub::{Ledger, Store};
+
+/// Objects on their way back into place.
+pub const FOLDER: &str = "repair";
+
+/// Another copy of the same repository.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// Where it is, for the report.
+    pub location: String,
+    /// Its store.
+    pub store: Store,
+}
+
+/// What is looked at, besides everything that is small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspects<'a> {
+    /// What the scrub found bad, what is missing, and what is condemned and needed.
+    Known(&'a Ledger),
+    /// Every stored byte.
+    Everything,
+}
+
+/// How an object becomes what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// A repair that was interrupted had made it already.
+    Interrupted,
+    /// From the pack's parity.
+    Parity,
+    /// From another copy of the repository: the how manyth of those given, and where it is.
+    Copy {
+        /// Its place among those given.
+        #[serde(skip)]
+        number: usize,
+        /// Where it is.
+        location: String,
+    },
+    /// A parity, anew from its pack.
+    Recoded,
+    /// An index run: the whole index anew from the packs.
+    RebuiltIndex,
+    /// Nobody needs it: it is deleted.
+    Deleted,
+    /// Not at all.
+    Cannot,
+}
+
+/// One object of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Item {
+    /// Its name.
+    pub object: String,
+    /// What is wrong with it.
+    pub fault: String,
+    /// What will be done.
+    pub how: How,
+}
+
+/// What a repair will do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RepairPlan {
+    /// Each object that is not what it should be, in the order in which they are repaired.
+    pub items: Vec<Item>,
+    /// Packs that are condemned and will be good: their chunks may be used again.
+    pub reprieve: BTreeSet<ObjectId>,
+    /// Every file that stays lost in what cannot be repaired.
+    pub lost: Vec<Affected>,
+}
+
+impl RepairPlan {
+    /// Whether there is nothing to do and nothing wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.reprieve.is_empty()
+    }
+
+    /// Whether everything that is wrong can be repaired.
+    #[must_use]
+    pub fn heals_all(&self) -> bool {
+        self.items.iter().all(|item| item.how != How::Cannot)
+    }
+}
+
+/// Where an object waits on its way back into place.
+pub(crate) fn staged_name(object: &str) -> String {
+    format!("{FOLDER}/{}", object.replace('/', "."))
+}
+
+/// The object that waits under this name.
+pub(crate) fn object_of(staged: &str) -> Option<String> {
+    staged.strip_prefix(FOLDER)?.strip_prefix('/').map(|rest| rest.replace('.', "/"))
+}
