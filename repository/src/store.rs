@@ -25,6 +25,7 @@ mod payload;
 mod probe;
 mod recording;
 mod s3;
+mod sftp;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub use location::{Location, S3Place, SftpPlace};
 pub use probe::{Check, Commits, Outcome, ProbeReport, Property, probe};
 pub use recording::{Record, Recording, Tally};
 pub use s3::{AccessKey, Addressing, CredentialSource, Meaning, S3Error, S3Options, S3Store};
+pub use sftp::{SftpConnector, SftpError, SftpStore, SftpStream};
 
 pub use crate::object::HINT;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use object_store::ObjectStore;
 
-use super::{GuardError, HINT, Location, S3Error};
+use super::{GuardError, HINT, Location, S3Error, SftpError};
 
 /// A place that cannot be opened as a store.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,9 @@ pub fn remedy(error: &object_store::Error) -> Option<&'static str> {
         if let Some(answer) = cause.downcast_ref::<S3Error>() {
             return answer.remedy();
         }
+        if let Some(answer) = cause.downcast_ref::<SftpError>() {
+            return answer.remedy();
+        }
         if let Some(guard) = cause.downcast_ref::<GuardError>() {
             return Some(guard.remedy());
         }
@@ -170,6 +173,9 @@ fn kind_of_cause(error: &(dyn StdError + 'static)) -> ErrorKind {
             return kind(nested);
         }
         if let Some(answer) = cause.downcast_ref::<S3Error>() {
+            return answer.kind();
+        }
+        if let Some(answer) = cause.downcast_ref::<SftpError>() {
             return answer.kind();
         }
         if let Some(guard) = cause.downcast_ref::<GuardError>() {

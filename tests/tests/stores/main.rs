@@ -10,6 +10,10 @@ mod conformance;
 mod messages;
 mod program;
 mod promises;
+mod sftp;
+#[expect(dead_code, reason = "what the tests of the controller's SSH need besides")]
+#[path = "../../../controller/tests/ssh/sshd.rs"]
+mod sshd;
 
 /// As the cases take it.
 type Store = std::sync::Arc<dyn object_store::ObjectStore>;

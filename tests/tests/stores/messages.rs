@@ -8,7 +8,8 @@ use strongroom_tests::program::{self, Outcome};
 use strongroom_tests::s3::S3Server;
 use strongroom_tests::{Client, Sandbox, skip};
 
-use crate::program::client_on;
+use crate::program::{client_at, client_on};
+use crate::sshd::Sshd;
 
 /// Runs a command that has to fail, and checks code, reason and advice.
 fn check(client: &Client, words: &[&str], code: i32, why: &str, next: &str) -> Result<Outcome> {
@@ -97,6 +98,22 @@ fn missing_and_careless_credentials_are_told() -> Result<()> {
     let odd = client.at(Path::new("s3://key:very-secret@bucket/main"));
     let outcome = check(&odd, &PROBE, 2, "credentials do not belong in a location", "take them out")?;
     ensure!(!outcome.text().contains("very-secret"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn an_unknown_or_closed_sftp_server_is_told() -> Result<()> {
+    let sandbox = Sandbox::new("sftp messages")?;
+    let mut sshd = Sshd::start()?;
+    let client = client_at(&sshd, &sandbox)?;
+    sshd.know("")?;
+    let outcome = check(&client, &PROBE, 6, "is not known: it shows", "ssh-keyscan")?;
+    ensure!(outcome.stderr.contains("SHA256:"), "{outcome}");
+    sshd.know_hosts(&["host_ed25519"])?;
+    sshd.authorize("", "host_ecdsa")?;
+    check(&client, &PROBE, 6, "lets nobody in as", "authorized_keys")?;
+    sshd.stop();
+    check(&client, &PROBE, 5, "cannot be reached", "sshd")?;
     Ok(())
 }
 

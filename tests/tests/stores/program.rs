@@ -5,13 +5,16 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use strongroom_tests::client::restored;
+use strongroom_tests::client::{restored, snapshot_of};
 use strongroom_tests::program::{self, Running};
-use strongroom_tests::random::seeded;
+use strongroom_tests::random::{noise, seeded};
 use strongroom_tests::s3::S3Server;
-use strongroom_tests::{Client, Sandbox, compare, hostile, skip, tree};
+use strongroom_tests::{Client, Sandbox, compare, hostile, skip, tree, wait};
+
+use crate::sshd::Sshd;
 
 /// A client of a repository on a server, which is still to be made.
 pub(crate) fn client_on(server: &S3Server, sandbox: &Sandbox, test: &str) -> Client {
@@ -69,6 +72,54 @@ fn a_backup_through_moto_comes_back() -> Result<()> {
 #[test]
 fn a_backup_through_garage_comes_back() -> Result<()> {
     s3_round_trip("a_backup_through_garage_comes_back", S3Server::garage(), "does not refuse to overwrite")
+}
+
+/// Through sshd, with its own keys and nothing of this machine's.
+#[test]
+fn a_backup_over_sftp_comes_back() -> Result<()> {
+    let sandbox = Sandbox::new("sftp")?;
+    let sshd = Sshd::start()?;
+    let client = client_at(&sshd, &sandbox)?;
+    let made = client.init()?;
+    ensure!(made.stdout.contains("keeps all of its 8 promises"), "{made}");
+    round_trip(&sandbox, &client)
+}
+
+/// The line breaks while a backup runs, more than once; it gets through, and what it made is whole.
+#[test]
+fn a_backup_over_a_breaking_line_gets_through() -> Result<()> {
+    let sandbox = Sandbox::new("sftp cut")?;
+    let sshd = Sshd::start()?;
+    let client = client_at(&sshd, &sandbox)?;
+    client.init()?;
+    let source = sandbox.folder("source")?;
+    tree::write(&source, "noise", noise(&mut seeded(42), 300 << 20))?;
+    let running = client.start("backup", ["--json", &source.display().to_string()])?;
+    let packs = sandbox.path("repository/packs");
+    let stored = || fs::read_dir(&packs).map_or(0, Iterator::count);
+    for wanted in [1, 2] {
+        wait::until("packs arrive", Duration::from_secs(120), || {
+            ensure!(stored() >= wanted);
+            Ok(())
+        })?;
+        sshd.cut();
+    }
+    let snapshot = snapshot_of(&running.wait()?.expect(0)?)?;
+    client.check_data()?.expect(0)?;
+    let target = sandbox.path("target");
+    client.restore(&snapshot, &target)?.expect(0)?;
+    compare::same(&source, &restored(&target, &source))
+}
+
+/// A client of a repository in the sandbox, reached over an sshd.
+pub(crate) fn client_at(sshd: &Sshd, sandbox: &Sandbox) -> Result<Client> {
+    let user = crate::sshd::user()?;
+    let folder = sandbox.path("repository").display().to_string().replace(' ', "%20");
+    let url = format!("sftp://{user}@127.0.0.1:{}{folder}", sshd.port());
+    Ok(sandbox.client("client").at(Path::new(&url)).with_environment([
+        ("STRONGROOM_SSH_KEY", sshd.path("user_key").display().to_string()),
+        ("STRONGROOM_SSH_KNOWN_HOSTS", sshd.path("known_hosts").display().to_string()),
+    ]))
 }
 
 /// Several machines back up at once, where the store decides races and where it does not; every snapshot is there afterwards.

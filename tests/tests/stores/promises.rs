@@ -8,6 +8,7 @@ use strongroom_repository::store::{
 };
 use strongroom_tests::s3::S3Server;
 use strongroom_tests::skip;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::Store;
@@ -15,6 +16,7 @@ use crate::Store;
 /// An empty store.
 struct Fixture {
     store: Store,
+    _folder: Option<TempDir>,
 }
 
 /// How the program reaches a server.
@@ -48,7 +50,7 @@ fn guarded(inner: Store) -> Store {
 /// The store on a server, or a note that this test did not run.
 fn on(server: Result<&'static S3Server, String>, open: impl FnOnce(&S3Server) -> Store) -> Option<Fixture> {
     match server {
-        Ok(server) => Some(Fixture { store: open(server) }),
+        Ok(server) => Some(Fixture { store: open(server), _folder: None }),
         Err(reason) => {
             let thread = std::thread::current();
             skip::test(thread.name().unwrap_or("a store"), &reason).expect("a note");
@@ -57,7 +59,15 @@ fn on(server: Result<&'static S3Server, String>, open: impl FnOnce(&S3Server) ->
     }
 }
 
+fn sftp() -> Option<Fixture> {
+    crate::sftp::is_there().then(|| {
+        let (kept, folder) = crate::sftp::folder();
+        Fixture { store: crate::sftp::store(Arc::default(), &folder), _folder: Some(kept) }
+    })
+}
+
 conformance! {
+    sftp: sftp();
     moto: on(S3Server::moto(), s3);
     guarded_moto: on(S3Server::moto(), |server| guarded(s3(server)));
     recorded_moto: on(S3Server::moto(), |server| Arc::new(Recording::new(s3(server))));
