@@ -71,6 +71,6 @@ fn status(error: &object_store::Error) -> Status {
         ErrorKind::NoSpace => Status::resource_exhausted(text),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnly => Status::failed_precondition(text),
         ErrorKind::Transient => Status::unavailable(text),
-        ErrorKind::Other => Status::internal(text),
+        ErrorKind::NoStore | ErrorKind::Other => Status::internal(text),
     }
 }

@@ -7,7 +7,7 @@
 //! 3. `trust`: the moment in the handshake at which that is asked.
 //! 4. `dial`, `login`, `certificate`: the transport, also through jump hosts; the keys that are tried, and their certificates.
 //! 5. [`connection`]: channels; [`command`], which runs to its end; [`stream`], which begins with the worker's [`greeting`].
-//! 6. [`upload`]: files, by SFTP or by `cat`.
+//! 6. [`upload`]: files, by SFTP or by `cat`; [`sftp`], for repositories that lie on a host.
 //! 7. [`scan`]: the keys that a host shows, before anything is trusted.
 //! 8. [`backoff`]: when to try again.
 //!
@@ -33,6 +33,7 @@ pub mod known_hosts;
 mod login;
 pub mod quoting;
 pub mod scan;
+pub mod sftp;
 pub mod stream;
 pub mod target;
 mod trust;
@@ -47,5 +48,6 @@ pub use key_pair::{ControllerKey, ensure_key};
 pub use known_hosts::KnownHosts;
 pub use russh::keys::PublicKey;
 pub use scan::scan;
+pub use sftp::SftpServer;
 pub use stream::Stream;
 pub use target::{HostKeys, Identity, Target};

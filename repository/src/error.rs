@@ -173,7 +173,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store { source, .. } => match store::kind(source) {
-                store::ErrorKind::NotFound => ErrorKind::NotFound,
+                store::ErrorKind::NotFound | store::ErrorKind::NoStore => ErrorKind::NotFound,
                 store::ErrorKind::NoSpace => ErrorKind::NoSpace,
                 store::ErrorKind::PermissionDenied | store::ErrorKind::ReadOnly => ErrorKind::Permission,
                 store::ErrorKind::Transient => ErrorKind::Transient,

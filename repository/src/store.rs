@@ -17,12 +17,15 @@
 mod blocking;
 mod error;
 mod faulty;
+mod guarded;
 mod limited;
 mod local;
 mod location;
 mod payload;
 mod probe;
 mod recording;
+mod s3;
+mod sftp;
 
 use std::sync::Arc;
 
@@ -30,20 +33,25 @@ use object_store::ObjectStore;
 /// The store of tests: as it comes, since it passes the conformance suite.
 pub use object_store::memory::InMemory;
 
-pub use error::{ErrorKind, StoreError, kind, refused};
+pub use error::{ErrorKind, StoreError, kind, refused, remedy};
 pub use faulty::{Fault, Faulty, Injected, Operation, Plan, When};
+pub use guarded::{GuardError, Guarded};
 pub use limited::Limited;
 pub use local::LocalStore;
-pub use location::Location;
+pub use location::{Location, S3Place, SftpPlace};
 pub use probe::{Check, Commits, Outcome, ProbeReport, Property, probe};
 pub use recording::{Record, Recording, Tally};
+pub use s3::{AccessKey, Addressing, CredentialSource, Meaning, S3Error, S3Options, S3Store};
+pub use sftp::{SftpConnector, SftpError, SftpStore, SftpStream};
 
 pub use crate::object::HINT;
 
-/// Opens the store at `url`: `file:///absolute/path`, or a plain path.
+/// Opens the local store at `url`: `file:///absolute/path`, or a plain path. Other stores take more than a URL: [`S3Store::open`].
 ///
 /// Nothing is created and nothing need be there yet; a local store makes its folder at the first put.
 pub fn open(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
-    let location = Location::parse(url)?;
-    Ok(Arc::new(LocalStore::open(location.path())?))
+    match Location::parse(url)? {
+        Location::Folder(path) => Ok(Arc::new(LocalStore::open(&path)?)),
+        location => Err(StoreError::NotLocal { location }),
+    }
 }

@@ -13,7 +13,7 @@ use crate::program::{self, Outcome, Running};
 /// One user of one repository. Another client of the same repository is another machine.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// The folder of the repository.
+    /// The folder of the repository, or its URL.
     pub repository: PathBuf,
     /// The key file.
     pub key: PathBuf,
@@ -24,6 +24,7 @@ pub struct Client {
     /// Where it is at home; both of these are below it.
     pub home: PathBuf,
     program: Option<PathBuf>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Client {
@@ -31,7 +32,8 @@ impl Client {
     #[must_use]
     pub fn new(home: &Path, repository: &Path, key: &Path) -> Self {
         let (cache, state) = (home.join("cache"), home.join("state"));
-        Self { repository: repository.into(), key: key.into(), cache, state, home: home.into(), program: None }
+        let (repository, key, home) = (repository.into(), key.into(), home.into());
+        Self { repository, key, cache, state, home, program: None, environment: Vec::new() }
     }
 
     /// The same user and machine, with another repository.
@@ -64,6 +66,14 @@ impl Client {
         Self { program: Some(program.into()), ..self.clone() }
     }
 
+    /// The same user and machine, with more in the environment; what is there already is replaced.
+    #[must_use]
+    pub fn with_environment(&self, more: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let mut environment = self.environment.clone();
+        environment.extend(more);
+        Self { environment, ..self.clone() }
+    }
+
     /// The bare program in this user's environment.
     pub fn program(&self) -> Result<Command> {
         self.program_through(&[])
@@ -77,6 +87,7 @@ impl Client {
         command.args(words).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("HOME", &self.home).env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("RUST_BACKTRACE", "1");
         command.env("STRONGROOM_CACHE_DIR", &self.cache).env("STRONGROOM_STATE_DIR", &self.state);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 

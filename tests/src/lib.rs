@@ -13,6 +13,7 @@ pub mod operator;
 pub mod program;
 pub mod random;
 pub mod record;
+pub mod s3;
 pub mod sandbox;
 pub mod skip;
 pub mod stored;

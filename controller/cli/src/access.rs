@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use strongroom_repository::store::{self, Limited, Location};
+use strongroom_repository::store::{Limited, Location};
 use strongroom_repository::{Credential, Repository, RepositoryId};
 
 use crate::context::Context;
 use crate::failure::{Cause, Doing, Failure};
 use crate::repo::NewKey;
+use crate::store_place::StorePlace;
 use crate::{key_file, passphrase, places, shown};
 
 /// Which repository, and how to open it.
 #[derive(Debug, Args)]
 pub(crate) struct RepositoryArgs {
-    /// The repository: a path, or file:///path
+    /// The repository: a path, file:///path, s3://bucket/prefix or sftp://user@host/path
     #[arg(long, value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
     repo: String,
     #[command(flatten)]
@@ -27,7 +28,7 @@ pub(crate) struct RepositoryArgs {
 /// The same for commands that take the repository as their argument.
 #[derive(Debug, Args)]
 pub(crate) struct LocatedArgs {
-    /// The repository: a path, or file:///path
+    /// The repository: a path, file:///path, s3://bucket/prefix or sftp://user@host/path
     #[arg(value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
     url: String,
     #[command(flatten)]
@@ -165,8 +166,7 @@ pub(crate) fn open_limited(
     context: &Context,
 ) -> Result<Opened, Failure> {
     let what = || format!("open the repository at {}", shown::location(url));
-    let location = Location::parse(url).doing(what)?;
-    let mut store = store::open(url).doing(what)?;
+    let StorePlace { location, mut store, .. } = StorePlace::open(url, context)?;
     if let Some(limit) = bytes_per_second {
         store = Arc::new(Limited::new(store, limit));
     }

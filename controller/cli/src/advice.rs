@@ -2,7 +2,7 @@
 
 use std::io;
 
-use strongroom_repository::store::StoreError;
+use strongroom_repository::store::{self, StoreError};
 use strongroom_repository::{Error, ErrorKind};
 
 use strongroom_worker::backup::BackupError;
@@ -34,6 +34,7 @@ pub(crate) fn next(cause: &Cause) -> Option<&'static str> {
 
 fn repository(error: &Error) -> Option<&'static str> {
     Some(match error {
+        Error::Store { source, .. } => return store::remedy(source).or_else(|| kind(error.kind())),
         Error::NoRepository => {
             "check the location, and whether its disk is mounted; make a repository with `strongroom repo init URL`"
         }

@@ -97,7 +97,9 @@ fn parse_size(text: &str) -> Result<u64, String> {
 pub(crate) fn run(args: &BackupArgs, context: &Context) -> Result<Exit, Failure> {
     let mut request = args.request()?;
     let opened = args.repository.open(context)?;
-    leave_out_repository(&mut request.input, opened.location.path(), context)?;
+    if let Some(folder) = opened.location.folder() {
+        leave_out_repository(&mut request.input, folder, context)?;
+    }
     if args.dry_run {
         let preview = preview::look(&opened.repository, &request, context)?;
         context.output.answer(&preview)?;

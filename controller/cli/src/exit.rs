@@ -1,6 +1,7 @@
 //! What the program's exit code says. Every code is derived here and nowhere else.
 
 use strongroom_controller::Verdict;
+use strongroom_repository::store::StoreError;
 use strongroom_repository::{Error, ErrorKind};
 
 use strongroom_worker::backup::{self, BackupError, BackupReport};
@@ -70,6 +71,7 @@ impl From<&Cause> for Exit {
             Cause::Backup(error) => error.into(),
             Cause::Restore(error) => error.into(),
             Cause::Mount(error) => error.into(),
+            Cause::Location(StoreError::NoCredentials) => Self::Denied,
             Cause::Location(_) | Cause::Usage(_) | Cause::Plan(_) => Self::Usage,
             Cause::File { source, .. } => source.kind().into(),
             Cause::Output(_) | Cause::Program(_) => Self::Failed,

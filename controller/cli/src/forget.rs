@@ -66,7 +66,7 @@ pub(crate) struct ForgetArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// The repository: a path, or file:///path [default for --plan: the plan's]
+    /// The repository: a path, file:///path, s3://bucket/prefix or sftp://user@host/path [default for --plan: the plan's]
     #[arg(long, value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
     repo: Option<String>,
 

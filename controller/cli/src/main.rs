@@ -24,6 +24,7 @@ mod access;
 mod choice;
 mod key_file;
 mod passphrase;
+mod store_place;
 
 mod backup;
 mod cat;

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_controller::{Clock, RunRequest};
 use strongroom_plans::{BackupPlan, Faults, LoadLimits, Places, RunKind, Source};
-use strongroom_repository::{Error, Repository, SnapshotKind, store};
+use strongroom_repository::{Error, Repository, SnapshotKind};
 
 use crate::access::{self, KeyArgs, Opened};
 use crate::backup::{host_name, program};
@@ -33,6 +33,7 @@ use crate::places;
 use crate::plan_file::{self, PlanFile};
 use crate::repo;
 use crate::shown;
+use crate::store_place::StorePlace;
 use answer::{RunAnswer, Steps, Whereabouts};
 use record_file::PlanLock;
 
@@ -176,7 +177,7 @@ fn open_or_make(url: &str, key: &KeyArgs, limits: LoadLimits, context: &Context)
     let rate = limits.upload().and_then(|rate| NonZeroU64::new(rate.bytes()));
     let open = || access::open_limited(url, key, rate, context);
     let what = || format!("open the repository at {}", shown::location(url));
-    let store = store::open(url).doing(what)?;
+    let store = StorePlace::open(url, context)?.store;
     let exists = context.wait(&what(), async {
         match Repository::read_config(&*store).await {
             Ok(_) => Ok(true),

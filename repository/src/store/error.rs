@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use object_store::ObjectStore;
 
+use super::{GuardError, HINT, Location, S3Error, SftpError};
+
 /// A place that cannot be opened as a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -13,7 +15,9 @@ pub enum StoreError {
     #[error("the location of the repository is empty; give a path or file:///absolute/path")]
     Empty,
     /// A store that this release does not know. Only the scheme is shown: the rest may hold a password.
-    #[error("'{scheme}:' locations are not supported in this release; give a path or file:///absolute/path")]
+    #[error(
+        "'{scheme}:' locations are not supported in this release; give a path, file:///absolute/path, s3://bucket/prefix or sftp://user@host/absolute/path"
+    )]
     UnsupportedScheme {
         /// The part before the colon.
         scheme: String,
@@ -29,6 +33,61 @@ pub enum StoreError {
     Malformed {
         /// The URL.
         url: String,
+    },
+    /// A place in a bucket that cannot be understood. It is not repeated, for it may hold a secret.
+    #[error(
+        "the S3 location is malformed; give s3://bucket/prefix, and the endpoint in STRONGROOM_S3_ENDPOINT if it is not Amazon's"
+    )]
+    MalformedS3,
+    /// A folder of another machine that cannot be understood. It is not repeated, for it may hold a secret.
+    #[error(
+        "the SFTP location is malformed; give sftp://user@host/absolute/path, with :port after the host if it is not 22"
+    )]
+    MalformedSftp,
+    /// A location with a password in it, which everybody could read in the list of processes.
+    #[error("credentials do not belong in a location, where other users can see them; take them out")]
+    CredentialsInLocation,
+    /// A location that takes more than itself to be opened.
+    #[error("{location} is not a local folder")]
+    NotLocal {
+        /// The location.
+        location: Location,
+    },
+    /// The endpoint is no address.
+    #[error("the endpoint of the store is malformed; give https://host:port without a path, a user or a password")]
+    MalformedEndpoint,
+    /// A variable of the environment makes no sense. Its value is not repeated, for it may be a secret.
+    #[error("the environment variable {name} is not {expect}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What it should be.
+        expect: &'static str,
+    },
+    /// Nothing says who asks.
+    #[error(
+        "there are no credentials for S3; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or STRONGROOM_S3_CREDENTIALS_FILE, or STRONGROOM_S3_CREDENTIALS_COMMAND"
+    )]
+    NoCredentials,
+    /// The file with the store's own certificate authority cannot be read.
+    #[error("cannot read the certificates in '{path}'")]
+    Ca {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds no certificate.
+    #[error("'{path}' holds no certificate in PEM form")]
+    NoCertificate {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The client could not be made.
+    #[error("cannot set up the connection to the store")]
+    Client {
+        /// Why.
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// A relative path could not be completed.
     #[error("cannot make '{path}' absolute")]
@@ -69,11 +128,32 @@ pub enum ErrorKind {
     ReadOnly,
     /// Trying again may help.
     Transient,
+    /// The place itself is not there: no such bucket. Putting objects does not make it.
+    NoStore,
     /// Anything else, a failing medium (EIO) among it.
     Other,
 }
 
-/// Classifies an error: by its variant, else by the first I/O error in its chain of causes.
+/// What a person can do about a store's error, if it is one whose remedy is known.
+#[must_use]
+pub fn remedy(error: &object_store::Error) -> Option<&'static str> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(answer) = cause.downcast_ref::<S3Error>() {
+            return answer.remedy();
+        }
+        if let Some(answer) = cause.downcast_ref::<SftpError>() {
+            return answer.remedy();
+        }
+        if let Some(guard) = cause.downcast_ref::<GuardError>() {
+            return Some(guard.remedy());
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// Classifies an error: by its variant, else by the first cause in its chain that tells.
 #[must_use]
 pub fn kind(error: &object_store::Error) -> ErrorKind {
     match error {
@@ -91,6 +171,15 @@ fn kind_of_cause(error: &(dyn StdError + 'static)) -> ErrorKind {
     while let Some(cause) = next {
         if let Some(nested) = cause.downcast_ref::<object_store::Error>() {
             return kind(nested);
+        }
+        if let Some(answer) = cause.downcast_ref::<S3Error>() {
+            return answer.kind();
+        }
+        if let Some(answer) = cause.downcast_ref::<SftpError>() {
+            return answer.kind();
+        }
+        if let Some(guard) = cause.downcast_ref::<GuardError>() {
+            return guard.kind();
         }
         next = match cause.downcast_ref::<io::Error>() {
             Some(error) => match kind_of_io(error) {
@@ -125,6 +214,11 @@ fn kind_of_io(error: &io::Error) -> ErrorKind {
         | Io::NetworkDown => ErrorKind::Transient,
         _ => ErrorKind::Other,
     }
+}
+
+/// The refusal to overwrite.
+pub(super) fn overwrite_refused() -> object_store::Error {
+    object_store::Error::NotSupported { source: format!("only '{HINT}' may be overwritten").into() }
 }
 
 /// The refusal of an operation that no store of a repository offers.

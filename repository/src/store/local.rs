@@ -25,7 +25,7 @@
 mod buffers;
 mod error;
 mod folders;
-mod names;
+pub(super) mod names;
 mod read;
 mod root;
 mod temporary;

@@ -1,39 +1,54 @@
 //! The text by which people name a repository, parsed.
 
+mod s3;
+mod sftp;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use self::s3::S3Place;
+pub use self::sftp::SftpPlace;
 use super::StoreError;
 
-/// Where a repository lies. In this release always a local folder, given by its absolute path.
+/// Where a repository lies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Location {
-    path: PathBuf,
+pub enum Location {
+    /// A local folder, by its absolute path: `file:///absolute/path`, or a plain path.
+    Folder(PathBuf),
+    /// A place in a bucket: `s3://bucket/prefix`.
+    S3(S3Place),
+    /// A folder of another machine: `sftp://user@host:port/absolute/path`.
+    Sftp(SftpPlace),
 }
 
 impl Location {
-    /// Parses `file:///absolute/path` or a plain path, which is made absolute.
+    /// Parses a URL or a plain path, which is made absolute. No URL holds a secret: one that seems to is refused.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         if text.is_empty() {
             return Err(StoreError::Empty);
         }
         let path = match scheme(text) {
+            Some("s3") => return S3Place::parse(text).map(Self::S3),
+            Some("sftp") => return SftpPlace::parse(text).map(Self::Sftp),
             Some("file") => file_url_path(text)?,
             Some(scheme) => return Err(StoreError::UnsupportedScheme { scheme: scheme.into() }),
             None => PathBuf::from(text),
         };
         let absolute = std::path::absolute(&path).map_err(|source| StoreError::Absolute { path, source })?;
         // Collecting the components drops trailing and doubled slashes.
-        Ok(Self { path: absolute.components().collect() })
+        Ok(Self::Folder(absolute.components().collect()))
     }
 
-    /// The folder.
+    /// The folder on this machine, if it is one.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            Self::S3(_) | Self::Sftp(_) => None,
+        }
     }
 }
 
@@ -47,15 +62,11 @@ impl FromStr for Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("file://")?;
-        for &byte in self.path.as_os_str().as_bytes() {
-            if byte.is_ascii_alphanumeric() || b"/-._~+@,=".contains(&byte) {
-                write!(out, "{}", char::from(byte))?;
-            } else {
-                write!(out, "%{byte:02X}")?;
-            }
+        match self {
+            Self::Folder(path) => write!(out, "file://{}", encoded(path.as_os_str().as_bytes())),
+            Self::S3(place) => place.fmt(out),
+            Self::Sftp(place) => place.fmt(out),
         }
-        Ok(())
     }
 }
 
@@ -86,6 +97,19 @@ fn file_url_path(url: &str) -> Result<PathBuf, StoreError> {
     }
     let bytes = percent_decoded(encoded.as_bytes()).ok_or_else(malformed)?;
     Ok(PathBuf::from(OsString::from_vec(bytes)))
+}
+
+/// Bytes as they stand in a URL.
+fn encoded(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"/-._~+@,=".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 /// Plain bytes of a percent-encoded text; None if a sequence is malformed or decodes to NUL.
@@ -139,13 +163,21 @@ mod tests {
         check("repo", &format!("{here}/repo"));
         check("./a:b", &format!("{here}/a%3Ab"));
         check("/", "file:///");
+        check("s3://bucket", "s3://bucket");
+        check("s3://bucket/", "s3://bucket");
+        check("s3://my.bucket-1/hosts//main/", "s3://my.bucket-1/hosts/main");
+        check("sftp://backup@nas/srv/a%20b/", "sftp://backup@nas/srv/a%20b");
+        check("sftp://backup@nas:22/srv", "sftp://backup@nas/srv");
+        check("sftp://backup@nas:2222/srv", "sftp://backup@nas:2222/srv");
+        check("sftp://backup@[fd00::1]:2222/srv", "sftp://backup@[fd00::1]:2222/srv");
+        check("sftp://nas/", "sftp://nas/");
     }
 
     #[test]
     fn other_places_are_refused_with_what_would_do() {
         check_refused("", "empty");
-        check_refused("s3://bucket/prefix", "'s3:' locations are not supported");
-        check_refused("sftp:host:/srv", "'sftp:'");
+        check_refused("gs://bucket/prefix", "'gs:' locations are not supported");
+        check_refused("sftp:host:/srv", "sftp://user@host/absolute/path");
         check_refused("backup.example:/srv", "'backup.example:'");
         check_refused("file://elsewhere/srv", "'elsewhere'");
         check_refused("file:srv", "malformed");
@@ -153,11 +185,27 @@ mod tests {
         check_refused("file:///srv/%2", "malformed");
         check_refused("file:///srv/%zz", "malformed");
         check_refused("file:///srv/%00", "malformed");
+        check_refused("s3:bucket", "s3://bucket/prefix");
+        check_refused("s3://", "s3://bucket/prefix");
+        check_refused("s3:///prefix", "s3://bucket/prefix");
+        check_refused("s3://bucket/a/../b", "s3://bucket/prefix");
+        check_refused("s3://bucket/a b", "s3://bucket/prefix");
+        check_refused("s3://key:secret@bucket/a", "credentials do not belong in a location");
+        check_refused("s3://bucket/a?secret=x", "s3://bucket/prefix");
+        check_refused("s3://s3.example.org:9000/bucket", "s3://bucket/prefix");
+        check_refused("sftp://", "sftp://user@host/absolute/path");
+        check_refused("sftp://host", "sftp://user@host/absolute/path");
+        check_refused("sftp://-oProxyCommand=x/srv", "sftp://user@host/absolute/path");
+        check_refused("sftp://user@host:0/srv", "sftp://user@host/absolute/path");
+        check_refused("sftp://user@host/srv/../etc", "sftp://user@host/absolute/path");
+        check_refused("sftp://host/srv/%ff", "sftp://user@host/absolute/path");
     }
 
     #[test]
     fn a_password_is_not_repeated() {
-        let message = Location::parse("sftp://me:secret@host/srv").expect_err("sftp").to_string();
-        assert!(!message.contains("secret"), "{message}");
+        for text in ["sftp://me:secret@host/srv", "s3://me:secret@bucket/a", "https://me:secret@host/"] {
+            let error = Location::parse(text).expect_err(text);
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! What every store and every wrapper must do, and what a local folder must survive.
 //!
-//! A new store joins by one line below: a name and a function that makes a [`Fixture`].
+//! A new store joins by one line below: a name and a function that makes a [`Fixture`]. Those that need a server join in the suite `stores` of the folder
+//! `tests`, which takes the cases from here.
 
 mod cases;
+#[macro_use]
+mod conformance;
 mod devices;
 mod folder;
 mod kill;
@@ -57,29 +60,6 @@ fn faulty(inner: Store) -> Store {
 /// As fast as makes no difference.
 fn limited(inner: Store) -> Store {
     Arc::new(Limited::new(inner, NonZeroU64::MAX))
-}
-
-macro_rules! conformance {
-    ($($name:ident: $fixture:expr;)*) => { $(
-        mod $name {
-            use super::*;
-
-            conformance!(@cases $fixture;
-                racers_have_one_winner parallel_puts_all_arrive existing_objects_stay
-                ranges_are_honoured several_ranges_at_once ranges_past_the_end empty_objects
-                a_large_object heads_tell_the_size listings_keep_to_their_folder
-                listings_one_level_deep listings_from_a_name_on absent_objects deletions
-                what_is_not_offered_is_refused the_probe_is_content
-                plain_threads_may_call plain_threads_may_delete);
-        }
-    )* };
-    (@cases $fixture:expr; $($case:ident)*) => { $(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            let fixture = $fixture;
-            cases::$case(&fixture.store).await;
-        }
-    )* };
 }
 
 conformance! {

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use strongroom_repository::keys::{ReaderFile, from_sheet, to_sheet};
-use strongroom_repository::store;
 use strongroom_repository::{KeyFile, Repository, RepositoryId};
 use zeroize::Zeroizing;
 
 use crate::access::KeyArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Cause, Doing, Failure};
+use crate::failure::{Cause, Failure};
 use crate::key_file::{self, Reserved};
 use crate::output::Answer;
+use crate::store_place::StorePlace;
 
 /// Print a holder's key for safe keeping on paper, or type it back
 #[derive(Debug, Args)]
@@ -60,7 +60,7 @@ fn print(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
     let path = match (args.key.named_file(), &args.repo) {
         (Some(path), _) => Some(path),
         (None, Some(url)) => {
-            let store = store::open(url).doing(|| what.into())?;
+            let store = StorePlace::open(url, context)?.store;
             let config = context.wait(what, Repository::read_config(&*store))?;
             args.key.file_for(config.repository)?
         }

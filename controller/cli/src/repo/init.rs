@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_repository::store::{self, Commits, Location, ProbeReport};
+use strongroom_repository::store::{Commits, Location, ProbeReport};
 use strongroom_repository::{Error, InitOptions, KeyFile, NewHolder, Parameters, Repository, RepositoryId};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Cause, Doing, Failure};
+use crate::failure::Failure;
 use crate::key_file::Reserved;
 use crate::output::Answer;
 use crate::repo::probe::Probed;
 use crate::shown::shell_word;
+use crate::store_place::StorePlace;
 use crate::{passphrase, places, shown};
 
 /// Make a repository
@@ -32,9 +33,11 @@ Examples:
   strongroom repo init /srv/backup
   strongroom repo init file:///mnt/disk/backup --key-file /root/backup-key.json
   strongroom repo init /srv/backup --passphrase-file /root/passphrase
-  strongroom repo init /srv/backup --parity 10")]
+  strongroom repo init /srv/backup --parity 10
+  STRONGROOM_S3_CREDENTIALS_FILE=/root/.s3 strongroom repo init s3://backups/main
+  strongroom repo init sftp://backup@nas/srv/backup")]
 pub(crate) struct InitArgs {
-    /// Where: a path, or file:///path
+    /// Where: a path, file:///path, s3://bucket/prefix or sftp://user@host/path
     #[arg(value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
     url: String,
 
@@ -119,9 +122,9 @@ fn create_with(
     context: &Context,
 ) -> Result<NewRepository, Failure> {
     let what = || format!("make a repository at {}", shown::location(url));
-    let location = Location::parse(url).doing(what)?;
-    let store = store::open(url).doing(what)?;
-    let probe = probe_free_place(url, context)?;
+    let place = StorePlace::open(url, context)?;
+    let probe = probe_free_place(&place, &what(), context)?;
+    let StorePlace { location, store, .. } = place;
     let (how, reserved) = match key {
         NewKey::Passphrase(passphrase) => (NewHolder::Passphrase(passphrase), None),
         NewKey::File(path) => (NewHolder::KeyFile, Some((Reserved::beside(&path)?, Some(path)))),
@@ -147,7 +150,7 @@ fn keep(reserved: Reserved, key: &KeyFile, path: Option<PathBuf>, location: &Loc
     let path = path.map_or_else(|| places::key_of(key.repository()), Ok)?;
     let kept = reserved.keep(key, &path);
     let useless = |failure: Failure| {
-        let folder = shell_word(location.path());
+        let folder = location.folder().map_or_else(|| location.to_string(), shell_word);
         failure.advise(format!(
             "the new repository has no key and is of no use: remove {folder} and run the command again"
         ))
@@ -157,11 +160,9 @@ fn keep(reserved: Reserved, key: &KeyFile, path: Option<PathBuf>, location: &Loc
 }
 
 /// What the store promises, if there is no repository yet.
-fn probe_free_place(url: &str, context: &Context) -> Result<ProbeReport, Failure> {
-    let what = || format!("make a repository at {}", shown::location(url));
-    let store = store::open(url).doing(what)?;
-    let existing = context.wait(&what(), async {
-        match Repository::read_config(&*store).await {
+fn probe_free_place(place: &StorePlace, what: &str, context: &Context) -> Result<ProbeReport, Failure> {
+    let existing = context.wait(what, async {
+        match Repository::read_config(&*place.store).await {
             Err(Error::NoRepository) => Ok(None),
             Err(error) => Err(error),
             Ok(config) => Ok(Some(config.repository)),
@@ -169,13 +170,14 @@ fn probe_free_place(url: &str, context: &Context) -> Result<ProbeReport, Failure
     })?;
     if let Some(id) = existing {
         let next = format!("repository {id} lies there: use it as it is, or give another location");
-        return Err(Failure::new(what(), Error::Exists).advise(next));
+        return Err(Failure::new(what, Error::Exists).advise(next));
     }
-    context.wait(&what(), async { Ok::<_, Cause>(store::probe(&*store).await) })
+    context.wait(what, place.probe())
 }
 
 fn preview(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
-    let probe = probe_free_place(&args.url, context)?;
+    let what = format!("make a repository at {}", shown::location(&args.url));
+    let probe = probe_free_place(&StorePlace::open(&args.url, context)?, &what, context)?;
     let exit = if probe.is_clean() { Exit::Success } else { Exit::Damaged };
     context.output.answer(&Probed(probe))?;
     Ok(exit)
@@ -191,7 +193,7 @@ impl Answer for NewRepository {
             Commits::Race => writeln!(out, "store: some promises are not kept, see `strongroom repo probe`")?,
             Commits::ControllerOnly => writeln!(
                 out,
-                "store: does not decide races between writers, so only one machine at a time may back up here"
+                "store: does not refuse to overwrite, so commits take a lock in it: let one machine write to this repository"
             )?,
         }
         match &self.key_file {

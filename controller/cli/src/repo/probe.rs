@@ -4,13 +4,14 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_repository::store::{self, Commits, Outcome, ProbeReport, Property};
+use strongroom_repository::store::{Commits, Outcome, ProbeReport, Property};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Cause, Doing, Failure};
+use crate::failure::Failure;
 use crate::output::Answer;
 use crate::shown::{self, Align, Table};
+use crate::store_place::StorePlace;
 
 /// Ask a store what it really promises
 #[derive(Debug, Args)]
@@ -21,15 +22,15 @@ with 4 if a promise is not kept.
 Examples:
   strongroom repo probe /srv/backup")]
 pub(crate) struct ProbeArgs {
-    /// The store: a path, or file:///path
+    /// The store: a path, file:///path, s3://bucket/prefix or sftp://user@host/path
     #[arg(value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
     url: String,
 }
 
 pub(crate) fn run(args: &ProbeArgs, context: &Context) -> Result<Exit, Failure> {
     let what = || format!("probe the store at {}", shown::location(&args.url));
-    let store = store::open(&args.url).doing(what)?;
-    let report = context.wait(&what(), async { Ok::<_, Cause>(store::probe(&*store).await) })?;
+    let place = StorePlace::open(&args.url, context)?;
+    let report = context.wait(&what(), place.probe())?;
     let exit = if report.is_clean() { Exit::Success } else { Exit::Damaged };
     context.output.answer(&Probed(report))?;
     Ok(exit)
@@ -51,7 +52,10 @@ impl Answer for Probed {
         match self.0.commits {
             Commits::Race => writeln!(out, "Any number of writers may back up into this store at once."),
             Commits::ControllerOnly => {
-                writeln!(out, "Only one machine at a time may back up into this store: it does not decide races.")
+                writeln!(
+                    out,
+                    "This store does not refuse to overwrite: commits take a lock in it, and one machine should make them all."
+                )
             }
         }
     }

@@ -43,7 +43,7 @@ impl Runner<'_> {
     /// Another site may name only repositories that are open: opening one needs a key, and that is a person's business.
     pub(super) fn knows_repositories(&self, site: &Site) -> Result<(), String> {
         let unknown = site.repositories().iter().find(|(name, spec)| {
-            self.repositories.get(*name).is_none_or(|opened| opened.location.path() != spec.directory())
+            self.repositories.get(*name).is_none_or(|opened| opened.location.folder() != Some(&spec.directory()))
         });
         unknown.map_or(Ok(()), |(name, _)| {
             Err(format!("the repository {name} is new, or lies elsewhere now: start the controller again to open it"))

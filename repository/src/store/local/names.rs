@@ -7,12 +7,12 @@ use object_store::path::Path as Name;
 use super::error::LocalError;
 
 /// The folder of unfinished objects, below the root.
-pub(super) const TEMPORARY: &str = "tmp";
+pub(in crate::store) const TEMPORARY: &str = "tmp";
 
 /// Whether `name` is one that this store gives: components of letters, digits, `-`, `_` and `.`,
 /// the last not in front. Anything else in the folder (`lost+found`, an editor's leftovers,
 /// `.nfs0000`) is not ours: it is not shown and cannot be addressed.
-pub(super) fn is_object_name(name: &Name) -> bool {
+pub(in crate::store) fn is_object_name(name: &Name) -> bool {
     let mut components = name.as_ref().split('/');
     components.clone().all(is_component) && components.next() != Some(TEMPORARY)
 }

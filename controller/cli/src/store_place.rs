@@ -1,0 +1,120 @@
+//! A location becomes a store: the one place that knows how the program reaches which.
+//!
+//! What a location does not say comes from the environment, never from the command line, where other users could read it. For SFTP:
+//!
+//! * `STRONGROOM_SSH_KNOWN_HOSTS`, else `~/.ssh/known_hosts`: the server's key must be in it
+//! * `STRONGROOM_SSH_KEY`, a key file; else the agent at `SSH_AUTH_SOCK`, the usual keys in `~/.ssh`, and the controller's own, as far as they are there
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
+use strongroom_controller::ssh::{HostKeys, Identity, SftpServer, Target};
+use strongroom_repository::store::{
+    Guarded, LocalStore, Location, ProbeReport, S3Options, S3Store, SftpPlace, SftpStore, probe,
+};
+use strongroom_repository::{Error, ObjectId, Repository, chain};
+
+use crate::backup::host_name;
+use crate::context::Context;
+use crate::failure::{Cause, Doing, Failure};
+use crate::places;
+use crate::serve::SSH_KEY;
+use crate::shown;
+
+/// A store and where it is.
+#[derive(Debug)]
+pub(crate) struct StorePlace {
+    pub(crate) location: Location,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// The same store, if it is one that may not decide races.
+    guarded: Option<Guarded>,
+}
+
+impl StorePlace {
+    /// Opens the store at `url`. Nothing is asked of it yet, and nothing need be there.
+    pub(crate) fn open(url: &str, context: &Context) -> Result<Self, Failure> {
+        let what = || format!("open the repository at {}", shown::location(url));
+        let location = Location::parse(url).doing(what)?;
+        match &location {
+            Location::Folder(path) => {
+                let store = LocalStore::open(path).doing(what)?;
+                Ok(Self { location, store: Arc::new(store), guarded: None })
+            }
+            Location::S3(place) => {
+                let options = S3Options::from_environment().doing(what)?;
+                let store = S3Store::open(place, &options).doing(what)?;
+                let reached_by = options.endpoint.unwrap_or(options.region);
+                Self::guarded(location, Arc::new(store), &reached_by, context)
+            }
+            Location::Sftp(place) => {
+                let target = ssh_target(place, context).doing(what)?;
+                let reached_by = target.place();
+                let store = SftpStore::new(place, Arc::new(SftpServer::new(target)));
+                Self::guarded(location, Arc::new(store), &reached_by, context)
+            }
+        }
+    }
+
+    /// What the probe finds is kept in the cache: by the location and by how it was reached, for the same name may be another store elsewhere.
+    fn guarded(
+        location: Location,
+        store: Arc<dyn ObjectStore>,
+        reached_by: &str,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let name = ObjectId::of(format!("{location} {reached_by}").as_bytes());
+        let memory: PathBuf = context.cache_dir()?.join("stores").join(name.hex());
+        let who = format!("{}, process {}", host_name()?, std::process::id());
+        let guarded = Guarded::new(store, Some(memory), &who);
+        Ok(Self { location, store: Arc::new(guarded.clone()), guarded: Some(guarded) })
+    }
+
+    /// Asks the store what it promises. A store that cannot be reached or denies us is a failure, not a broken promise.
+    pub(crate) async fn probe(&self) -> Result<ProbeReport, Error> {
+        if let Err(error @ Error::Store { .. }) = Repository::read_config(&*self.store).await {
+            return Err(error);
+        }
+        Ok(match &self.guarded {
+            Some(guarded) => guarded.probe().await,
+            None => probe(&*self.store).await,
+        })
+    }
+}
+
+/// The usual names of keys of kinds that can be used, in `~/.ssh`.
+const USUAL_KEYS: [&str; 2] = ["id_ed25519", "id_ecdsa"];
+
+fn ssh_target(place: &SftpPlace, context: &Context) -> Result<Target, Cause> {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = places::home().unwrap_or_default().join(".ssh");
+    let known_hosts = variable("STRONGROOM_SSH_KNOWN_HOSTS").unwrap_or_else(|| home.join("known_hosts"));
+    let user = place.user().map(str::to_owned).or_else(|| env::var("USER").ok()).ok_or_else(|| {
+        Cause::Usage("the location names no user, and neither does USER: write sftp://user@host/path".into())
+    })?;
+    let identities = match variable("STRONGROOM_SSH_KEY") {
+        Some(path) => vec![Identity::from_file(&path, None).map_err(|error| Cause::Key(chain(&error)))?],
+        None => {
+            let agent = variable("SSH_AUTH_SOCK").map(Identity::Agent);
+            let controller = context.state_dir().ok().map(|state| state.join(SSH_KEY));
+            let files = USUAL_KEYS.iter().map(|name| home.join(name)).chain(controller);
+            // One that needs a passphrase is the agent's business.
+            agent.into_iter().chain(files.filter_map(|path| Identity::from_file(&path, None).ok())).collect()
+        }
+    };
+    if identities.is_empty() {
+        let why = "there is no SSH key to log in with: name one in STRONGROOM_SSH_KEY, or start an agent";
+        return Err(Cause::Key(why.into()));
+    }
+    Ok(Target {
+        address: place.host().to_owned(),
+        port: place.port(),
+        user,
+        identities,
+        known_hosts: HostKeys::File(known_hosts),
+        jump: None,
+        connect_timeout: CONNECT_TIMEOUT,
+    })
+}

@@ -1,0 +1,38 @@
+//! moto: S3 in memory, in Python. It checks no signatures, and honours conditions.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::process::{Process, free_port};
+use super::{BUCKET, S3Server};
+use crate::wait;
+
+/// Python imports for seconds, on a busy machine for many.
+const START_TIME_MAX: Duration = Duration::from_secs(120);
+
+pub(super) fn start(program: &str) -> Result<S3Server> {
+    let folder = tempfile::tempdir()?;
+    let port = free_port()?;
+    let server = Process::start(&[program, "-H", "127.0.0.1", "-p", &port.to_string()], &folder.path().join("log"))?;
+    wait::until("moto makes a bucket", START_TIME_MAX, || make_bucket(port))?;
+    Ok(S3Server {
+        endpoint: format!("http://127.0.0.1:{port}"),
+        region: "us-east-1",
+        access_key: "AKIDSTRONGROOMTESTS",
+        secret_key: "moto-does-not-check-it",
+        _processes: vec![server],
+        _folder: folder,
+    })
+}
+
+fn make_bucket(port: u16) -> Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    write!(stream, "PUT /{BUCKET} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.split_whitespace().nth(1) == Some("200"), "{answer}");
+    Ok(())
+}
