@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::check::read_footer;
@@ -9,6 +10,7 @@ use crate::error::{Error, ErrorKind, chain};
 use crate::history::Operation;
 use crate::ids::ObjectId;
 use crate::index::{self, PackRow};
+use crate::live::Live;
 use crate::object::{self, ObjectType};
 use crate::pack::{PackContents, TRAILER_SIZE, Trailer};
 use crate::repository::{Repository, get_range, list, put_new};
@@ -17,7 +19,7 @@ use crate::repository::{Repository, get_range, list, put_new};
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RebuildReport {
-    /// Packs whose footer was read.
+    /// Packs that the new index names: those that snapshots need.
     pub packs: u64,
     /// Chunks and pages found in them.
     pub chunks: u64,
@@ -50,6 +52,9 @@ pub async fn index(repository: &Arc<Repository>, act: Act) -> Result<RebuildRepo
             }
         }
     }
+    if let Some(needed) = needed_frames(repository).await? {
+        packs.retain(|pack| is_needed(pack, &needed));
+    }
     packs.sort_by_key(|pack| (pack.kind, pack.id));
     report.packs = packs.len() as u64;
     report.chunks = packs.iter().map(|pack| pack.chunks.len() as u64).sum();
@@ -59,7 +64,34 @@ pub async fn index(repository: &Arc<Repository>, act: Act) -> Result<RebuildRepo
     Ok(report)
 }
 
+/// What the snapshots in force need; nothing if one of them cannot be read, since nobody knows then.
+async fn needed_frames(repository: &Arc<Repository>) -> Result<Option<Live>, Error> {
+    let mut needed = Live::default();
+    for added in &repository.history().snapshots {
+        match repository.snapshot_inventory(added.snapshot).await {
+            Ok(inventory) => needed.merge(&inventory.live),
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(needed))
+}
+
+/// A pack that nobody needs is left to the next prune, or belongs to a session that will name it itself. Named here, it could be deleted beside us, and backups would build on it.
+fn is_needed(pack: &PackContents, needed: &Live) -> bool {
+    let mut frames = pack.frames.iter();
+    frames.any(|(frame, _)| needed.contains(&pack.segments[frame.segment as usize].nonce, frame.ordinal))
+}
+
 async fn replace(repository: &Arc<Repository>, packs: &[PackContents]) -> Result<u64, Error> {
+    // As long as its record stands, no prune takes the new run for a stray.
+    let own = repository.begin_maintenance(Timestamp::now()).await?;
+    let replaced = put_and_commit(repository, packs).await;
+    repository.end_maintenance(own).await;
+    replaced
+}
+
+async fn put_and_commit(repository: &Repository, packs: &[PackContents]) -> Result<u64, Error> {
     let sealed = index::seal_run(&repository.key.shared.inventory, &repository.id(), packs);
     put_new(&*repository.store, &object::hashed_name(ObjectType::Index, &sealed.id), sealed.object).await?;
     let drop = repository.history().index.clone();

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use strongroom_repository::prune::{PruneOptions, When, Why};
-use strongroom_repository::{Error, UnplacedTree, check};
+use strongroom_repository::{Error, UnplacedTree, check, rebuild};
 
 use crate::common::Fixture;
 use crate::gate::{Ending, Gate, Gated};
@@ -257,6 +257,27 @@ async fn a_held_snapshot_is_not_forgotten() {
     assert_eq!(repository.history().snapshots.len(), 2, "a refusal forgets nothing");
     repository.release(held.snapshot, "case-17", "closed").await.unwrap();
     repository.forget(&[held.snapshot]).await.unwrap();
+    assert_sound(&fixture, 1).await;
+}
+
+/// What nobody needs may be deleted by a prune beside us: an index that named it would have backups build on nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuilt_index_names_only_what_is_needed() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.open().await;
+    let old = back_up(&repository, &files(0..60, 0)).await.unwrap();
+    back_up(&repository, &files(100..130, 0)).await.unwrap();
+    repository.forget(&[old.snapshot]).await.unwrap();
+    let report = rebuild::index(&repository, rebuild::Act::ForReal).await.unwrap();
+    let stored = names(&fixture, "packs").await.len() + names(&fixture, "pages").await.len();
+    assert!((report.packs as usize) < stored, "{report:?} of {stored}");
+    assert_sound(&fixture, 1).await;
+    let (_, pruned) = prune(&repository).await;
+    assert_eq!(
+        pruned.strays as usize,
+        stored - report.packs as usize + 3,
+        "packs, the snapshot, and two runs: {pruned:?}"
+    );
     assert_sound(&fixture, 1).await;
 }
 

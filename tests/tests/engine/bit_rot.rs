@@ -104,8 +104,11 @@ fn last_lost(repair: &Value) -> Value {
     last.map_or_else(|| Value::Array(Vec::new()), |plan| plan["lost"].clone())
 }
 
+/// A snapshot, and the plain copy of what it must bring back.
+type Version = (String, PathBuf);
+
 /// A source and two backups of it, in a repository that has no parity.
-fn backed_up(name: &str) -> Result<(Sandbox, Client, PathBuf, Vec<(String, PathBuf)>)> {
+fn backed_up(name: &str) -> Result<(Sandbox, Client, PathBuf, Vec<Version>)> {
     let sandbox = Sandbox::new(name)?;
     let client = sandbox.client("client");
     let mut init = client.program()?;

@@ -50,7 +50,6 @@ fn beside_writers_that_are_killed_and_fall_asleep() -> Result<()> {
             .round(round)
             .with_context(|| format!("STRONGROOM_TESTS_SEED={seed}, round {round}, {:?}", world.tally))?;
     }
-    eprintln!("{:?}", world.tally);
     let Tally { backups, killed, slept, swept, moved, .. } = world.tally;
     ensure!(backups > 3 && killed > 0 && slept > 0 && swept > 0, "hardly anything happened: {:?}", world.tally);
     ensure!(moved > 0 || !skip::is_full(), "nothing was ever moved: {:?}", world.tally);

@@ -45,11 +45,27 @@ fn round_trip(sandbox: &Sandbox, client: &Client) -> Result<()> {
         other.restore(snapshot, &target)?.expect(0)?;
         compare::same(expected, &restored(&target, &source))?;
     }
+    ensure!(client.snapshots()? == [first.clone(), second.clone()]);
+    forgets_and_prunes(sandbox, client, [&first, &second], &source)?;
     if skip::is_root() {
         hostile::unlock(&source)?;
     }
-    ensure!(client.snapshots()? == [first, second]);
     Ok(())
+}
+
+/// The first snapshot is forgotten, what only it needed goes, and what is left hashes as it should and comes back.
+fn forgets_and_prunes(sandbox: &Sandbox, client: &Client, [first, second]: [&String; 2], source: &Path) -> Result<()> {
+    client.run("forget", [first])?.expect(0)?;
+    let pruned = client.run_repo("prune", ["--max-unused", "0", "--json"])?.expect(0)?.json()?;
+    ensure!(pruned["report"]["swept"].as_u64() > Some(0), "nothing was swept: {pruned}");
+    // What the first one took out of use, the second one deletes.
+    client.run_repo("prune", ["--json"])?.expect(0)?;
+    client.run_repo("scrub", ["--json"])?.expect(0)?;
+    client.check_data()?.expect(0)?;
+    let other = client.with_cache(&sandbox.path("cache after the prune"));
+    let target = sandbox.path("target after the prune");
+    other.restore(second, &target)?.expect(0)?;
+    compare::same(source, &restored(&target, source))
 }
 
 fn s3_round_trip(name: &str, server: Result<&'static S3Server, String>, expect: &str) -> Result<()> {
