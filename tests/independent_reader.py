@@ -149,7 +149,7 @@ class Repository:
                     elif what == "release": self.holds.get(how["snapshot"], {}).pop(how["name"], None)
                     elif what == "new-epoch": self.announced[how["epoch"]] = how["public-key"]
                     elif what in ("fence", "revoke-writer"): self.barred.update(how.values())
-                    else: need(what in ("condemn", "reprieve", "sweep"), f"unknown operation {what}")  # nothing for readers in those
+                    else: need(what in ("condemn", "reprieve", "sweep", "discard"), f"unknown operation {what}")  # nothing for readers in those
     def open_snapshot(self, wanted):
         with about(f"snapshots/{wanted}"):
             found = [id for id in self.snapshots if id.startswith(wanted)] if wanted != "latest" else list(self.snapshots)[-1:]

@@ -56,6 +56,17 @@ pub enum Error {
     /// The key does not fit the repository.
     #[error("{0}")]
     Key(String),
+    /// The place holds another repository than the one that it should be a copy of.
+    #[error("here is repository {here}, which is no copy of {of}")]
+    NotACopy {
+        /// The one that was to be copied.
+        of: RepositoryId,
+        /// The one that is there.
+        here: RepositoryId,
+    },
+    /// Source and destination of a copy are one.
+    #[error("both are the same copy of the repository")]
+    SameCopy,
     /// The key is another repository's.
     #[error("this key is for repository {key}, here is {here}")]
     Foreign {
@@ -184,9 +195,13 @@ impl Error {
             }
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::Key(_) | Self::Foreign { .. } | Self::WriterOnly(_) => ErrorKind::Key,
-            Self::Exists | Self::TooNew { .. } | Self::ParentGone(_) | Self::Held { .. } | Self::Fenced(_) => {
-                ErrorKind::Refused
-            }
+            Self::Exists
+            | Self::NotACopy { .. }
+            | Self::SameCopy
+            | Self::TooNew { .. }
+            | Self::ParentGone(_)
+            | Self::Held { .. }
+            | Self::Fenced(_) => ErrorKind::Refused,
             Self::Cache { .. } | Self::Withheld(_) => ErrorKind::Other,
             Self::Poisoned(failure) => failure.kind,
         }

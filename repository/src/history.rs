@@ -82,10 +82,15 @@ pub enum Operation {
         /// Which packs.
         packs: Vec<ObjectId>,
     },
-    /// These condemned packs are deleted.
+    /// These condemned packs are deleted. Their names are never used again.
     Sweep {
         /// Which packs.
         packs: Vec<ObjectId>,
+    },
+    /// These packs and snapshots, which nothing refers to, are deleted. Their names are never used again.
+    Discard {
+        /// Which objects.
+        objects: Vec<ObjectId>,
     },
     /// This session may no longer commit.
     Fence {
@@ -136,6 +141,8 @@ pub struct History {
     pub newest: u64,
     /// BLAKE3 of the newest commit's object.
     pub newest_object: Option<ObjectId>,
+    /// BLAKE3 of the first commit's object: each copy of a repository has a history of its own, and this is its name.
+    pub first_object: Option<ObjectId>,
     /// Snapshots in force, oldest commit first.
     pub snapshots: Vec<Added>,
     /// Index runs in force, oldest first.
@@ -146,6 +153,8 @@ pub struct History {
     pub condemned: BTreeMap<ObjectId, u64>,
     /// The newest commit that took rows out of the index; 0 if none did. What was found there before may be gone.
     pub index_shrunk: u64,
+    /// The newest commit that took names away for good, of packs or snapshots; 0 if none did.
+    pub names_gone: u64,
     /// The holds of each snapshot in force, by name.
     pub holds: BTreeMap<ObjectId, BTreeMap<String, Held>>,
     /// Sessions whose snapshot was dropped since the last sweep, which deletes their records: they are not open.
@@ -236,6 +245,7 @@ impl History {
         }
         self.newest = commit.number;
         self.newest_object = Some(object);
+        self.first_object.get_or_insert(object);
         Ok(if permitted { Effect::InForce } else { Effect::Void })
     }
 
@@ -253,6 +263,7 @@ impl History {
                 self.index.extend(add);
             }
             Operation::DropSnapshot { snapshot } => {
+                self.names_gone = number;
                 if self.holds_on(snapshot, time).next().is_none() {
                     let dropped = self.snapshots.extract_if(.., |added| added.snapshot == *snapshot);
                     self.ended.extend(dropped.map(|added| added.session));
@@ -275,9 +286,11 @@ impl History {
             Operation::Condemn { packs } => self.condemned.extend(packs.iter().map(|pack| (*pack, number))),
             Operation::Reprieve { packs } => self.condemned.retain(|pack, _| !packs.contains(pack)),
             Operation::Sweep { packs } => {
+                self.names_gone = number;
                 self.condemned.retain(|pack, _| !packs.contains(pack));
                 self.ended.clear();
             }
+            Operation::Discard { .. } => self.names_gone = number,
             Operation::Fence { session } => {
                 self.fenced.insert(*session);
             }

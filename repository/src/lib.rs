@@ -7,10 +7,12 @@
 //! [`history`], [`snapshot`], [`tree`], [`index`], [`read`].
 
 mod cache;
+mod carry;
 pub mod check;
 pub mod codec;
 mod condemned;
 mod config;
+pub mod copy;
 mod cut;
 mod error;
 mod history;

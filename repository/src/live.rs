@@ -56,6 +56,14 @@ impl Live {
         }
     }
 
+    /// Takes everything of `other` out.
+    pub fn subtract(&mut self, other: &Self) {
+        for (segment, bits) in &mut self.0 {
+            let taken = other.0.get(segment).into_iter().flatten();
+            bits.iter_mut().zip(taken).for_each(|(bit, taken)| *bit &= !taken);
+        }
+    }
+
     /// Number of frames.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -100,5 +108,10 @@ mod tests {
         assert!(left.contains(&a, 300) && left.contains(&b, 1) && !left.contains(&a, 1) && !left.contains(&b, 9));
         let text = serde_json::to_string(&left).unwrap();
         assert_eq!(serde_json::from_str::<Live>(&text).unwrap(), left);
+        left.subtract(&right);
+        assert!(left.contains(&a, 300) && !left.contains(&b, 1));
+        right.subtract(&left);
+        left.subtract(&left.clone());
+        assert!(left.is_empty() && right.frames() == 1);
     }
 }

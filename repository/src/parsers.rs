@@ -19,6 +19,7 @@ use crate::keys::{KeyFile, KeyRecord, Secret, from_sheet};
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
 use crate::parity::{Parity, claims_to_be_of};
+use crate::repository::Gone;
 use crate::scrub::Ledger;
 use crate::session::notes;
 use crate::snapshot::{Inventory, Manifest};
@@ -51,6 +52,7 @@ pub const ALL: &[Parser] = &[
     ("session-notes", notes::parse),
     ("parity", parity),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
+    ("gone-names", |bytes| drop(Gone::decode(bytes))),
 ];
 
 fn run(bytes: &[u8]) {

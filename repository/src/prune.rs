@@ -27,7 +27,7 @@ mod moving;
 mod plan;
 mod sessions;
 mod strays;
-mod usage;
+pub(crate) mod usage;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;

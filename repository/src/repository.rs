@@ -2,6 +2,7 @@
 
 mod create;
 mod forget;
+mod gone;
 mod history_file;
 mod index_in_force;
 mod keyring;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use object_store::ObjectStore;
 
 pub use create::{Created, InitOptions};
+pub(crate) use gone::Gone;
 use index_in_force::OpenIndex;
 pub use keyring::{NewHolder, WriterIdentity};
 pub(crate) use objects::{
@@ -62,8 +64,8 @@ impl Repository {
         let config = keyring::read_config(&*store).await?;
         let key = keyring::unlock(&*store, &config, credential).await?;
         let repository = Self::with_key(store, config, key, cache);
-        repository.load_history_file();
-        repository.refresh().await?;
+        let history = repository.first_history().await?;
+        repository.set_history(history);
         let mut repository = repository;
         repository.unlock_later_epochs().await?;
         Ok(Arc::new(repository))
@@ -163,7 +165,12 @@ impl Repository {
 
     /// The history as the store has it, beside the one that is worked with.
     async fn history_of_now(&self, before: &History) -> Result<History, Error> {
-        let mut history = self.continue_history(before).await?;
+        let history = self.continue_history(before).await?;
+        self.catch_up(history).await
+    }
+
+    /// The history with the commits that came after it.
+    async fn catch_up(&self, mut history: History) -> Result<History, Error> {
         while let Some(bytes) = get_optional(&*self.store, &object::commit_name(history.newest + 1)).await? {
             self.fold(&mut history, &bytes).await?;
         }
@@ -172,10 +179,8 @@ impl Repository {
 
     /// The cached history if the repository still has it; otherwise, or at first, what the hint lets us fetch side by side.
     async fn continue_history(&self, before: &History) -> Result<History, Error> {
-        if let Some(known) = before.newest_object {
-            let name = object::commit_name(before.newest);
-            let stored = get_optional(&*self.store, &name).await?;
-            if stored.is_some_and(|bytes| ObjectId::of(&bytes) == known) {
+        if before.newest > 0 {
+            if self.goes_on_from(before).await? {
                 return Ok(before.clone());
             }
             tracing::warn!(

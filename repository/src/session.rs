@@ -1,6 +1,7 @@
 //! A session: one open writer. Lanes compress side by side, packs fill one after the other, and nothing is visible before the commit.
 
 mod commit;
+mod copied;
 mod lane;
 pub(crate) mod notes;
 mod packer;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 pub use commit::{AboutToCommit, Committed};
+pub(crate) use copied::Arrived;
 pub use lane::Lane;
 use notes::{Left, Notes};
 use packer::Packer;

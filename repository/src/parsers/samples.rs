@@ -57,6 +57,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("session-notes", notes::sample(&pack.contents)),
         ("parity", parity()),
         ("ledger", ledger().into_bytes()),
+        ("gone-names", vec![7; 40]),
     ]
 }
 

@@ -9,6 +9,7 @@ use super::mark::{self, Needed};
 use super::moving::{self, Moved};
 use super::plan::{MovedTally, PrunePlan, When};
 use super::sessions::{self, SessionFate, Sessions};
+use super::strays::Stray;
 use super::{PruneOptions, PruneProgress, index, strays, usage};
 use crate::error::Error;
 use crate::history::{History, Operation};
@@ -206,16 +207,50 @@ impl Execution<'_> {
     /// A session that was to be fenced may have committed before its fence, and then its packs are no strays. Now that every session has ended that they may belong to, the
     /// history of this moment has the last word.
     async fn delete_strays(&mut self) -> Result<(), Error> {
-        let sessions = sessions::read(self.repository, Some(self.own)).await?;
-        self.repository.open_whole_index().await?;
-        let referred = strays::referred(self.repository, &sessions);
-        let now = self.plan.strays.iter().filter(|stray| stray.when == When::Now);
-        for stray in now.filter(|stray| !referred.contains(&stray.id)) {
-            self.report.strays += 1;
-            self.delete(stray.name.clone(), stray.bytes).await;
+        for _ in 0..SWEEP_TRIES_MAX {
+            let going = self.strays_to_delete().await?;
+            if !self.discard(&going).await? {
+                continue;
+            }
+            for stray in going {
+                self.report.strays += 1;
+                self.delete(stray.name, stray.bytes).await;
+            }
+            break;
         }
         strays::remember(&self.plan.strays, &self.plan.work.sightings);
         Ok(())
+    }
+
+    async fn strays_to_delete(&self) -> Result<Vec<Stray>, Error> {
+        let sessions = sessions::read(self.repository, Some(self.own)).await?;
+        self.repository.open_whole_index().await?;
+        let referred = strays::referred(self.repository, &sessions);
+        let now = self.plan.strays.iter().filter(|stray| stray.when == When::Now && !referred.contains(&stray.id));
+        Ok(now.cloned().collect())
+    }
+
+    /// Says in the history which names are never used again, before the first of them is deleted. Not if a snapshot was added since they were found to be strays.
+    async fn discard(&mut self, going: &[Stray]) -> Result<bool, Error> {
+        let kinds = [ObjectType::Pack, ObjectType::PagePack, ObjectType::Snapshot];
+        let objects: Vec<ObjectId> =
+            going.iter().filter(|stray| kinds.contains(&stray.kind)).map(|stray| stray.id).collect();
+        if objects.is_empty() {
+            return Ok(true);
+        }
+        let looked_at: HashSet<ObjectId> = snapshots_of(&self.repository.history()).collect();
+        let mut has_moved_on = false;
+        let still = |history: &History| {
+            has_moved_on = !snapshots_of(history).all(|snapshot| looked_at.contains(&snapshot));
+            if has_moved_on { Err(other_maintenance()) } else { Ok(()) }
+        };
+        match self.repository.commit_when(vec![Operation::Discard { objects }], still).await {
+            Err(_) if has_moved_on => Ok(false),
+            done => {
+                self.report.commit = Some(done?);
+                Ok(true)
+            }
+        }
     }
 
     /// What cannot be deleted is referred to by nothing, and found by the next prune.
@@ -228,6 +263,10 @@ impl Execution<'_> {
             }
         }
     }
+}
+
+fn snapshots_of(history: &History) -> impl Iterator<Item = ObjectId> {
+    history.snapshots.iter().map(|added| added.snapshot)
 }
 
 fn other_maintenance() -> Error {

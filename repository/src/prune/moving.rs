@@ -1,20 +1,18 @@
-//! Moving what is needed out of packs that go. Frames stay sealed; each is opened on the way all the same, since what cannot be opened must not lose the pack that a repair may
-//! still heal.
+//! Moving what is needed out of packs that go.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use object_store::PutPayload;
 
 use super::PruneProgress;
 use super::mark;
 use super::plan::Work;
-use crate::error::{Error, ErrorKind, chain};
-use crate::index::{FrameId, Index};
+use crate::carry;
+use crate::error::Error;
+use crate::index::FrameId;
 use crate::object::{self, ObjectType};
-use crate::pack::{FinishedPack, MovedPack, PackContents, StoredChunk};
+use crate::pack::{FinishedPack, MovedPack, PackContents};
 use crate::repository::{Repository, put_new};
 use crate::session::put_parity;
 
@@ -48,12 +46,13 @@ pub(super) async fn move_frames(
     let mut moved = Moved::default();
     let moves = in_order(repository, work).await?;
     progress.bytes_total.store(moves.iter().map(|step| step.sealed_bytes).sum(), Ordering::Relaxed);
-    let chunks = chunks_of(&work.index, &work.moving);
+    let chunks = carry::chunks_of(&work.index, &work.moving);
     for moves in moves.chunk_by(|left, right| left.kind == right.kind) {
         let kind = moves[0].kind;
         let mut pack = MovedPack::new(repository.id(), kind);
         for batch in batches(moves) {
-            let sealed = fetch(repository, &work.index, batch, &mut moved).await?;
+            let frames = batch.iter().map(|step| step.frame).collect();
+            let sealed = carry::good_frames(repository, &work.index, frames, &mut moved.faults).await?;
             for step in batch {
                 let Some(sealed) = sealed.get(&step.frame) else { continue };
                 let Some(info) = work.index.frame(step.frame) else { continue };
@@ -88,20 +87,6 @@ async fn in_order(repository: &Arc<Repository>, work: &Work) -> Result<Vec<Move>
     Ok(moves)
 }
 
-/// The chunks of each frame, in their order.
-fn chunks_of(index: &Index, frames: &[FrameId]) -> HashMap<FrameId, Vec<StoredChunk>> {
-    let wanted: HashSet<FrameId> = frames.iter().copied().collect();
-    let mut found: HashMap<FrameId, Vec<(u32, StoredChunk)>> = HashMap::with_capacity(frames.len());
-    for (prefix, place) in index.entries().filter(|(_, place)| wanted.contains(&place.frame)) {
-        found.entry(place.frame).or_default().push((place.offset, StoredChunk { prefix, length: place.length }));
-    }
-    let in_order = |(frame, mut chunks): (FrameId, Vec<(u32, StoredChunk)>)| {
-        chunks.sort_by_key(|(offset, _)| *offset);
-        (frame, chunks.into_iter().map(|(_, chunk)| chunk).collect())
-    };
-    found.into_iter().map(in_order).collect()
-}
-
 fn batches(mut moves: &[Move]) -> impl Iterator<Item = &[Move]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
@@ -116,64 +101,8 @@ fn batches(mut moves: &[Move]) -> impl Iterator<Item = &[Move]> {
     })
 }
 
-/// The sealed bytes of a batch's frames, as far as they are good.
-async fn fetch(
-    repository: &Arc<Repository>,
-    index: &Arc<Index>,
-    batch: &[Move],
-    moved: &mut Moved,
-) -> Result<HashMap<FrameId, Bytes>, Error> {
-    let mut frames: Vec<FrameId> = batch.iter().map(|step| step.frame).collect();
-    frames.sort_unstable();
-    let fetched: Vec<(FrameId, Result<Bytes, Error>)> = match repository.fetch_frames_of(index, &frames).await {
-        Ok(sealed) => frames.into_iter().zip(sealed.into_iter().map(Ok)).collect(),
-        Err(error) if error.kind() == ErrorKind::Corrupt => one_by_one(repository, index, frames).await?,
-        Err(error) => return Err(error),
-    };
-    let (opener, table) = (Arc::clone(repository), Arc::clone(index));
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "opening 32 MiB of frames is CPU work, and this is its one owner in a prune"
-    )]
-    let opened = tokio::task::spawn_blocking(move || {
-        let open = |(frame, sealed): (FrameId, Result<Bytes, Error>)| {
-            let checked = sealed.and_then(|sealed| opener.open_frame_of(&table, frame, &sealed).map(|_| sealed));
-            (frame, checked)
-        };
-        fetched.into_iter().map(open).collect::<Vec<_>>()
-    });
-    let opened = opened.await.map_err(|lost| Error::Poisoned(lost.to_string().into()))?;
-    let mut good = HashMap::with_capacity(opened.len());
-    for (frame, checked) in opened {
-        match checked {
-            Ok(sealed) => drop(good.insert(frame, sealed)),
-            Err(error) if error.kind() == ErrorKind::Corrupt => moved.faults.push(chain(&error)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(good)
-}
-
-async fn one_by_one(
-    repository: &Repository,
-    index: &Index,
-    frames: Vec<FrameId>,
-) -> Result<Vec<(FrameId, Result<Bytes, Error>)>, Error> {
-    let mut fetched = Vec::with_capacity(frames.len());
-    for frame in frames {
-        match repository.fetch_frames_of(index, &[frame]).await {
-            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
-            done => fetched.push((frame, done.map(|sealed| sealed.concat().into()))),
-        }
-    }
-    Ok(fetched)
-}
-
 async fn store(repository: &Arc<Repository>, pack: MovedPack) -> Result<PackContents, Error> {
-    let finisher = Arc::clone(repository);
-    #[expect(clippy::disallowed_methods, reason = "hashing a pack is CPU work, and this is its one owner in a prune")]
-    let finished = tokio::task::spawn_blocking(move || pack.finish(&finisher.key.shared.inventory));
-    let FinishedPack { contents, parts } = finished.await.map_err(|lost| Error::Poisoned(lost.to_string().into()))?;
+    let FinishedPack { contents, parts } = carry::finish(repository, pack).await?;
     let name = object::hashed_name(contents.kind, &contents.id);
     put_parity(repository, &contents, parts.clone()).await?;
     put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await?;

@@ -154,7 +154,7 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
     let packs = usage::weigh(&index, &history.condemned, &needed.frames);
     refuse_homeless(&index, &needed)?;
     let chosen = choose(&packs, u64::from(repository.config.parameters.pack_target), options);
-    let sightings = repository.cache.join("strays.json");
+    let sightings = repository.file_of_copy("strays");
     let find_strays = |sessions: &Sessions| strays::find(&listed, repository, sessions, &sightings);
     if !(chosen.is_empty() && history.condemned.is_empty() && find_strays(&sessions).is_empty()) {
         fence_the_old(&mut sessions, options);
@@ -169,7 +169,7 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
         fates.iter().filter(|(_, fate)| fate.when == When::Now).map(|(_, fate)| fate.pack).collect();
     let rewrite = index::choose(&index, &swept);
     let condemn = chosen.iter().map(|chosen| packs[chosen.pack].pack.id).collect();
-    let strays = find_strays(&sessions);
+    let strays = strays::for_nobody(repository, find_strays(&sessions)).await?;
     let kept: Vec<&PackUsage> = packs.iter().filter(|usage| !going.contains(&usage.pack.id)).collect();
     let packs: Vec<PackFate> = fates.into_iter().map(|(_, fate)| fate).collect();
     let moved = MovedTally { frames: moving.len() as u64, bytes: packs.iter().map(|fate| fate.moved_bytes).sum() };
@@ -253,5 +253,7 @@ fn requests(
         + strays.iter().filter(|stray| stray.when == When::Now).count();
     // Two commits, each with the hint; the record of the prune itself; the run of the moved frames.
     let puts = if packs.is_empty() { 0 } else { new_packs + rewrite.outputs as u64 + 6 };
+    // And one for the names that are never used again.
+    let puts = if strays.iter().any(|stray| stray.when == When::Now) { puts + 2 } else { puts };
     Ok(Requests { gets: reads_for(index, moving)?, puts, deletes: deletes as u64 + 1 })
 }

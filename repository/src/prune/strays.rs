@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::plan::When;
 use super::sessions::{SessionFate, Sessions};
 use crate::cache;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::history::History;
 use crate::ids::{ObjectId, SessionId};
 use crate::object::ObjectType;
 use crate::repository::{Repository, list};
@@ -25,6 +26,8 @@ pub struct Stray {
     pub name: String,
     #[serde(skip)]
     pub(super) id: ObjectId,
+    #[serde(skip)]
+    pub(super) kind: ObjectType,
     /// Its size.
     pub bytes: u64,
     /// When it is deleted.
@@ -62,13 +65,13 @@ pub(super) fn find(listed: &Listed, repository: &Repository, sessions: &Sessions
     let open: BTreeSet<SessionId> =
         sessions.open.iter().filter(|open| open.fate == SessionFate::WaitedFor).map(|open| open.session).collect();
     let strays = listed.iter().filter(|(_, id, ..)| !referred.contains(id));
-    let stray = |(_, id, name, bytes): &(ObjectType, ObjectId, String, u64)| {
+    let stray = |(kind, id, name, bytes): &(ObjectType, ObjectId, String, u64)| {
         let waits: Vec<SessionId> = match seen.get(name) {
             Some(then) => then.intersection(&open).copied().collect(),
             None => open.iter().copied().collect(),
         };
         let when = if waits.is_empty() { When::Now } else { When::After(waits) };
-        Stray { name: name.clone(), id: *id, bytes: *bytes, when }
+        Stray { name: name.clone(), id: *id, kind: *kind, bytes: *bytes, when }
     };
     strays.map(stray).collect()
 }
@@ -97,5 +100,33 @@ pub(super) fn remember(strays: &[Stray], sightings: &Path) {
     let saved = serde_json::to_vec(&waiting).map_err(std::io::Error::other);
     if let Err(error) = saved.and_then(|json| cache::write(sightings, &json)) {
         tracing::debug!(%error, "strays not remembered: their wait begins anew");
+    }
+}
+
+/// Leaves out what may still be wanted under its name. A pack never is: who brings it again from another copy finds that it was discarded, and packs its frames anew. A snapshot
+/// has but one name: it goes if it was forgotten here, or if the session that made it can commit it no more. One that was to be copied here stays, until it is.
+pub(super) async fn for_nobody(repository: &Repository, strays: Vec<Stray>) -> Result<Vec<Stray>, Error> {
+    if !strays.iter().any(|stray| stray.kind == ObjectType::Snapshot) {
+        return Ok(strays);
+    }
+    let (gone, history) = (repository.gone().await?, repository.history());
+    let mut going = Vec::with_capacity(strays.len());
+    for stray in strays {
+        if stray.kind != ObjectType::Snapshot
+            || gone.has(&stray.id)
+            || is_abandoned(repository, &stray, &history).await?
+        {
+            going.push(stray);
+        }
+    }
+    Ok(going)
+}
+
+/// Whether nobody can commit a snapshot that is no part of the history: its own session is fenced, or it is damaged.
+async fn is_abandoned(repository: &Repository, stray: &Stray, history: &History) -> Result<bool, Error> {
+    match repository.snapshot_inventory(stray.id).await {
+        Ok(inventory) => Ok(history.fenced.contains(&inventory.session)),
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => Ok(true),
+        Err(error) => Err(error),
     }
 }

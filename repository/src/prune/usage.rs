@@ -27,7 +27,7 @@ impl PackUsage {
 }
 
 /// Condemned packs by the commit that condemned them.
-pub(super) type Condemned = std::collections::BTreeMap<ObjectId, u64>;
+pub(crate) type Condemned = std::collections::BTreeMap<ObjectId, u64>;
 
 /// Weighs every pack of the index.
 pub(super) fn weigh(index: &Index, condemned: &Condemned, needed: &Live) -> Vec<PackUsage> {
@@ -54,7 +54,7 @@ pub(super) fn weigh(index: &Index, condemned: &Condemned, needed: &Live) -> Vec<
 }
 
 /// The frames that are needed in the packs that `of` picks.
-pub(super) fn needed_in(
+pub(crate) fn needed_in(
     index: &Index,
     condemned: &Condemned,
     needed: &Live,
@@ -86,6 +86,6 @@ fn for_each_home(
 }
 
 /// Bytes of a frame in its pack.
-pub(super) fn sealed_bytes(info: &FrameInfo<'_>) -> u64 {
+pub(crate) fn sealed_bytes(info: &FrameInfo<'_>) -> u64 {
     u64::from(info.row.sealed_length) + FRAME_HEADER_SIZE as u64
 }

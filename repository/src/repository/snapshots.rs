@@ -65,7 +65,8 @@ impl Repository {
         Sealed::check(&bytes, id, &self.id())?.inventory(&self.id(), &self.key.shared.inventory)
     }
 
-    async fn snapshot_bytes(&self, id: &ObjectId) -> Result<bytes::Bytes, Error> {
+    /// The object of a snapshot, as its writer signed it.
+    pub(crate) async fn snapshot_bytes(&self, id: &ObjectId) -> Result<bytes::Bytes, Error> {
         // The cache holds the object as it is stored, still sealed: a writer's disk gives nothing away, and the hash checks it.
         let path = self.cache.join("snapshots").join(id.hex());
         if let Ok(bytes) = cache::read(&path)

@@ -8,6 +8,7 @@ use crate::ids::{ChunkId, ObjectId};
 use crate::index::{self, Index, Run};
 use crate::live::Live;
 use crate::object::{self, ObjectType};
+use crate::pack::PackContents;
 use crate::repository::{Repository, Written, put_new};
 use crate::snapshot::{self, Inventory, Manifest};
 use crate::tree::{LeafRef, TreeRoot, UnplacedTree};
@@ -55,22 +56,7 @@ impl Session {
         mut manifest: Manifest,
         mut agrees: impl FnMut(&AboutToCommit<'_>) -> Result<(), String>,
     ) -> Result<Committed, Error> {
-        let packs = self.packer.finish().await?;
-        let mut new_run = None;
-        let mut run_ids = Vec::new();
-        if !packs.is_empty() {
-            let sealed = index::seal_run(&self.repository.key.shared.inventory, &self.repository.id(), &packs);
-            put_new(&*self.repository.store, &object::hashed_name(ObjectType::Index, &sealed.id), sealed.object)
-                .await?;
-            run_ids.push(sealed.id);
-            let path = index::cache_path(&self.repository.cache, &sealed.id);
-            if let Err(error) = crate::cache::write(&path, &sealed.content) {
-                tracing::debug!(%error, "index run not cached");
-            }
-            let name = || object::hashed_name(ObjectType::Index, &sealed.id);
-            new_run = Some(Run::open(Arc::new(sealed.content)).map_err(Error::malformed(name()))?);
-        }
-        drop(packs);
+        let (new_run, run_ids) = self.put_index(self.packer.finish().await?).await?.unzip();
         if !tree.is_taken_over() && self.index.get().is_none() && !self.repository.history().index.is_empty() {
             let index = self.repository.open_whole_index().await?;
             self.index.get_or_init(|| index);
@@ -85,7 +71,7 @@ impl Session {
         let bytes = snapshot::encode(&self.repository.key, (epoch, &public), &manifest, &inventory)?;
         let snapshot = ObjectId::of(&bytes);
         put_new(&*self.repository.store, &object::hashed_name(ObjectType::Snapshot, &snapshot), bytes).await?;
-        let operation = Operation::AddSnapshot { snapshot, session: self.id, index: run_ids };
+        let operation = Operation::AddSnapshot { snapshot, session: self.id, index: run_ids.into_iter().collect() };
         let agrees = |history: &History| {
             agrees(&AboutToCommit { history, snapshot, manifest: &manifest }).map_err(Error::Withheld)
         };
@@ -94,9 +80,25 @@ impl Session {
         Ok(Committed { snapshot, commit, tree, manifest })
     }
 
+    /// Makes the index run of the new packs durable, if there are any.
+    pub(super) async fn put_index(&self, packs: Vec<PackContents>) -> Result<Option<(Run, ObjectId)>, Error> {
+        if packs.is_empty() {
+            return Ok(None);
+        }
+        let sealed = index::seal_run(&self.repository.key.shared.inventory, &self.repository.id(), &packs);
+        let name = object::hashed_name(ObjectType::Index, &sealed.id);
+        put_new(&*self.repository.store, &name, sealed.object).await?;
+        let path = index::cache_path(&self.repository.cache, &sealed.id);
+        if let Err(error) = crate::cache::write(&path, &sealed.content) {
+            tracing::debug!(%error, "index run not cached");
+        }
+        let run = Run::open(Arc::new(sealed.content)).map_err(Error::malformed(name))?;
+        Ok(Some((run, sealed.id)))
+    }
+
     /// Commits a snapshot for which everything that it needs is there, as of the very commit that it follows. Where the index lost rows since the session began, that is looked
     /// at; and again, if it happens meanwhile. So a session that slept through a sweep is found out, whoever knew of it.
-    async fn commit_standing(
+    pub(super) async fn commit_standing(
         &self,
         operation: Operation,
         live: &Live,

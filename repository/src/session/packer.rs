@@ -16,7 +16,7 @@ use crate::keys::CannotOpen;
 use crate::object::{self, ObjectType};
 use crate::pack::{FinishedPack, PackBuilder, PackContents, StoredChunk};
 use crate::parity::{self, Subject};
-use crate::repository::{Repository, put_new};
+use crate::repository::{Repository, Written, put_new};
 
 use super::notes::Notes;
 
@@ -188,6 +188,30 @@ impl Packer {
             }
         }
         Ok(std::mem::take(&mut *lock(&self.finished)))
+    }
+
+    /// Brings a pack that is sealed already to the store. Says whether it was new there: one of its name that is there may be about to be deleted.
+    pub(super) async fn put_sealed(&self, FinishedPack { contents, parts }: FinishedPack) -> Result<Written, Error> {
+        self.healthy()?;
+        self.opened.clone().await.map_err(Error::Poisoned)?;
+        let name = object::hashed_name(contents.kind, &contents.id);
+        let written = put_new(&*self.repository.store, &name, PutPayload::from_iter(parts.iter().cloned())).await?;
+        if written == Written::Created {
+            put_parity(&self.repository, &contents, parts).await?;
+            self.note(&contents);
+            lock(&self.finished).push(contents);
+        }
+        Ok(written)
+    }
+
+    /// What is durable so far, in the order of its upload.
+    pub(super) fn finished_so_far(&self) -> Vec<PackContents> {
+        lock(&self.finished).clone()
+    }
+
+    /// Counts no longer on some of them.
+    pub(super) fn leave_out(&self, which: impl Fn(&PackContents) -> bool) {
+        lock(&self.finished).retain(|pack| !which(pack));
     }
 
     /// Seals a pack; what is returned brings it to the store, as soon as the session's record is durable.

@@ -1,5 +1,5 @@
 //! Three writers that use again what was just condemned, two prunes, a reader, and dice that stop, kill and wake any of them between any two requests. In the end everything
-//! that the history promises must be there, to the last byte.
+//! that the history promises must be there, to the last byte. The same with a copy that is brought up to date and pruned meanwhile.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -7,11 +7,13 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use object_store::ObjectStore;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use strongroom_repository::copy::{self, CopyProgress};
 use strongroom_repository::prune::PruneOptions;
-use strongroom_repository::store::LocalStore;
+use strongroom_repository::store::{InMemory, LocalStore};
 use strongroom_repository::{Committed, Error, ErrorKind, KeyFile, Parameters, UnplacedTree, check};
 use tokio::task::JoinHandle;
 
@@ -19,14 +21,29 @@ use crate::common::Fixture;
 use crate::gate::{Actor, Ending, Gate, Gated};
 use crate::scene::{Files, back_up, begin, commit, files, open, options, prune_with, read, read_all, write};
 
-const WRITERS: usize = 3;
-const PRUNERS: usize = 2;
-const READERS: usize = 1;
+/// Who is in a world of one store, and in one with a copy.
+const ALONE: [Role; 6] = [Role::Write, Role::Write, Role::Write, Role::Prune, Role::Prune, Role::Read];
+const WITH_A_COPY: [Role; 7] =
+    [Role::Write, Role::Write, Role::Prune, Role::Copy, Role::Copy, Role::PruneCopy, Role::ReadCopy];
 /// Requests that are let through in one world; a backup takes about ten, a prune thirty.
 const STEPS: usize = 2500;
 
+/// What an actor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Write,
+    Prune,
+    Read,
+    /// Brings snapshots into the copy.
+    Copy,
+    PruneCopy,
+    ReadCopy,
+}
+
 struct World {
     fixture: Fixture,
+    copy: Arc<InMemory>,
+    cast: &'static [Role],
     gate: Arc<Gate>,
     dice: StdRng,
     /// What each place does; a killed one is followed by another with its own cache.
@@ -44,11 +61,22 @@ struct Task {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_runs_beside_a_prune_nothing_that_is_needed_is_lost() {
+    let happened = &["backup", "unchanged", "swept", "moved", "read", "killed", "refused"];
+    live_through_worlds(&ALONE, 500, happened).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_runs_beside_a_copy_both_are_whole() {
+    let happened = &["backup", "swept", "copied", "packed anew", "brought whole", "read", "killed", "refused"];
+    live_through_worlds(&WITH_A_COPY, 300, happened).await;
+}
+
+async fn live_through_worlds(cast: &'static [Role], full: u64, happened: &[&str]) {
     let first = std::env::var("STRONGROOM_TESTS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_122);
     let is_full = std::env::var_os("STRONGROOM_TESTS_FULL").is_some_and(|value| value == "1");
     let mut total: HashMap<&'static str, usize> = HashMap::new();
-    for seed in first..first + if is_full { 500 } else { 20 } {
-        let mut world = World::new(seed).await;
+    for seed in first..first + if is_full { full } else { 20 } {
+        let mut world = World::new(seed, cast).await;
         world.live().await;
         world.judge(seed).await;
         for (what, count) in world.tally.lock().unwrap().iter() {
@@ -56,13 +84,13 @@ async fn whatever_runs_beside_a_prune_nothing_that_is_needed_is_lost() {
         }
     }
     // A simulation in which nothing happens proves nothing.
-    for what in ["backup", "unchanged", "swept", "moved", "read", "killed", "refused"] {
-        assert!(total.get(what).is_some_and(|count| *count > 0), "there was no '{what}': {total:?}");
+    for what in happened {
+        assert!(total.get(*what).is_some_and(|count| *count > 0), "there was no '{what}': {total:?}");
     }
 }
 
 impl World {
-    async fn new(seed: u64) -> Self {
+    async fn new(seed: u64, cast: &'static [Role]) -> Self {
         // Packs of a dozen files, so that a backup has several and a prune finds some of them half needed.
         let fixture = Fixture::with(Parameters {
             frame_target: 8 << 10,
@@ -73,6 +101,8 @@ impl World {
         .await;
         Self {
             fixture,
+            copy: Arc::default(),
+            cast,
             gate: Arc::default(),
             dice: StdRng::seed_from_u64(seed),
             tasks: Vec::new(),
@@ -86,7 +116,8 @@ impl World {
         for version in 0..3 {
             back_up(&repository, &files(0..30, version)).await.unwrap();
         }
-        for place in 0..WRITERS + PRUNERS + READERS {
+        copy::make(&repository, &(self.copy.clone() as Arc<dyn ObjectStore>)).await.unwrap();
+        for place in 0..self.cast.len() {
             let task = self.start(place);
             self.tasks.push(task);
         }
@@ -120,7 +151,7 @@ impl World {
         self.await_request().await;
         let place = self.dice.random_range(0..self.tasks.len());
         match self.dice.random_range(0..400) {
-            0 if place < WRITERS + PRUNERS => self.kill(place),
+            0 if !matches!(self.cast[place], Role::Read | Role::ReadCopy) => self.kill(place),
             1..7 => self.tasks[place].asleep = self.dice.random_range(20..200),
             _ => {}
         }
@@ -160,8 +191,12 @@ impl World {
     fn start(&mut self, place: usize) -> Task {
         let actor = self.next_actor;
         self.next_actor += 1;
+        let gated = |inner: Arc<dyn ObjectStore>| Arc::new(Gated { inner, gate: Arc::clone(&self.gate), actor });
+        let role = self.cast[place];
+        let (source, copy) = (gated(self.fixture.store.clone()), gated(self.copy.clone()));
         let actions = Actions {
-            store: Arc::new(Gated { inner: self.fixture.store.clone(), gate: Arc::clone(&self.gate), actor }),
+            store: if matches!(role, Role::PruneCopy | Role::ReadCopy) { copy.clone() } else { source },
+            copy,
             key: self.fixture.key.clone(),
             cache: self.fixture.cache.path().join(format!("place {place}")),
             dice: StdRng::seed_from_u64(self.dice.random()),
@@ -171,10 +206,11 @@ impl World {
         let ending = Ending(Arc::clone(&self.gate), actor);
         let handle = tokio::spawn(async move {
             let _ending = ending;
-            let done = match place {
-                0..WRITERS => actions.write().await,
-                place if place < WRITERS + PRUNERS => actions.prune().await,
-                _ => actions.read().await,
+            let done = match role {
+                Role::Write => actions.write().await,
+                Role::Prune | Role::PruneCopy => actions.prune().await,
+                Role::Read | Role::ReadCopy => actions.read().await,
+                Role::Copy => actions.copy().await,
             };
             gate.note(format!("{actor} ends: {done:?}"));
             if let Err(error) = done {
@@ -187,21 +223,11 @@ impl World {
 
     /// What is there in the end, by a handle that knows nothing, by a check of every byte, and by the reader that shares no code with the engine.
     async fn judge(&self, seed: u64) {
-        let store = self.fixture.store.clone();
         let judged = async {
-            let snapshots = read_all(store.clone(), &self.fixture.key).await;
-            let cache = tempfile::tempdir().unwrap();
-            let repository = open(store.clone(), &self.fixture.key, cache.path()).await.unwrap();
-            let report = check::run(&repository, check::Depth::ReadData, Arc::default()).await.unwrap();
-            assert!(report.is_sound(), "{:?} {:?}", report.faults, report.affected);
-            let impatient = PruneOptions { fence_after: Duration::ZERO, ..options() };
-            for _ in 0..3 {
-                prune_with(&repository, &impatient).await.unwrap();
+            self.judge_store(self.fixture.store.clone()).await;
+            if self.cast.contains(&Role::Copy) {
+                self.judge_store(self.copy.clone()).await;
             }
-            assert_eq!(read_all(store.clone(), &self.fixture.key).await, snapshots);
-            let (plan, _) = prune_with(&repository, &impatient).await.unwrap();
-            assert!(plan.packs.is_empty() && plan.strays.is_empty(), "{plan:?}");
-            self.ask_the_independent_reader().await;
         };
         if let Err(lost) = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(judged)).await {
             let told = format!("seed {seed}\n{}\n", self.gate.log());
@@ -210,11 +236,27 @@ impl World {
         }
     }
 
-    async fn ask_the_independent_reader(&self) {
+    async fn judge_store(&self, store: Arc<InMemory>) {
+        let snapshots = read_all(store.clone(), &self.fixture.key).await;
+        let cache = tempfile::tempdir().unwrap();
+        let repository = open(store.clone(), &self.fixture.key, cache.path()).await.unwrap();
+        let report = check::run(&repository, check::Depth::ReadData, Arc::default()).await.unwrap();
+        assert!(report.is_sound(), "{:?} {:?}", report.faults, report.affected);
+        let impatient = PruneOptions { fence_after: Duration::ZERO, ..options() };
+        for _ in 0..3 {
+            prune_with(&repository, &impatient).await.unwrap();
+        }
+        assert_eq!(read_all(store.clone(), &self.fixture.key).await, snapshots);
+        let (plan, _) = prune_with(&repository, &impatient).await.unwrap();
+        assert!(plan.packs.is_empty() && plan.strays.is_empty(), "{plan:?}");
+        self.ask_the_independent_reader(&*store).await;
+    }
+
+    async fn ask_the_independent_reader(&self, store: &dyn ObjectStore) {
         let Some(venv) = std::env::var_os("STRONGROOM_READER_VENV").map(PathBuf::from) else { return };
         let folder = tempfile::tempdir().unwrap();
         let local = LocalStore::open(&folder.path().join("repository")).unwrap();
-        copy_all(&*self.fixture.store, &local).await;
+        copy_all(store, &local).await;
         let key = folder.path().join("key.json");
         std::fs::write(&key, self.fixture.key.to_text()).unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/independent_reader.py");
@@ -239,6 +281,7 @@ async fn copy_all(from: &dyn ObjectStore, to: &dyn ObjectStore) {
 /// What one actor does, from opening the repository to the end.
 struct Actions {
     store: Arc<dyn ObjectStore>,
+    copy: Arc<dyn ObjectStore>,
     key: KeyFile,
     cache: PathBuf,
     dice: StdRng,
@@ -310,6 +353,26 @@ impl Actions {
             self.count("fenced", report.fenced as usize);
             assert!(report.faults.is_empty(), "{report:?}");
         }
+        Ok(())
+    }
+
+    /// Brings some of the snapshots, or all.
+    async fn copy(mut self) -> Result<(), Error> {
+        let from = open(self.store.clone(), &self.key, &self.cache).await?;
+        let to = open(self.copy.clone(), &self.key, &self.cache.join("copy")).await?;
+        let snapshots = from.history().snapshots.iter().map(|added| added.snapshot).collect::<Vec<_>>();
+        let some = snapshots.into_iter().filter(|_| self.dice.random_ratio(1, 2)).collect();
+        let wanted = self.dice.random_ratio(1, 2).then_some(&some);
+        let Some(plan) = self.outcome(copy::plan(&from, &to, wanted).await)? else { return Ok(()) };
+        let done = copy::execute(plan, &from, &to, Timestamp::UNIX_EPOCH, &CopyProgress::default()).await;
+        let Some(report) = self.outcome(done)? else { return Ok(()) };
+        self.count("copied", report.snapshots.len());
+        self.count("brought whole", report.packs as usize);
+        self.count("packed anew", report.new_packs as usize);
+        // What was forgotten and pruned in the source meanwhile cannot be brought, and is told.
+        from.refresh().await?;
+        let is_gone = |fault: &String| from.history().snapshots.iter().all(|it| !fault.contains(&it.snapshot.hex()));
+        assert!(report.faults.iter().all(is_gone), "{:?}", report.faults);
         Ok(())
     }
 
