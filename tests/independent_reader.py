@@ -157,7 +157,6 @@ class Repository:
             name = f"snapshots/{found[0]}"
             cursor = Cursor(self.signed(name)[1])
             epoch, plan = cursor.u32(), json.loads(self.inventory(name, cursor.take(cursor.u32())))
-            need(plan["session"] == self.snapshots[found[0]], "of another session than its commit says")
             manifest = unzstd(self.open_epoch(epoch, cursor.data[cursor.at:], b"snapshot" + self.id, u32(epoch)))
             self.live = {bytes.fromhex(nonce): int.from_bytes(bytes.fromhex(bits), "little") for nonce, bits in plan["live"].items()}
             self.snapshot = types.SimpleNamespace(id=found[0], **json.loads(manifest))

@@ -49,6 +49,7 @@ pub use ids::{ChunkId, FileHash, ObjectId, PublicKey, RepositoryId, SegmentNonce
 pub use index::{FrameId, Index, PackRow, Place};
 pub use keys::{Credential, Key, KeyFile};
 pub use live::Live;
+pub use read::Served;
 pub use repository::{Created, InitOptions, NewHolder, Repository, Snapshots, Unreadable, WriterIdentity};
 pub use session::{AboutToCommit, Begin, Committed, Lane, Session, SessionRecord, StoredBytes};
 pub use snapshot::{Inventory, Manifest, Problem, Snapshot, SnapshotKind, Totals};

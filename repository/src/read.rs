@@ -1,6 +1,7 @@
 //! The way back: places to ranged reads, sealed frames to plain bytes, and every byte compared with its name before anybody sees it.
 
 mod frames;
+mod standby;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -9,6 +10,8 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 
 pub(crate) use frames::{FrameCache, FrameName};
+pub use standby::Served;
+pub(crate) use standby::Standbys;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::{ChunkId, FileHash};
@@ -65,13 +68,40 @@ impl Repository {
         let mut fetched = Vec::with_capacity(frames.len());
         for read in ranged_reads(index, frames)? {
             let of_read = &frames[fetched.len()..fetched.len() + read.frames.len()];
-            match self.fetch_range(read).await {
-                Ok(sealed) => fetched.extend(sealed),
-                Err(gone @ Error::Missing { .. }) => fetched.extend(self.fetch_moved(index, of_read, gone).await?),
-                Err(error) => return Err(error),
-            }
+            fetched.extend(self.fetch_read(index, read, of_read).await?);
         }
         Ok(fetched)
+    }
+
+    /// The frames of one read, from wherever they can be had.
+    async fn fetch_read(&self, index: &Index, read: RangedRead, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
+        let has_standbys = !self.standbys.all().is_empty();
+        let names: Vec<FrameName> = frames.iter().filter_map(|frame| index.lasting_name(*frame)).collect();
+        if has_standbys && let Some(sealed) = whole(self.from_standbys(&names, true).await) {
+            return Ok(sealed);
+        }
+        let own = match self.standbys.own_is_out() {
+            false => self.fetch_own(index, read, frames).await,
+            true => Err(Error::Missing { name: object::hashed_name(read.pack.kind, &read.pack.id) }),
+        };
+        match own {
+            Ok(sealed) => {
+                self.standbys.count_own(&sealed);
+                Ok(sealed)
+            }
+            Err(error) if !has_standbys => Err(error),
+            Err(error) => {
+                self.standbys.note_own(&error);
+                whole(self.from_standbys(&names, false).await).ok_or(error)
+            }
+        }
+    }
+
+    async fn fetch_own(&self, index: &Index, read: RangedRead, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
+        match self.fetch_range(read).await {
+            Err(gone @ Error::Missing { .. }) => self.fetch_moved(index, frames, gone).await,
+            done => done,
+        }
     }
 
     async fn fetch_range(&self, read: RangedRead) -> Result<Vec<Bytes>, Error> {
@@ -191,11 +221,21 @@ impl Repository {
     /// From the first place where its bytes are good; what is wrong with the best one is told if none is.
     async fn read_named(&self, index: &Index, of: NameOf, id: &ChunkId) -> Result<Bytes, Error> {
         self.key.secrets("read them")?;
+        let standbys = self.standbys.all();
         let mut first_fault = None;
         for place in index.places(id) {
             match self.read_place(index, of, id, place).await {
-                Err(error) if error.kind() == ErrorKind::Corrupt => drop(first_fault.get_or_insert(error)),
+                Err(error) if error.kind() == ErrorKind::Corrupt || !standbys.is_empty() => {
+                    first_fault.get_or_insert(error);
+                }
                 done => return done,
+            }
+        }
+        for standby in standbys {
+            let Ok(index) = standby.repository.open_index().await else { continue };
+            if let Ok(bytes) = Box::pin(standby.repository.read_named(&index, of, id)).await {
+                standby.count(&bytes);
+                return Ok(bytes);
             }
         }
         Err(first_fault.unwrap_or(Error::Unindexed { id: *id }))
@@ -217,6 +257,11 @@ impl Repository {
         self.verify_name(of, id, &bytes)?;
         Ok(bytes)
     }
+}
+
+/// All of them, if none is missing.
+fn whole(found: Vec<Option<Bytes>>) -> Option<Vec<Bytes>> {
+    found.into_iter().collect()
 }
 
 /// A chunk's bytes in its plain frame.

@@ -34,7 +34,7 @@ use crate::keys::inventory::{self, Binding};
 use crate::keys::{Credential, Key};
 use crate::object::{self, ObjectType};
 use crate::pack::SegmentKey;
-use crate::read::FrameCache;
+use crate::read::{FrameCache, Standbys};
 use crate::session::SessionRecord;
 
 /// How many small objects are fetched at once: enough to hide a round trip, few enough for any server.
@@ -56,6 +56,7 @@ pub struct Repository {
     signers: Mutex<HashMap<PublicKey, String>>,
     pub(crate) segment_keys: Mutex<HashMap<SegmentNonce, Arc<SegmentKey>>>,
     pub(crate) frames: FrameCache,
+    pub(crate) standbys: Standbys,
 }
 
 impl Repository {
@@ -74,6 +75,18 @@ impl Repository {
     fn with_key(store: Arc<dyn ObjectStore>, config: Config, key: Key, cache: &Path) -> Self {
         let cache = cache.join(config.repository.hex());
         Self::of(store, config, Arc::new(key), cache)
+    }
+
+    /// Another copy of this repository, opened with the same key.
+    pub async fn open_copy(&self, store: Arc<dyn ObjectStore>, cache: &Path) -> Result<Arc<Self>, Error> {
+        let config = keyring::read_config(&*store).await?;
+        if config.repository != self.id() || config.admin_key != self.config.admin_key {
+            return Err(Error::NotACopy { of: self.id(), here: config.repository });
+        }
+        let copy = Self::of(store, config, Arc::clone(&self.key), cache.join(self.id().hex()));
+        let history = copy.first_history().await?;
+        copy.set_history(history);
+        Ok(Arc::new(copy))
     }
 
     /// The same repository, at the same commit, with its objects as another store has them.
@@ -96,6 +109,7 @@ impl Repository {
             signers: Mutex::default(),
             segment_keys: Mutex::default(),
             frames: FrameCache::default(),
+            standbys: Standbys::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use strongroom_repository::store::{Limited, Location};
 use strongroom_repository::{Credential, Repository, RepositoryId};
 
 use crate::context::Context;
+use crate::copies::{self, CopiesArgs};
 use crate::failure::{Cause, Doing, Failure};
 use crate::repo::NewKey;
 use crate::store_place::StorePlace;
@@ -133,6 +134,11 @@ impl RepositoryArgs {
         open(&self.repo, &self.key, context)
     }
 
+    /// The same with other copies standing by.
+    pub(crate) fn open_with(&self, copies: &CopiesArgs, context: &Context) -> Result<Opened, Failure> {
+        copies::open_with(&self.repo, copies, &self.key, context)
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.repo
     }
@@ -178,7 +184,7 @@ pub(crate) fn open_limited(
 }
 
 /// The cache, readable by its owner alone.
-fn cache_folder(context: &Context) -> Result<PathBuf, Failure> {
+pub(crate) fn cache_folder(context: &Context) -> Result<PathBuf, Failure> {
     let folder = context.cache_dir()?;
     create_private(&folder).doing(|| "prepare the cache folder".into())?;
     let tag = folder.join("CACHEDIR.TAG");

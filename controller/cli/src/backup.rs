@@ -21,8 +21,10 @@ use strongroom_worker::pace::Pace;
 use strongroom_worker::progress::Progress;
 use strongroom_worker::remarks::Remark;
 
-use crate::access::RepositoryArgs;
+use crate::access::{Opened, RepositoryArgs};
+use crate::choice;
 use crate::context::Context;
+use crate::copies::{self, Act, Filled};
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::progress::{self, Talk};
@@ -39,10 +41,15 @@ Examples:
   strongroom backup --repo /srv/backup /etc /home
   strongroom backup --repo /srv/backup --exclude '*.tmp' --exclude-caches /srv
   strongroom backup --repo /srv/backup --full --tag reason=quarterly /etc
+  strongroom backup --repo /srv/backup --copy s3://backups/main /etc
   pg_dumpall | strongroom backup --repo /srv/backup --stdin dumps/all.sql")]
 pub(crate) struct BackupArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
+
+    /// Bring this host's snapshots into this copy of the repository, too, without reading the source again; may be given more than once
+    #[arg(long = "copy", value_name = "URL", help_heading = "Copies")]
+    copies: Vec<String>,
 
     /// What to back up
     #[arg(value_name = "PATH", required_unless_present = "stdin")]
@@ -107,9 +114,33 @@ pub(crate) fn run(args: &BackupArgs, context: &Context) -> Result<Exit, Failure>
     }
     let host = request.host.clone();
     let report = make(&opened.repository, request, context)?;
-    let exit = Exit::from(&report);
-    context.output.answer(&Made { host, report })?;
-    Ok(exit)
+    let mut exit = Exit::from(&report);
+    let mut copied = Vec::with_capacity(args.copies.len());
+    let mut first_failure = None;
+    for url in &args.copies {
+        match fill_copy(&opened, url, &host, context) {
+            Ok(filled) => copied.push(filled),
+            Err(failure) => drop(first_failure.get_or_insert(failure)),
+        }
+    }
+    if let Some(worse) = copied.iter().map(Filled::exit).find(|exit| *exit != Exit::Success) {
+        exit = worse;
+    }
+    context.output.answer(&Made { host, report, copied })?;
+    first_failure.map_or(Ok(exit), Err)
+}
+
+/// Brings what the copy lacks of this host.
+fn fill_copy(opened: &Opened, url: &str, host: &str, context: &Context) -> Result<Filled, Failure> {
+    let of_host = choice::all(opened, context)?.readable;
+    let wanted = copies::picked(&of_host, |snapshot| snapshot.manifest.host == host);
+    let filled = copies::fill(opened, url, Some(&wanted), Act::ForReal, context);
+    filled.map_err(|failure| {
+        failure.advise(format!(
+            "the backup is safe where it is; `strongroom repo copy {} {url}` brings the copy up to date",
+            opened.location
+        ))
+    })
 }
 
 /// What one backup is to hold.

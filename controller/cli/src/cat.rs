@@ -9,6 +9,7 @@ use strongroom_repository::{Entry, Extent, Kind, Snapshot, Tree};
 use crate::access::{Opened, RepositoryArgs};
 use crate::choice::{self, SnapshotArg};
 use crate::context::Context;
+use crate::copies::CopiesArgs;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 use crate::output::Items;
@@ -26,6 +27,8 @@ pub(crate) struct CatArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
     #[command(flatten)]
+    copies: CopiesArgs,
+    #[command(flatten)]
     snapshot: SnapshotArg,
 
     /// The file in the snapshot
@@ -38,7 +41,7 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 pub(crate) fn run(args: &CatArgs, context: &Context) -> Result<Exit, Failure> {
     let path = choice::tree_path(&args.path)?;
-    let opened = args.repository.open(context)?;
+    let opened = args.repository.open_with(&args.copies, context)?;
     let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;
     let tree = opened.repository.tree(&snapshot);
     let entry = choice::entry(context, &tree, &snapshot, &path)?;

@@ -14,6 +14,7 @@ use strongroom_repository::{Entry, Kind, Tree};
 use crate::access::RepositoryArgs;
 use crate::choice::{self, SnapshotArg};
 use crate::context::Context;
+use crate::copies::CopiesArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Answer, Format, Items};
@@ -33,6 +34,8 @@ pub(crate) struct LsArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
     #[command(flatten)]
+    copies: CopiesArgs,
+    #[command(flatten)]
     snapshot: SnapshotArg,
 
     /// The directory or file in the snapshot [default: its top]
@@ -50,7 +53,7 @@ pub(crate) struct LsArgs {
 
 pub(crate) fn run(args: &LsArgs, context: &Context) -> Result<Exit, Failure> {
     let path = choice::tree_path_or_top(args.path.as_ref())?;
-    let opened = args.repository.open(context)?;
+    let opened = args.repository.open_with(&args.copies, context)?;
     let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;
     let tree = opened.repository.tree(&snapshot);
     let top = if path.is_empty() { None } else { Some(choice::entry(context, &tree, &snapshot, &path)?) };

@@ -14,6 +14,7 @@
 
 mod command_line;
 mod context;
+mod copies;
 mod places;
 mod plan;
 mod plan_file;

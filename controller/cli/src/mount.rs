@@ -10,6 +10,7 @@ use strongroom_worker::mount::{self, Mounted, Visitors};
 
 use crate::access::RepositoryArgs;
 use crate::context::Context;
+use crate::copies::CopiesArgs;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::output::Answer;
@@ -29,6 +30,8 @@ Examples:
 pub(crate) struct MountArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
+    #[command(flatten)]
+    copies: CopiesArgs,
 
     /// An empty directory to mount at
     #[arg(value_name = "DIR")]
@@ -42,7 +45,7 @@ pub(crate) struct MountArgs {
 pub(crate) fn run(args: &MountArgs, context: &Context) -> Result<Exit, Failure> {
     let what = || format!("mount the repository at {}", args.directory.display());
     let directory = directory(args)?;
-    let opened = args.repository.open(context)?;
+    let opened = args.repository.open_with(&args.copies, context)?;
     let visitors = if args.allow_other { Visitors::Everybody } else { Visitors::Owner };
     let mounting = mount::mount(&opened.repository, &directory, visitors, context.handle().clone());
     let mut mounted = context.wait(&what(), mounting)?;

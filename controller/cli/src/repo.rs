@@ -1,6 +1,7 @@
 //! `strongroom repo`: making a repository, and looking after one.
 
 mod check;
+mod copy;
 mod init;
 mod ledger;
 mod probe;
@@ -25,6 +26,7 @@ pub(crate) enum RepoCommand {
     Probe(probe::ProbeArgs),
     Stats(stats::StatsArgs),
     Check(check::CheckArgs),
+    Copy(copy::CopyArgs),
     Prune(prune::PruneArgs),
     Scrub(scrub::ScrubArgs),
     Repair(repair::RepairArgs),
@@ -38,6 +40,7 @@ impl RepoCommand {
             Self::Probe(args) => probe::run(&args, context),
             Self::Stats(args) => stats::run(&args, context),
             Self::Check(args) => check::run(&args, context),
+            Self::Copy(args) => copy::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
             Self::Scrub(args) => scrub::run(&args, context),
             Self::Repair(args) => repair::run(&args, context),

@@ -16,6 +16,7 @@ use strongroom_worker::restore::{
 use crate::access::{Opened, RepositoryArgs};
 use crate::choice::{self, SnapshotArg};
 use crate::context::Context;
+use crate::copies::CopiesArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress;
@@ -32,10 +33,13 @@ with 4 if what was read is damaged.
 Examples:
   strongroom restore --repo /srv/backup latest --target /tmp/restored --dry-run
   strongroom restore --repo /srv/backup latest@web1 /etc/nginx --target /tmp/restored
-  strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv --target / --overwrite changed")]
+  strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv --target / --overwrite changed
+  strongroom restore --repo /srv/backup --copy s3://backups/main latest@db1 --target /tmp/restored")]
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
+    #[command(flatten)]
+    copies: CopiesArgs,
     #[command(flatten)]
     snapshot: SnapshotArg,
 
@@ -79,7 +83,7 @@ enum OwnersArg {
 
 pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
     let options = args.options(context)?;
-    let opened = args.repository.open(context)?;
+    let opened = args.repository.open_with(&args.copies, context)?;
     let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;
     let plan = plan(&opened, &snapshot, options, context)?;
     if args.dry_run {
@@ -90,7 +94,8 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
     let host = snapshot.manifest.host.clone();
     let report = carry_out(plan, "restoring", context)?;
     let exit = Exit::from(&report);
-    context.output.answer(&Restored { host, time: snapshot.manifest.time, report })?;
+    let served = opened.repository.served(&opened.location.to_string());
+    context.output.answer(&Restored { host, time: snapshot.manifest.time, report, served })?;
     Ok(exit)
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::frames::{Carrier, Sent, Trouble};
-use super::plan::{CopyPlan, usable_frames};
+use super::plan::{CopyPlan, Work, usable_frames};
 use super::{CopyProgress, make};
 use crate::error::{Error, ErrorKind, chain};
 use crate::history::History;
@@ -42,7 +42,7 @@ pub struct CopyReport {
 ///
 /// Not for async threads: notes are kept in a file meanwhile.
 pub async fn execute(
-    plan: CopyPlan,
+    plan: &CopyPlan,
     from: &Arc<Repository>,
     to: &Arc<Repository>,
     now: Timestamp,
@@ -52,16 +52,16 @@ pub async fn execute(
     progress.bytes_total.store(plan.bytes(), Ordering::Relaxed);
     progress.snapshots_total.store(plan.snapshots.len() as u64, Ordering::Relaxed);
     let report = CopyReport { faults: plan.faults.clone(), ..CopyReport::default() };
-    let mut copying = Copying { plan, from, to, now, progress, there: None, report };
-    for id in copying.plan.snapshots.clone() {
-        copying.bring(id).await?;
+    let mut copying = Copying { work: plan.work.clone(), from, to, now, progress, there: None, report };
+    for id in &plan.snapshots {
+        copying.bring(*id).await?;
         progress.snapshots_done.fetch_add(1, Ordering::Relaxed);
     }
     Ok(copying.report)
 }
 
 struct Copying<'a> {
-    plan: CopyPlan,
+    work: Work,
     from: &'a Arc<Repository>,
     to: &'a Arc<Repository>,
     now: Timestamp,
@@ -94,9 +94,9 @@ impl Copying<'_> {
                     tracing::info!(%id, why, "begun again");
                     self.to.refresh().await?;
                     self.there = None;
-                    self.plan.work.gone = self.to.gone().await?;
-                    let gone = &self.plan.work.gone;
-                    self.plan.work.whole.retain(|pack| !gone.has(pack));
+                    self.work.gone = self.to.gone().await?;
+                    let gone = &self.work.gone;
+                    self.work.whole.retain(|pack| !gone.has(pack));
                 }
                 Err(Trouble::Stop(error)) => return Err(error),
             }
@@ -105,7 +105,7 @@ impl Copying<'_> {
     }
 
     async fn try_to_bring(&mut self, id: ObjectId) -> Result<(), Trouble> {
-        if self.to.history().has_snapshot(&id) || self.plan.work.gone.has(&id) {
+        if self.to.history().has_snapshot(&id) || self.work.gone.has(&id) {
             return Ok(());
         }
         let source = |error: Error| match error.kind() {
@@ -118,7 +118,7 @@ impl Copying<'_> {
         let mut missing = live.clone();
         missing.subtract(self.there().await?);
         missing.subtract(&stored_by(&session));
-        let (work, progress) = (&self.plan.work, self.progress);
+        let (work, progress) = (&self.work, self.progress);
         let carrier = Carrier { from: self.from, to: self.to, work, session: &session, progress };
         let brought = match carrier.bring(&missing).await {
             Ok(sent) => {
@@ -140,7 +140,7 @@ impl Copying<'_> {
         let begin = Begin { parent: None, started: self.now, notes: Some(&notes), uploads: NonZeroUsize::MIN };
         let session = self.to.begin(begin).await?;
         // What an earlier session has put under a name that was taken away before may be deleted at any moment.
-        session.leave_out(|pack| self.plan.work.gone.has(&pack.id));
+        session.leave_out(|pack| self.work.gone.has(&pack.id));
         Ok(session)
     }
 
@@ -156,7 +156,7 @@ impl Copying<'_> {
     }
 
     async fn commit(&self, session: &Session, arrived: Arrived<'_>) -> Result<Option<u64>, Trouble> {
-        let (id, known) = (arrived.id, self.plan.work.gone.newest);
+        let (id, known) = (arrived.id, self.work.gone.newest);
         let mut meanwhile = Meanwhile::Nothing;
         let agrees = |history: &History| {
             meanwhile = match history {

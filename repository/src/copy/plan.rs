@@ -40,7 +40,7 @@ pub struct CopyPlan {
 }
 
 /// What the execution needs and nobody wants to read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Work {
     pub(super) index: Arc<Index>,
     /// Packs that are brought whole when their first frame is wanted.

@@ -74,7 +74,10 @@ impl Repository {
         {
             return Ok(bytes.into());
         }
-        let bytes = get(&*self.store, &object::hashed_name(ObjectType::Snapshot, id)).await?;
+        let bytes = match get(&*self.store, &object::hashed_name(ObjectType::Snapshot, id)).await {
+            Err(error) => self.snapshot_from_standbys(id).await.ok_or(error)?,
+            Ok(bytes) => bytes,
+        };
         if let Err(error) = cache::write(&path, &bytes) {
             tracing::debug!(%error, "snapshot not cached");
         }

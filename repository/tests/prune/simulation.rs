@@ -364,7 +364,7 @@ impl Actions {
         let some = snapshots.into_iter().filter(|_| self.dice.random_ratio(1, 2)).collect();
         let wanted = self.dice.random_ratio(1, 2).then_some(&some);
         let Some(plan) = self.outcome(copy::plan(&from, &to, wanted).await)? else { return Ok(()) };
-        let done = copy::execute(plan, &from, &to, Timestamp::UNIX_EPOCH, &CopyProgress::default()).await;
+        let done = copy::execute(&plan, &from, &to, Timestamp::UNIX_EPOCH, &CopyProgress::default()).await;
         let Some(report) = self.outcome(done)? else { return Ok(()) };
         self.count("copied", report.snapshots.len());
         self.count("brought whole", report.packs as usize);

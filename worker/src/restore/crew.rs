@@ -98,6 +98,7 @@ impl Crew {
                 orders: orders.clone(),
                 written: written.clone(),
                 preparer: Arc::clone(&preparer),
+                runtime: tools.runtime.clone(),
             };
             crew.threads.push(spawn(&format!("restore-write-{number}"), move || writer.run())?);
         }

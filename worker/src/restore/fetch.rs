@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use strongroom_repository::{Error, ErrorKind, FrameId, Repository, chain};
+use strongroom_repository::{Error, ErrorKind, FrameId, Repository};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::error::RestoreError;
 use super::findings::Findings;
 use super::jobs::{FrameJob, Job, Jobs};
-use super::report::ProblemKind;
 use super::work::{FrameWork, Work};
 
 /// What one request asks for: long enough that its round trip does not show.
@@ -108,7 +107,10 @@ impl Fetcher {
                 for frame in frames {
                     match self.repository.fetch_frames(&[frame.frame]).await {
                         Ok(sealed) => self.hand_over_one(work, frame, sealed.concat().into(), &memory).await?,
-                        Err(error) if is_damage(&error) => self.give_up(work, &frame, &error),
+                        // An empty frame: whoever is to open it looks for its chunks elsewhere, and says what is lost.
+                        Err(error) if is_damage(&error) => {
+                            self.hand_over_one(work, frame, Bytes::new(), &memory).await?
+                        }
                         Err(error) => return Err(error.into()),
                     }
                 }
@@ -128,18 +130,10 @@ impl Fetcher {
         let job = FrameJob { frame: frame.frame, pieces: frame.pieces, sealed, _memory: Arc::clone(memory) };
         self.jobs.send(Job::Frame(job), work).await
     }
-
-    fn give_up(&self, work: &Work, frame: &FrameWork, error: &Error) {
-        for piece in &work.pieces[frame.pieces.clone()] {
-            let item = &work.window.items[piece.item as usize];
-            if item.fail() {
-                self.findings.problem(&item.path(), ProblemKind::Repository, chain(error));
-            }
-        }
-    }
 }
 
-fn is_damage(error: &Error) -> bool {
+/// Whether an error costs files, and not the restore.
+pub(super) fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
 }
 

@@ -6,7 +6,9 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError};
 
 use strongroom_repository::{Error, Repository, chain};
+use tokio::runtime::Handle;
 
+use super::fetch::is_damage;
 use super::findings::Findings;
 use super::finish;
 use super::jobs::{FrameJob, Job, Order, Orders};
@@ -31,6 +33,8 @@ pub(super) struct Writer {
     /// Where finished windows go, to be flushed and read back.
     pub(super) written: SyncSender<Arc<Work>>,
     pub(super) preparer: Arc<Preparer>,
+    /// This thread may wait for it.
+    pub(super) runtime: Handle,
 }
 
 impl Writer {
@@ -92,7 +96,7 @@ impl Writer {
         }
         let plain = match self.repository.open_frame(job.frame, &job.sealed) {
             Ok(plain) => plain,
-            Err(error) => return pieces.iter().for_each(|piece| self.lost(item(piece), &error)),
+            Err(_) => return self.rescue(pieces, work, places),
         };
         for same in pieces.chunk_by(|left, right| (left.offset, left.chunk) == (right.offset, right.chunk)) {
             let Piece { offset, chunk, .. } = same[0];
@@ -105,6 +109,23 @@ impl Writer {
             match verified {
                 Ok(()) => same.iter().for_each(|piece| self.write_piece(item(piece), piece.position, bytes, places)),
                 Err(error) => same.iter().for_each(|piece| self.lost(item(piece), &error)),
+            }
+        }
+    }
+
+    /// Writes what a frame should have held that cannot be had or opened: each chunk from wherever else it lies, in this repository or in a copy that stands by.
+    fn rescue(&self, pieces: &[Piece], work: &Work, places: &mut Places) {
+        let item = |piece: &Piece| &work.window.items[piece.item as usize];
+        for same in pieces.chunk_by(|left, right| left.chunk == right.chunk) {
+            if same.iter().all(|piece| item(piece).state() == State::Failed) {
+                continue;
+            }
+            match self.runtime.block_on(self.repository.read_chunk(&same[0].chunk)) {
+                Ok(bytes) => {
+                    same.iter().for_each(|piece| self.write_piece(item(piece), piece.position, &bytes, places))
+                }
+                Err(error) if is_damage(&error) => same.iter().for_each(|piece| self.lost(item(piece), &error)),
+                Err(error) => return self.findings.fail(error.into()),
             }
         }
     }

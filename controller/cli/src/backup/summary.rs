@@ -8,17 +8,22 @@ use strongroom_repository::{Problem, Totals};
 use strongroom_worker::backup::BackupReport;
 
 use crate::choice::short_id;
+use crate::copies::Filled;
 use crate::output::Answer;
 use crate::shown::{count, duration, ratio, size, write_listed};
 use crate::snapshots::kind;
 
 /// A backup that was made.
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
+#[serde(rename_all = "kebab-case")]
 pub(super) struct Made {
     #[serde(skip)]
     pub(super) host: String,
+    #[serde(flatten)]
     pub(super) report: BackupReport,
+    /// The copies that were filled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) copied: Vec<Filled>,
 }
 
 impl Answer for Made {
@@ -45,7 +50,8 @@ impl Answer for Made {
         if report.torn > 0 {
             writeln!(out, "  {} files changed each time they were read and are marked as torn", count(report.torn))?;
         }
-        write_problems(out, &report.problems, report.totals.problems)
+        write_problems(out, &report.problems, report.totals.problems)?;
+        self.copied.iter().try_for_each(|copy| copy.write_text(out))
     }
 }
 

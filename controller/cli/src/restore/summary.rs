@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strongroom_repository::Served;
 use strongroom_worker::restore::{Medium, Outcome, PlanSummary, RestoreReport, Resumes};
 
 use crate::choice::short_id;
@@ -58,13 +59,16 @@ impl Answer for Planned {
 
 /// What a restore did.
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
+#[serde(rename_all = "kebab-case")]
 pub(super) struct Restored {
     #[serde(skip)]
     pub(super) host: String,
     #[serde(skip)]
     pub(super) time: Timestamp,
+    #[serde(flatten)]
     pub(super) report: RestoreReport,
+    /// What came from which copy.
+    pub(super) served: Vec<Served>,
 }
 
 impl Answer for Restored {
@@ -79,6 +83,11 @@ impl Answer for Restored {
             "  wrote  {}",
             nodes([counts.files, counts.directories, counts.hard_links, counts.others], counts.bytes)
         )?;
+        if self.served.len() > 1 {
+            for copy in &self.served {
+                writeln!(out, "  read   {} in {} frames from {}", size(copy.bytes), count(copy.frames), copy.location)?;
+            }
+        }
         write_proof(out, report)?;
         if counts.resumed_files > 0 {
             writeln!(out, "  kept   {} files of an interrupted run, read back and equal", count(counts.resumed_files))?;

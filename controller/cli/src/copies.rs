@@ -1,0 +1,138 @@
+//! Other copies of a repository, at hand: readers turn to them for what is lost, and backups fill them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_repository::copy::{self, CopyPlan, CopyProgress, CopyReport, Made};
+use strongroom_repository::{Error, ObjectId, Repository, Snapshot};
+
+use crate::access::{self, KeyArgs, Opened};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::progress::{self, Reading};
+use crate::store_place::StorePlace;
+
+/// Where else the repository is.
+#[derive(Debug, Default, Args)]
+pub(crate) struct CopiesArgs {
+    /// Another copy of the repository: what is lost here is read there, and what is nearer is read first; may be given more than once
+    #[arg(long = "copy", value_name = "URL", help_heading = "Copies")]
+    pub(crate) urls: Vec<String>,
+}
+
+/// Opens a repository with its copies standing by. Where it cannot be opened itself, the first copy that can takes its place.
+pub(crate) fn open_with(url: &str, copies: &CopiesArgs, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
+    let mut first_failure = None;
+    let mut opened: Vec<Opened> = Vec::new();
+    for url in std::iter::once(url).chain(copies.urls.iter().map(String::as_str)) {
+        match access::open(url, key, context) {
+            Ok(one) => opened.push(one),
+            Err(failure) if copies.urls.is_empty() || failure.exit() == Exit::Usage => return Err(failure),
+            Err(failure) => {
+                context.say(&format!("{failure}; the other copies are read"));
+                first_failure.get_or_insert(failure);
+            }
+        }
+    }
+    let mut opened = opened.into_iter();
+    let Some(main) = opened.next() else {
+        // BUG if there is none: nothing was opened, so something failed.
+        return Err(first_failure.expect("what was not opened has failed"));
+    };
+    for copy in opened {
+        let what = format!("ask the copy at {}", copy.location);
+        let distances = context.wait(&what, async {
+            if copy.repository.id() != main.repository.id() {
+                return Err(Error::NotACopy { of: main.repository.id(), here: copy.repository.id() });
+            }
+            Ok((main.repository.distance().await?, copy.repository.distance().await?))
+        })?;
+        main.repository.stand_by(copy.location.to_string(), copy.repository, distances);
+    }
+    Ok(main)
+}
+
+/// What became of one copy.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Filled {
+    /// Where it is.
+    pub(crate) location: String,
+    /// What was missing of the copy itself; nothing in a rehearsal of one that is to be made.
+    pub(crate) made: Option<Made>,
+    /// What was to be brought; nothing where the copy is yet to be made.
+    pub(crate) plan: Option<CopyPlan>,
+    /// What was; nothing in a rehearsal.
+    pub(crate) report: Option<CopyReport>,
+}
+
+impl Filled {
+    /// What a caller should know by its exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        let faults = self.report.as_ref().map(|report| &report.faults).or(self.plan.as_ref().map(|plan| &plan.faults));
+        if faults.is_some_and(|faults| !faults.is_empty()) { Exit::Damaged } else { Exit::Success }
+    }
+}
+
+/// Whether to change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    ForReal,
+    Rehearse,
+}
+
+/// Brings the snapshots that `wanted` picks, or all, into the copy at `url`, which is made where there is none.
+pub(crate) fn fill(
+    from: &Opened,
+    url: &str,
+    wanted: Option<&HashSet<ObjectId>>,
+    act: Act,
+    context: &Context,
+) -> Result<Filled, Failure> {
+    let StorePlace { location, store, .. } = StorePlace::open(url, context)?;
+    let what = format!("copy {} to {location}", from.location);
+    let mut filled = Filled { location: location.to_string(), made: None, plan: None, report: None };
+    if act == Act::ForReal {
+        filled.made = Some(context.wait(&what, copy::make(&from.repository, &store))?);
+    } else if !context.wait(&what, is_there(&store))? {
+        return Ok(filled);
+    }
+    let cache = access::cache_folder(context)?;
+    let to = context.wait(&what, from.repository.open_copy(store, &cache))?;
+    let plan = context.wait(&what, copy::plan(&from.repository, &to, wanted))?;
+    if act == Act::Rehearse {
+        filled.plan = Some(plan);
+        return Ok(filled);
+    }
+    let progress = Arc::new(CopyProgress::default());
+    let shown = Arc::clone(&progress);
+    let bar = progress::watch(context, "copying", move || Reading {
+        bytes_done: shown.bytes_done.load(Relaxed),
+        bytes_total: Some(shown.bytes_total.load(Relaxed)).filter(|total| *total > 0),
+        now: format!("{} of {} snapshots", shown.snapshots_done.load(Relaxed), shown.snapshots_total.load(Relaxed)),
+        ..Reading::default()
+    });
+    let report = context.wait(&what, copy::execute(&plan, &from.repository, &to, Timestamp::now(), &progress));
+    bar.finish();
+    filled.plan = Some(plan);
+    filled.report = Some(report?);
+    Ok(filled)
+}
+
+async fn is_there(store: &Arc<dyn object_store::ObjectStore>) -> Result<bool, Error> {
+    match Repository::read_config(&**store).await {
+        Ok(_) => Ok(true),
+        Err(Error::NoRepository) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The ids of the snapshots that `of` picks.
+pub(crate) fn picked(snapshots: &[Snapshot], of: impl Fn(&Snapshot) -> bool) -> HashSet<ObjectId> {
+    snapshots.iter().filter(|snapshot| of(snapshot)).map(|snapshot| snapshot.id).collect()
+}
