@@ -7,6 +7,7 @@ mod cases;
 #[macro_use]
 #[path = "../../../repository/tests/store_conformance/conformance.rs"]
 mod conformance;
+mod copies;
 mod messages;
 mod program;
 mod promises;
