@@ -7,7 +7,8 @@
 //!
 //! * Nothing is overwritten or deleted for a host. The one object that is overwritten, the hint, is written here and never taken from a host.
 //! * An object that is named by its hash is stored under no other name; a commit follows the one before it, so that no host can leave a gap that stops the others.
-//! * A put that was answered is durable.
+//! * A put that was answered is durable. One that has arrived whole is stored whether its host is still there or not.
+//! * What is on its way is in memory, up to a bound; a store may be a folder, a bucket or another machine.
 //!
 //! Deliberately absent: any look into what is stored, which needs keys that no gateway has; and any trust in what a host says of itself: which host speaks is known from the
 //! connection.

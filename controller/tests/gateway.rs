@@ -1,5 +1,6 @@
 //! The gateway, called as a worker calls it, over a stream that can be cut.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -7,13 +8,13 @@ use bytes::Bytes;
 use futures::stream;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use strongroom_controller::gateway::{Gateway, serve};
 use strongroom_proto::gateway::gateway_client::GatewayClient;
 use strongroom_proto::gateway::{GetRequest, ListRequest, PutHeader, PutPart};
 use strongroom_repository::object::{ObjectType, header};
-use strongroom_repository::store::InMemory;
+use strongroom_repository::store::{InMemory, Limited};
 use strongroom_repository::{Credential, InitOptions, NewHolder, Parameters, Repository, WriterIdentity};
 use tokio::io::DuplexStream;
 use tonic::Code;
@@ -27,8 +28,13 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Result<Self> {
+        Self::over(|store| store).await
+    }
+
+    /// The same with a store that is wrapped, once the repository is there.
+    async fn over(wrapped: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Result<Self> {
         let cache = tempfile::tempdir()?;
-        let store: Arc<dyn object_store::ObjectStore> = Arc::new(InMemory::new());
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let options = InitOptions {
             parameters: Parameters::default(),
             created: Timestamp::UNIX_EPOCH,
@@ -37,7 +43,7 @@ impl Scene {
         };
         let created = Repository::init(Arc::clone(&store), options).await?;
         let key = Credential::File(created.key_file.context("a key file")?);
-        let repository = Repository::open(store, &key, cache.path()).await?;
+        let repository = Repository::open(wrapped(store), &key, cache.path()).await?;
         let gateway = Arc::new(Gateway::new([Arc::clone(&repository)]));
         Ok(Self { repository, gateway, _cache: cache })
     }
@@ -199,6 +205,30 @@ async fn a_cut_put_goes_on_where_it_was() -> Result<()> {
     ensure!(put(&mut host, rest, &content[4 << 20..]).await == Ok(()));
     ensure!(scene.stored(&name).await.as_deref() == Some(&content[..]));
     ensure!(scene.gateway.received_bytes() == 8 << 20);
+    Ok(())
+}
+
+/// A store that is far away: the host's line breaks while it stores what has arrived.
+#[tokio::test]
+async fn what_has_arrived_whole_is_stored_though_its_host_is_gone() -> Result<()> {
+    let content: Vec<u8> = (0..4 << 20).map(|at: u32| at.to_le_bytes()[(at % 3) as usize]).collect();
+    let slow = NonZeroU64::new(2 << 20).context("a rate")?;
+    let scene = Scene::over(|store| Arc::new(Limited::new(store, slow))).await?;
+    let name = hashed("packs", &content);
+    let header = scene.header(&name, &content);
+    let mut host = scene.host("web1").await?;
+    let (again, sent) = (header.clone(), content.clone());
+    let cut = tokio::spawn(async move { put(&mut host, again, &sent).await });
+    while scene.gateway.received_bytes() < 4 << 20 {
+        tokio::task::yield_now().await;
+    }
+    ensure!(scene.stored(&name).await.is_none(), "the store is not slow");
+    cut.abort();
+    // Its next put of the same waits for the first, and sends nothing twice.
+    let mut host = scene.host("web1").await?;
+    ensure!(put(&mut host, header, &content).await == Err(Code::AlreadyExists));
+    ensure!(scene.stored(&name).await.as_deref() == Some(&content[..]));
+    ensure!(scene.gateway.received_bytes() == 4 << 20, "{}", scene.gateway.received_bytes());
     Ok(())
 }
 

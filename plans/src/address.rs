@@ -11,9 +11,10 @@ use serde::{Serialize, Serializer};
 
 use crate::fault::Code;
 use crate::report::quoted;
+use crate::store_url::{self, StoreKind};
 use crate::values::{Refusal, Written};
 
-/// A directory: absolute, in a home directory, or beside the plan file.
+/// A directory (absolute, in a home directory, or beside the plan file), a place in a bucket, or a directory of another machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RepositoryAddress {
     written: String,
@@ -27,6 +28,8 @@ enum Base {
     Root,
     Home,
     PlanDirectory,
+    /// What is written is a URL, and there is no path.
+    Store(StoreKind),
 }
 
 /// The places that only the caller knows; both absolute.
@@ -44,14 +47,23 @@ impl RepositoryAddress {
         &self.written
     }
 
-    /// The directory that is meant, without `.` and `..`.
-    pub(crate) fn resolve(&self, places: &Places<'_>) -> PathBuf {
+    /// What kind of store it names.
+    pub fn kind(&self) -> StoreKind {
+        match self.base {
+            Base::Root | Base::Home | Base::PlanDirectory => StoreKind::Folder,
+            Base::Store(kind) => kind,
+        }
+    }
+
+    /// The directory that is meant, without `.` and `..`; none where it is no directory of this machine.
+    pub(crate) fn resolve(&self, places: &Places<'_>) -> Option<PathBuf> {
         let base = match self.base {
             Base::Root => Path::new("/"),
             Base::Home => places.home,
             Base::PlanDirectory => places.plan_directory,
+            Base::Store(_) => return None,
         };
-        without_dots(&base.join(&self.rest))
+        Some(without_dots(&base.join(&self.rest)))
     }
 
     /// The directory, if it is the same for every user and plan file.
@@ -64,7 +76,7 @@ impl FromStr for RepositoryAddress {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let directory = "write a directory: /path, ~/path, ./path or file:///path";
+        let directory = "write a directory (/path, ~/path, ./path), or s3://bucket/prefix, or sftp://user@host/path";
         let refuse =
             |why: &str, remedy: &str| Err(Refusal::new(format!("the repository {} {why}", quoted(text)), remedy));
         let address = |base, rest: PathBuf| Ok(Self { written: text.to_owned(), base, rest });
@@ -79,6 +91,9 @@ impl FromStr for RepositoryAddress {
                     "write three slashes, such as file:///srv/backup, and % signs as %25",
                 ),
             };
+        }
+        if let Some(kind) = store_url::kind_of(text) {
+            return address(Base::Store(kind?), PathBuf::new());
         }
         if let Some((scheme, _)) = text.split_once("://") {
             return refuse(&format!("is of a kind ({scheme}) that this release does not store in"), directory);

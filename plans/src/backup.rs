@@ -131,16 +131,16 @@ impl BackupPlan {
         &self.said
     }
 
-    /// The repository's directory, which no source may cover. Symbolic links are not followed: a caller who knows
+    /// The repository's directory, which no source may cover; none where it is elsewhere. Symbolic links are not followed: a caller who knows
     /// of some hands in places without them.
-    pub fn repository_path(&self, places: &Places<'_>) -> Result<PathBuf, Faults> {
-        let path = self.repository.resolve(places);
+    pub fn repository_path(&self, places: &Places<'_>) -> Result<Option<PathBuf>, Faults> {
+        let Some(path) = self.repository.resolve(places) else { return Ok(None) };
         let fault = overlap::with_repository(&self.sources, &path).map(|refusal| {
             let place = self.repository_place.clone();
             let (reason, remedy) = (refusal.to_string(), refusal.remedy().to_owned());
             Fault::new(Code::RepositoryInSource, place, reason, remedy)
         });
-        Faults::from_found(Vec::from_iter(fault), 0).map_or(Ok(path), Err)
+        Faults::from_found(Vec::from_iter(fault), 0).map_or(Ok(Some(path)), Err)
     }
 
     pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {

@@ -69,7 +69,7 @@ impl FromStr for Url {
 }
 
 /// The host of `host`, `host:port`, `[address]` or `[address]:port`.
-fn host(authority: &str) -> Option<String> {
+pub(crate) fn host(authority: &str) -> Option<String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;

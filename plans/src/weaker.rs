@@ -68,8 +68,8 @@ pub(crate) fn of_sites(old: &Site, new: &Site, changes: &[PlanChange]) -> Vec<We
         weaker.extend(lost_runs(plan).into_iter().map(|what| Weaker::of(name, Loss::Runs, what)));
         let Some((old_plan, new_plan)) = sides else { continue };
         weaker.extend(of_plan(old_plan.plan(), new_plan.plan()));
-        let directories = [old.repository_of(old_plan).directory(), new.repository_of(new_plan).directory()];
-        weaker.extend(moved(name, directories.map(|directory| directory.display().to_string())));
+        let locations = [old.repository_of(old_plan).location(), new.repository_of(new_plan).location()];
+        weaker.extend(moved(name, locations));
     }
     weaker.extend(old.plans().iter().filter_map(|(name, plan)| opened_to_hosts(plan, new.plans().get(name)?)));
     let untold = told(old.notifications()).difference(&told(new.notifications())).copied().collect::<Vec<_>>();

@@ -234,7 +234,16 @@ fn paths_and_patterns() {
 
 #[test]
 fn repositories() {
-    for address in ["main", "s3://bucket/x", "~other/x", "file://host/x", "file:///%zz", "file:///%00"] {
+    for address in [
+        "main",
+        "s3://x/y",
+        "s3://key:geheim@bucket/x",
+        "gs://bucket/x",
+        "~other/x",
+        "file://host/x",
+        "file:///%zz",
+        "file:///%00",
+    ] {
         check("/backup/billing", address, (Code::BadRepository, 9, 13, address));
     }
     check("/backup/billing", "\"/a\\eb\"", (Code::BadRepository, 9, 13, "\"/a\\eb\""));

@@ -42,7 +42,7 @@ fn the_example_keeps_its_repository_out_of_its_sources() {
     for home in ["/root", "/home/ann"] {
         let places = Places { home: Path::new(home), ..places() };
         let expected = Path::new(home).join(".local/share/strongroom/this-host");
-        assert_eq!(example().repository_path(&places), Ok(expected));
+        assert_eq!(example().repository_path(&places), Ok(Some(expected)));
     }
 }
 
@@ -149,7 +149,16 @@ fn repositories_are_found_from_where_the_plan_is() {
     ];
     for (address, expected) in rows {
         let plan = plan("{ files: [/etc] }", address);
-        assert_eq!(plan.repository_path(&places()), Ok(PathBuf::from(expected)), "{address}");
+        assert_eq!(plan.repository_path(&places()), Ok(Some(PathBuf::from(expected))), "{address}");
+    }
+}
+
+#[test]
+fn a_repository_elsewhere_has_no_directory_here() {
+    for address in ["s3://backups/main", "sftp://backup@nas/srv/backup"] {
+        let plan = plan("{ files: [/] }", address);
+        assert_eq!(plan.repository_path(&places()), Ok(None));
+        assert_eq!(plan.repository().as_str(), address);
     }
 }
 
@@ -167,7 +176,7 @@ fn a_repository_in_a_source_is_found_once_places_are_known() {
 fn an_excluded_repository_is_not_in_the_source() {
     for exclude in ["/home/ann/backup", "/home/*/backup", "backup", "ann", "/home/**"] {
         let plan = plan(&format!("{{ files: [/home], exclude: ['{exclude}'] }}"), "~/backup");
-        assert_eq!(plan.repository_path(&places()), Ok(PathBuf::from("/home/ann/backup")), "{exclude}");
+        assert_eq!(plan.repository_path(&places()), Ok(Some(PathBuf::from("/home/ann/backup"))), "{exclude}");
     }
     for exclude in ["/home", "home", "/home/*/*/backup", "/home/*", "back", "/backup"] {
         let found = plan(&format!("{{ files: [/home/ann], exclude: ['{exclude}'] }}"), "~/backup");

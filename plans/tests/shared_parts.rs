@@ -107,7 +107,7 @@ fn variables_stand_for_what_is_behind_their_names() {
     assert_eq!(excluded(source), ["${dumps}"]);
     assert_eq!(web.plan().retain().to_string(), "14 daily, never fewer than 1");
     assert_eq!(web.plan().schedule().unwrap().full().unwrap().to_string(), "daily 01:30");
-    assert_eq!(site.repository_of(web).directory().to_str(), Some("/srv/dumps-of-all"));
+    assert_eq!(site.repository_of(web).location(), "/srv/dumps-of-all");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use jiff::civil::date;
 use strongroom_plans::{
-    Access, ActionClass, CutOff, FleetPlan, MissedRule, RunKind, Site, SiteFiles, Standstill, Way, WebhookFormat, steps,
+    Access, ActionClass, BucketName, CutOff, FleetPlan, Media, MissedRule, Reach, RunKind, S3Credentials, Site,
+    SiteFiles, Standstill, Way, WebhookFormat, steps,
 };
 
 fn example_files() -> SiteFiles {
@@ -33,7 +34,7 @@ fn the_example_is_a_whole_site() {
     let site = example();
     assert_eq!((site.name().as_str(), site.zone().iana_name()), ("example", Some("Asia/Shanghai")));
     let main = site.repository_of(plan(&site, "databases"));
-    assert_eq!((main.directory().as_path(), main.access()), (Path::new("/srv/strongroom/main"), &Access::Gateway));
+    assert_eq!((main.location().as_str(), main.access()), ("/srv/strongroom/main", &Access::Gateway));
     let limits = site.limits();
     assert_eq!((limits.runs(), limits.per_host(), limits.per_repository()), (8, 1, 4));
     let [page, hook, mail] = site.notifications() else { panic!("{:?}", site.notifications()) };
@@ -54,6 +55,53 @@ fn the_example_is_a_whole_site() {
 }
 
 #[test]
+fn repositories_lie_in_folders_buckets_and_on_other_machines() {
+    let text = include_str!("../examples/site/site.yaml");
+    let begin = text.find("repositories:\n").unwrap();
+    let end = begin + text[begin..].find("\n\n").unwrap();
+    let stores = "\
+repositories:
+  main:
+    at: /srv/strongroom/main
+    media: tape
+    site: shanghai-1
+  bucket:
+    at: s3://backups/main
+    endpoint: \"http://s3.example.org:9000/\"
+    region: cn-north-1
+    addressing: host
+    ca: /etc/strongroom/ca.pem
+    credentials-file: /etc/strongroom/keys
+    profile: backup
+  asked: { at: s3://backups, credentials-command: [pass, show, s3] }
+  nas: { at: \"sftp://backup@nas:2222/srv/main\", ssh-key: /etc/key, known-hosts: /etc/hosts, access: gateway }
+";
+    let mut files = example_files();
+    files.insert("site.yaml", format!("{}{stores}{}", &text[..begin], &text[end..]));
+    let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+    let of = |name: &str| &site.repositories()[&name.parse().unwrap()];
+    assert_eq!((of("main").media(), of("main").site().unwrap().as_str()), (Media::Tape, "shanghai-1"));
+    let bucket = of("bucket");
+    assert_eq!(
+        (bucket.location().as_str(), bucket.directory(), bucket.media()),
+        ("s3://backups/main", None, Media::ObjectStorage)
+    );
+    let Reach::S3(reach) = bucket.reach() else { panic!("{:?}", bucket.reach()) };
+    assert_eq!(reach.endpoint.as_ref().unwrap().as_str(), "http://s3.example.org:9000");
+    assert_eq!((reach.region.as_ref().unwrap().as_str(), reach.addressing), ("cn-north-1", Some(BucketName::Host)));
+    let Some(S3Credentials::File { path, profile }) = &reach.credentials else { panic!("{reach:?}") };
+    assert_eq!((path.as_path(), profile.as_ref().unwrap().as_str()), (Path::new("/etc/strongroom/keys"), "backup"));
+    let Reach::S3(reach) = of("asked").reach() else { panic!("{:?}", of("asked")) };
+    assert!(matches!(&reach.credentials, Some(S3Credentials::Command(command)) if command.program() == "pass"));
+    let nas = of("nas");
+    assert_eq!(
+        (nas.location().as_str(), nas.media(), nas.access()),
+        ("sftp://backup@nas:2222/srv/main", Media::Disk, &Access::Gateway)
+    );
+    assert!(matches!(nas.reach(), Reach::Sftp(reach) if reach.ssh_key.is_some() && reach.known_hosts.is_some()));
+}
+
+#[test]
 fn hosts_reach_a_repository_through_the_controller_or_by_themselves() {
     let access = |said: &str| {
         let text = include_str!("../examples/site/site.yaml").replace("access: gateway", said);
@@ -62,7 +110,7 @@ fn hosts_reach_a_repository_through_the_controller_or_by_themselves() {
         let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
         let plan = plan(&site, "databases");
         assert_eq!(plan.access(), site.repository_of(plan).access());
-        assert_eq!(site.repository_of(plan).directory(), Path::new("/srv/strongroom/main"), "the controller's own");
+        assert_eq!(site.repository_of(plan).location(), "/srv/strongroom/main", "the controller's own");
         plan.access().directory_on_hosts()
     };
     for (said, expected) in [

@@ -128,6 +128,38 @@ fn site_keys_and_values() {
     check(at, "[failed]", "[fail]", (Code::UnknownWord, at, 12, 41, "fail"));
 }
 
+#[test]
+fn stores_of_repositories() {
+    let at = "site.yaml";
+    let main = "{ at: /srv/strongroom/main, access: gateway }";
+    let store = |to: &'static str, code, text: &str| {
+        let line = format!("  main: {to}");
+        let column = line.rfind(text).unwrap() + 1;
+        check(at, main, to, (code, at, 4, column, text));
+    };
+    store("{ at: s3://x/y }", Code::BadRepository, "s3://x/y");
+    store("{ at: s3://id:geheim@backups/main }", Code::BadRepository, "s3://id:geheim@backups/main");
+    store("{ at: gs://backups/main }", Code::BadRepository, "gs://backups/main");
+    store("{ at: sftp://nas }", Code::BadRepository, "sftp://nas");
+    store("{ at: /srv/main, endpoint: \"https://s3\" }", Code::KeyBeside, "\"https://s3\"");
+    store("{ at: /srv/main, ssh-key: /key }", Code::KeyBeside, "/key");
+    store("{ at: s3://backups, known-hosts: /hosts }", Code::KeyBeside, "/hosts");
+    store("{ at: sftp://nas/srv, region: cn-north-1 }", Code::KeyBeside, "cn-north-1");
+    store("{ at: s3://backups, access: direct }", Code::NotYet, "direct");
+    store("{ at: s3://backups, endpoint: s3.example.org }", Code::BadUrl, "s3.example.org");
+    store("{ at: s3://backups, endpoint: \"https://a:b@s3\" }", Code::BadUrl, "\"https://a:b@s3\"");
+    store("{ at: s3://backups, addressing: up }", Code::UnknownWord, "up");
+    store("{ at: s3://backups, ca: ca.pem }", Code::BadPath, "ca.pem");
+    store("{ at: s3://backups, profile: own }", Code::KeyBeside, "own");
+    store("{ at: s3://backups, credentials-file: /k, credentials-command: [p] }", Code::TwoWays, "[p]");
+    store("{ at: s3://backups, secret: geheim }", Code::UnknownKey, "secret");
+    store("{ at: s3://backups, media: paper }", Code::UnknownWord, "paper");
+    store("{ at: s3://backups, site: two words }", Code::BadName, "two words");
+    let faults = found(&broken(at, main, "{ at: s3://id:geheim@backups/main }"));
+    assert!(faults.iter().all(|fault| !fault.reason().contains("geheim")), "{faults}");
+    assert!(remedy(at, main, "{ at: /srv/main, region: x }").contains("at: s3://"));
+}
+
 /// Only what hosts open themselves lies on them: the controller's directory may be called like one of theirs.
 #[test]
 fn hosts_do_not_store_a_repository_in_itself() {

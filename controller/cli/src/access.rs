@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use strongroom_plans::RepositorySpec;
 use strongroom_repository::store::{Limited, Location};
 use strongroom_repository::{Credential, Repository, RepositoryId};
 
@@ -171,11 +172,21 @@ pub(crate) fn open_limited(
     bytes_per_second: Option<NonZeroU64>,
     context: &Context,
 ) -> Result<Opened, Failure> {
-    let what = || format!("open the repository at {}", shown::location(url));
-    let StorePlace { location, mut store, .. } = StorePlace::open(url, context)?;
+    let mut place = StorePlace::open(url, context)?;
     if let Some(limit) = bytes_per_second {
-        store = Arc::new(Limited::new(store, limit));
+        place.store = Arc::new(Limited::new(place.store, limit));
     }
+    open_in(place, key, context)
+}
+
+/// Opens a repository that a site declares.
+pub(crate) fn open_declared(spec: &RepositorySpec, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
+    open_in(StorePlace::open_by(&spec.location(), spec.reach(), context)?, key, context)
+}
+
+fn open_in(place: StorePlace, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
+    let StorePlace { location, store, .. } = place;
+    let what = || format!("open the repository at {}", shown::location(&location.to_string()));
     let config = context.wait(&what(), Repository::read_config(&*store))?;
     let credential = key.credential(config.repository)?;
     let cache = cache_folder(context)?;

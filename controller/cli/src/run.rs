@@ -130,7 +130,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
     let exit = Exit::from(ended.record.verdict);
     context.output.answer(&RunAnswer::new(
         ended.record,
-        Whereabouts { record_file, key_file, warning: same_disk(&plan, &folder) },
+        Whereabouts { record_file, key_file, warning: folder.and_then(|folder| same_disk(&plan, &folder)) },
         url,
     ))?;
     ended.fault.map_or(Ok(exit), Err)
@@ -142,7 +142,7 @@ fn faulty(faults: Faults) -> Failure {
 
 /// The URL of the plan's repository.
 pub(crate) fn repository_of(plan: &BackupPlan, file: &Path) -> Result<String, Failure> {
-    let folder = repository_folder(plan, file)?;
+    let Some(folder) = repository_folder(plan, file)? else { return Ok(plan.repository().as_str().to_owned()) };
     folder.into_os_string().into_string().map_err(|_| {
         let why = Cause::Usage("the path of its repository is not UTF-8".into());
         Failure::new(format!("{RUN} {}", file.display()), why)
@@ -150,8 +150,8 @@ pub(crate) fn repository_of(plan: &BackupPlan, file: &Path) -> Result<String, Fa
     })
 }
 
-/// Where the plan's repository is. Links in the way are followed, so that a repository inside of a source is found out.
-fn repository_folder(plan: &BackupPlan, file: &Path) -> Result<PathBuf, Failure> {
+/// The directory of the plan's repository, if it is one of this machine. Links in the way are followed, so that a repository inside of a source is found out.
+fn repository_folder(plan: &BackupPlan, file: &Path) -> Result<Option<PathBuf>, Failure> {
     let failed = |source| Cause::File { doing: "find", path: file.to_owned(), source };
     let file = file.canonicalize().map_err(failed).doing(|| "find the plan's directory".into())?;
     let plan_directory = file.parent().unwrap_or(Path::new("/"));

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let dialer = Arc::new(Dialer::new(in_force.clone(), key.identity(), state.join(KNOWN_HOSTS)));
     let links = Arc::new(Links::new(dialer, gateway, program()));
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
-    let runner = Runner { context, links, repositories };
+    let runner = Runner { context, links, repositories, declared: site.site.repositories().clone() };
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };

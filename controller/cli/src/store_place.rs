@@ -1,6 +1,7 @@
 //! A location becomes a store: the one place that knows how the program reaches which.
 //!
-//! What a location does not say comes from the environment, never from the command line, where other users could read it. For SFTP:
+//! What a location does not say comes from the site that declares the repository, else from the environment, never from the command line, where other users could read it.
+//! For SFTP, of the environment:
 //!
 //! * `STRONGROOM_SSH_KNOWN_HOSTS`, else `~/.ssh/known_hosts`: the server's key must be in it
 //! * `STRONGROOM_SSH_KEY`, a key file; else the agent at `SSH_AUTH_SOCK`, the usual keys in `~/.ssh`, and the controller's own, as far as they are there
@@ -12,8 +13,10 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
 use strongroom_controller::ssh::{HostKeys, Identity, SftpServer, Target};
+use strongroom_plans::{BucketName, Reach, S3Credentials, S3Reach, SftpReach};
 use strongroom_repository::store::{
-    Guarded, LocalStore, Location, ProbeReport, S3Options, S3Store, SftpPlace, SftpStore, probe,
+    Addressing, CredentialSource, Guarded, LocalStore, Location, ProbeReport, S3Options, S3Said, S3Store, SftpPlace,
+    SftpStore, probe,
 };
 use strongroom_repository::{Error, ObjectId, Repository, chain};
 
@@ -34,8 +37,13 @@ pub(crate) struct StorePlace {
 }
 
 impl StorePlace {
-    /// Opens the store at `url`. Nothing is asked of it yet, and nothing need be there.
+    /// Opens the store at `url`, as the environment says. Nothing is asked of it yet, and nothing need be there.
     pub(crate) fn open(url: &str, context: &Context) -> Result<Self, Failure> {
+        Self::open_by(url, &Reach::Folder, context)
+    }
+
+    /// The same, as a site says, and as the environment says for the rest.
+    pub(crate) fn open_by(url: &str, reach: &Reach, context: &Context) -> Result<Self, Failure> {
         let what = || format!("open the repository at {}", shown::location(url));
         let location = Location::parse(url).doing(what)?;
         match &location {
@@ -44,13 +52,13 @@ impl StorePlace {
                 Ok(Self { location, store: Arc::new(store), guarded: None })
             }
             Location::S3(place) => {
-                let options = S3Options::from_environment().doing(what)?;
+                let options = S3Options::over_environment(s3_said(reach)).doing(what)?;
                 let store = S3Store::open(place, &options).doing(what)?;
                 let reached_by = options.endpoint.unwrap_or(options.region);
                 Self::guarded(location, Arc::new(store), &reached_by, context)
             }
             Location::Sftp(place) => {
-                let target = ssh_target(place, context).doing(what)?;
+                let target = ssh_target(place, reach, context).doing(what)?;
                 let reached_by = target.place();
                 let store = SftpStore::new(place, Arc::new(SftpServer::new(target)));
                 Self::guarded(location, Arc::new(store), &reached_by, context)
@@ -87,14 +95,45 @@ impl StorePlace {
 /// The usual names of keys of kinds that can be used, in `~/.ssh`.
 const USUAL_KEYS: [&str; 2] = ["id_ed25519", "id_ecdsa"];
 
-fn ssh_target(place: &SftpPlace, context: &Context) -> Result<Target, Cause> {
+/// What a site says of a bucket, in the store's words.
+fn s3_said(reach: &Reach) -> S3Said {
+    let Reach::S3(S3Reach { endpoint, region, addressing, ca, credentials }) = reach else {
+        return S3Said::default();
+    };
+    let credentials = credentials.as_ref().map(|credentials| match credentials {
+        S3Credentials::File { path, profile } => CredentialSource::File {
+            path: path.as_path().to_owned(),
+            profile: profile.as_ref().map_or("default", |profile| profile.as_str()).to_owned(),
+        },
+        S3Credentials::Command(command) => CredentialSource::Command(command.words().map(str::to_owned).collect()),
+    });
+    S3Said {
+        endpoint: endpoint.as_ref().map(ToString::to_string),
+        region: region.as_ref().map(ToString::to_string),
+        addressing: addressing.map(|name| match name {
+            BucketName::Path => Addressing::Path,
+            BucketName::Host => Addressing::Host,
+        }),
+        ca: ca.as_ref().map(|ca| ca.as_path().to_owned()),
+        credentials,
+    }
+}
+
+fn ssh_target(place: &SftpPlace, reach: &Reach, context: &Context) -> Result<Target, Cause> {
+    let SftpReach { ssh_key, known_hosts } = match reach {
+        Reach::Sftp(reach) => reach.clone(),
+        Reach::Folder | Reach::S3(_) => SftpReach::default(),
+    };
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = places::home().unwrap_or_default().join(".ssh");
-    let known_hosts = variable("STRONGROOM_SSH_KNOWN_HOSTS").unwrap_or_else(|| home.join("known_hosts"));
+    let known_hosts = known_hosts.map(|path| path.as_path().to_owned());
+    let known_hosts = known_hosts.or_else(|| variable("STRONGROOM_SSH_KNOWN_HOSTS"));
+    let known_hosts = known_hosts.unwrap_or_else(|| home.join("known_hosts"));
     let user = place.user().map(str::to_owned).or_else(|| env::var("USER").ok()).ok_or_else(|| {
         Cause::Usage("the location names no user, and neither does USER: write sftp://user@host/path".into())
     })?;
-    let identities = match variable("STRONGROOM_SSH_KEY") {
+    let key_file = ssh_key.map(|path| path.as_path().to_owned()).or_else(|| variable("STRONGROOM_SSH_KEY"));
+    let identities = match key_file {
         Some(path) => vec![Identity::from_file(&path, None).map_err(|error| Cause::Key(chain(&error)))?],
         None => {
             let agent = variable("SSH_AUTH_SOCK").map(Identity::Agent);

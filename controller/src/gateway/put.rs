@@ -12,7 +12,7 @@ use strongroom_repository::parity;
 use strongroom_repository::store::{self, ErrorKind};
 use tonic::{Status, Streaming};
 
-use super::held::{Arrived, Key, Turn};
+use super::held::{Arrived, Begun, Key, Turn};
 use super::policy::{self, Creatable};
 use super::{Gateway, status};
 
@@ -32,13 +32,9 @@ impl Gateway {
         {
             return Err(Status::invalid_argument(format!("{} is not the name of these bytes", key.name)));
         }
-        // Before the bytes are sent, so that a resumed put of what was stored long ago costs nothing.
-        if store.head(&Path::from(&*key.name)).await.is_ok() {
-            return Err(Status::already_exists(key.name));
-        }
-        let turn = self.held.begin(&key, header.offset).ok_or_else(ask_again)?;
+        let turn = self.begin(&*store, &key, header.offset).await?;
         let hash = self.collect(first, &mut parts, (&key, turn)).await?;
-        let arrived = self.held.finish(&key, turn).ok_or_else(ask_again)?;
+        let (arrived, storing) = self.held.finish(&key, turn).ok_or_else(ask_again)?;
         if hash != key.blake3 {
             return Err(Status::data_loss(format!("{} did not arrive as it was sent", key.name)));
         }
@@ -47,7 +43,30 @@ impl Gateway {
         {
             return Err(Status::invalid_argument(format!("{} is not the parity of this pack", key.name)));
         }
-        self.create(&*store, &key, kind, arrived).await
+        // On a task of its own: all is there, so it is stored also when the host's line breaks meanwhile, and its next put of it waits for that.
+        let stored = tokio::spawn(async move {
+            let created = create(&*store, &key, kind, arrived).await;
+            drop(storing);
+            created
+        });
+        stored.await.map_err(|error| Status::internal(format!("the gateway gave up storing it: {error}")))?
+    }
+
+    /// When it is this put's turn.
+    async fn begin(&self, store: &dyn ObjectStore, key: &Key, offset: u64) -> Result<Turn, Status> {
+        loop {
+            // Before the bytes are sent, so that a resumed put of what was stored long ago costs nothing.
+            if store.head(&Path::from(&*key.name)).await.is_ok() {
+                return Err(Status::already_exists(key.name.clone()));
+            }
+            match self.held.begin(key, offset) {
+                Begun::Turn(turn) => return Ok(turn),
+                Begun::Elsewhere => return Err(ask_again()),
+                Begun::Full => return Err(Status::unavailable("the gateway has no memory for another object now")),
+                // It never changes: it closes.
+                Begun::Storing(mut until) => drop(until.changed().await),
+            }
+        }
     }
 
     /// Until all is there; its BLAKE3. What has arrived is held also when the stream breaks, and while nobody knows yet that it did.
@@ -86,31 +105,25 @@ impl Gateway {
         }
     }
 
-    async fn create(
-        &self,
-        store: &dyn ObjectStore,
-        key: &Key,
-        kind: Creatable,
-        arrived: Arrived,
-    ) -> Result<PutReply, Status> {
-        if let Creatable::Commit(number) = kind {
-            follows(store, number).await?;
-        }
-        let payload = PutPayload::from_iter(arrived.parts);
-        let created = store.put_opts(&Path::from(&*key.name), payload, PutOptions::from(PutMode::Create)).await;
-        created.map_err(|error| status(&error))?;
-        if let Creatable::Commit(number) = kind {
-            // Only a hint: whoever opens the repository next is slower without it, and no less right.
-            let _ = store.put(&Path::from(HINT), number.to_string().into_bytes().into()).await;
-        }
-        tracing::debug!(host = %key.host, name = %key.name, bytes = key.length, "stored for a host");
-        Ok(PutReply {})
-    }
-
     /// How much of an interrupted put is held.
     pub(super) fn held_of(&self, host: &str, header: &PutHeader) -> Result<u64, Status> {
         key_of(host, header).map(|key| self.held.length(&key))
     }
+}
+
+async fn create(store: &dyn ObjectStore, key: &Key, kind: Creatable, arrived: Arrived) -> Result<PutReply, Status> {
+    if let Creatable::Commit(number) = kind {
+        follows(store, number).await?;
+    }
+    let payload = PutPayload::from_iter(arrived.parts);
+    let created = store.put_opts(&Path::from(&*key.name), payload, PutOptions::from(PutMode::Create)).await;
+    created.map_err(|error| status(&error))?;
+    if let Creatable::Commit(number) = kind {
+        // Only a hint: whoever opens the repository next is slower without it, and no less right.
+        let _ = store.put(&Path::from(HINT), number.to_string().into_bytes().into()).await;
+    }
+    tracing::debug!(host = %key.host, name = %key.name, bytes = key.length, "stored for a host");
+    Ok(PutReply {})
 }
 
 /// Enough of an object to see what it says of itself.

@@ -43,7 +43,7 @@ use object_store::{
 use self::credentials::Credentials;
 pub use self::credentials::{AccessKey, CredentialSource};
 pub use self::error::{Meaning, S3Error};
-pub use self::options::{Addressing, S3Options};
+pub use self::options::{Addressing, S3Options, S3Said};
 use self::transport::Transport;
 use super::error::{overwrite_refused, refused};
 use super::payload::with_stream;

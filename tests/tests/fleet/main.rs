@@ -10,3 +10,4 @@ mod helpers;
 mod jump;
 mod lab;
 mod lab_faults;
+mod stores;

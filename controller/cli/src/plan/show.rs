@@ -99,7 +99,7 @@ impl ShownPlan {
 impl ShownValue {
     fn said(site: &Site, plan: &FleetPlan, said: &Said) -> Self {
         let value = match said.key() {
-            "repository" => format!("{}, at {}", said.value(), site.repository_of(plan).directory().display()),
+            "repository" => format!("{}, at {}", said.value(), site.repository_of(plan).location()),
             _ => said.value().to_owned(),
         };
         let file = said.place().file();

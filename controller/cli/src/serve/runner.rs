@@ -8,7 +8,7 @@ use strongroom_controller::daemon::{RunEnd, RunOrder};
 use strongroom_controller::links::Links;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
-use strongroom_plans::{Name, RunKind, Site};
+use strongroom_plans::{Name, RepositorySpec, RunKind, Site};
 use strongroom_repository::SnapshotKind;
 
 use super::hands::Hands;
@@ -24,15 +24,16 @@ pub(super) struct Runner<'a> {
     pub(super) links: Arc<Links>,
     /// By the site's names.
     pub(super) repositories: BTreeMap<Name, Opened>,
+    /// As the site declared them when they were opened.
+    pub(super) declared: BTreeMap<Name, RepositorySpec>,
 }
 
 /// Opens every repository of a site.
 pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<BTreeMap<Name, Opened>, Failure> {
-    let open = |(name, spec): (&Name, &strongroom_plans::RepositorySpec)| {
-        let url = spec.directory().to_string_lossy().into_owned();
-        let opened = access::open(&url, key, context);
+    let open = |(name, spec): (&Name, &RepositorySpec)| {
+        let opened = access::open_declared(spec, key, context);
         let opened = opened.map_err(|failure| {
-            failure.advise(format!("make it with `strongroom repo init {url}`, and keep its key"))
+            failure.advise(format!("make it with `strongroom repo init {}`, and keep its key", spec.location()))
         })?;
         Ok((name.clone(), opened))
     };
@@ -43,10 +44,13 @@ impl Runner<'_> {
     /// Another site may name only repositories that are open: opening one needs a key, and that is a person's business.
     pub(super) fn knows_repositories(&self, site: &Site) -> Result<(), String> {
         let unknown = site.repositories().iter().find(|(name, spec)| {
-            self.repositories.get(*name).is_none_or(|opened| opened.location.folder() != Some(&spec.directory()))
+            let opened = self.declared.get(*name);
+            opened.is_none_or(|opened| opened.location() != spec.location() || opened.reach() != spec.reach())
         });
         unknown.map_or(Ok(()), |(name, _)| {
-            Err(format!("the repository {name} is new, or lies elsewhere now: start the controller again to open it"))
+            Err(format!(
+                "the repository {name} is new, or lies elsewhere or is reached otherwise now: start the controller again to open it"
+            ))
         })
     }
 

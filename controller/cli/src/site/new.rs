@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use strongroom_repository::store::Location;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -20,15 +21,17 @@ Writes site.yaml, hosts.yaml and plans/nightly.yaml, and nothing over what is th
 directory in git: every run then names the commit that it ran.
 
 Examples:
-  strongroom site new /etc/strongroom --repository /srv/strongroom")]
+  strongroom site new /etc/strongroom --repository /srv/strongroom
+  strongroom site new /etc/strongroom --repository s3://backups/main
+  strongroom site new /etc/strongroom --repository sftp://backup@nas/srv/strongroom")]
 pub(crate) struct NewArgs {
     /// The directory; it is made if it is not there
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
-    /// Where the backups are to be kept, on this machine
-    #[arg(long, value_name = "DIR")]
-    repository: PathBuf,
+    /// Where the backups are to be kept: a directory on this machine, s3://bucket/prefix or sftp://user@host/path
+    #[arg(long, value_name = "URL")]
+    repository: String,
 
     /// Only show the files
     #[arg(long)]
@@ -59,27 +62,40 @@ prove: { level: restored }
 
 pub(super) fn run(args: &NewArgs, context: &Context) -> Result<Exit, Failure> {
     let what = || format!("make the site {}", args.directory.display());
-    let repository = std::path::absolute(&args.repository);
-    let repository = repository.map_err(file("find", &args.repository)).doing(what)?;
-    let Some(repository) = repository.to_str() else {
-        return Err(Failure::new(what(), Cause::Usage("the path of its repository is not UTF-8".into())));
-    };
+    let location = Location::parse(&args.repository).doing(what)?;
+    let repository = location.folder().map_or_else(|| location.to_string(), |folder| folder.display().to_string());
     let site = format!(
         "# What all plans of this site share. `strongroom plan check --site DIR` finds every mistake at once.\n\
-         name: {}\nzone: {}\nrepositories:\n  main: {{ at: {} }}\n",
+         name: {}\nzone: {}\nrepositories:\n  main:\n    at: {}\n{}",
         site_name(&args.directory),
         zone(),
-        serde_json::Value::from(repository)
+        serde_json::Value::from(&*repository),
+        beside(&location)
     );
     let files = [("site.yaml", site.as_str()), ("hosts.yaml", HOSTS), ("plans/nightly.yaml", NIGHTLY)];
     if !args.dry_run {
         write(&args.directory, &files).doing(what)?;
     }
     let files = files.map(|(name, text)| Written { path: args.directory.join(name), text: text.to_owned() });
-    let repository = repository.to_owned();
     let directory = args.directory.clone();
     context.output.answer(&Made { dry_run: args.dry_run, directory, repository, files: files.into() })?;
     Ok(Exit::Success)
+}
+
+/// What a location does not say, for those who come after the environment of this shell is gone.
+fn beside(location: &Location) -> &'static str {
+    match location {
+        Location::Folder(_) => "",
+        Location::S3(_) => {
+            "    # What the controller's environment does not say; a secret never stands here.\n\
+             \x20   # endpoint: https://s3.example.org:9000\n    # region: us-east-1\n    # ca: /etc/strongroom/s3-ca.pem\n\
+             \x20   # credentials-file: /etc/strongroom/s3-credentials\n"
+        }
+        Location::Sftp(_) => {
+            "    # What the controller's environment does not say.\n\
+             \x20   # ssh-key: /etc/strongroom/nas-key\n    # known-hosts: /etc/strongroom/nas-known-hosts\n"
+        }
+    }
 }
 
 fn site_name(directory: &Path) -> String {

@@ -28,6 +28,21 @@ pub struct S3Options {
     pub credentials: CredentialSource,
 }
 
+/// What somebody has said of how a bucket is reached; the rest is as the environment says.
+#[derive(Debug, Clone, Default)]
+pub struct S3Said {
+    /// `https://host:port`.
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// Where the bucket's name stands.
+    pub addressing: Option<Addressing>,
+    /// The certificates that the server's must be signed by.
+    pub ca: Option<PathBuf>,
+    /// Who asks.
+    pub credentials: Option<CredentialSource>,
+}
+
 /// Where the bucket's name stands in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addressing {
@@ -55,25 +70,35 @@ impl S3Options {
     ///   `AWS_SECRET_ACCESS_KEY` and perhaps `AWS_SESSION_TOKEN`; the file in `AWS_SHARED_CREDENTIALS_FILE`; `~/.aws/credentials`. Of a file, the profile in
     ///   `AWS_PROFILE`, else `default`.
     pub fn from_environment() -> Result<Self, StoreError> {
-        Self::from_variables(|name| env::var_os(name))
+        Self::over_environment(S3Said::default())
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, StoreError> {
+    /// What is said, and [`Self::from_environment`] for the rest. Of an endpoint that is said, the environment's addressing and certificates are not asked: they belong to another.
+    pub fn over_environment(said: S3Said) -> Result<Self, StoreError> {
+        Self::over_variables(said, |name| env::var_os(name))
+    }
+
+    fn over_variables(said: S3Said, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, StoreError> {
         let variables = Variables { variable };
-        let endpoint = variables.text(&["STRONGROOM_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])?;
-        let mut options = Self::new(endpoint, variables.credentials()?);
-        if let Some(region) = variables.text(&["STRONGROOM_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"])? {
-            options.region = region;
-        }
-        match variables.text(&["STRONGROOM_S3_ADDRESSING"])?.as_deref() {
-            Some("path") => options.addressing = Addressing::Path,
-            Some("host") => options.addressing = Addressing::Host,
-            Some(_) => {
-                return Err(StoreError::Variable { name: "STRONGROOM_S3_ADDRESSING", expect: "'path' or 'host'" });
-            }
-            None => {}
-        }
-        options.ca = variables.path(&["STRONGROOM_S3_CA", "AWS_CA_BUNDLE"]);
+        let of_environment = said.endpoint.is_none();
+        let endpoint = match said.endpoint {
+            None => variables.text(&["STRONGROOM_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])?,
+            said => said,
+        };
+        let credentials = said.credentials.map_or_else(|| variables.credentials(), Ok)?;
+        let mut options = Self::new(endpoint, credentials);
+        let region = match said.region {
+            None => variables.text(&["STRONGROOM_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"])?,
+            said => said,
+        };
+        options.region = region.unwrap_or(options.region);
+        let addressing = match said.addressing {
+            None if of_environment => variables.addressing()?,
+            said => said,
+        };
+        options.addressing = addressing.unwrap_or(options.addressing);
+        let ca_of_environment = || variables.path(&["STRONGROOM_S3_CA", "AWS_CA_BUNDLE"]).filter(|_| of_environment);
+        options.ca = said.ca.or_else(ca_of_environment);
         Ok(options)
     }
 
@@ -129,6 +154,15 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
         value.into_string().map(Some).map_err(|_| StoreError::Variable { name, expect: "text" })
     }
 
+    fn addressing(&self) -> Result<Option<Addressing>, StoreError> {
+        match self.text(&["STRONGROOM_S3_ADDRESSING"])?.as_deref() {
+            Some("path") => Ok(Some(Addressing::Path)),
+            Some("host") => Ok(Some(Addressing::Host)),
+            Some(_) => Err(StoreError::Variable { name: "STRONGROOM_S3_ADDRESSING", expect: "'path' or 'host'" }),
+            None => Ok(None),
+        }
+    }
+
     fn path(&self, names: &[&'static str]) -> Option<PathBuf> {
         self.first(names).map(|(_, value)| value.into())
     }
@@ -160,7 +194,7 @@ mod tests {
 
     fn options(variables: &[(&str, &str)]) -> Result<S3Options, StoreError> {
         let all = |name: &str| variables.iter().find(|(found, _)| *found == name).map(|(_, value)| (*value).into());
-        S3Options::from_variables(all)
+        S3Options::over_variables(S3Said::default(), all)
     }
 
     const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "very secret")];
@@ -181,6 +215,28 @@ mod tests {
         assert_eq!((url.as_str(), endpoint.shown.as_str()), ("https://[fd00::1]:9000/b", "https://[fd00::1]:9000"));
         assert!(!endpoint.is_plain_http);
         assert_eq!(own.region, "garage");
+    }
+
+    #[test]
+    fn what_is_said_comes_before_the_environment() {
+        let environment = [
+            ("STRONGROOM_S3_ENDPOINT", "https://other"),
+            ("STRONGROOM_S3_ADDRESSING", "host"),
+            ("STRONGROOM_S3_CA", "/other.pem"),
+            ("AWS_REGION", "garage"),
+        ];
+        let all = |name: &str| environment.iter().find(|(found, _)| *found == name).map(|(_, value)| (*value).into());
+        let file = CredentialSource::File { path: "/keys".into(), profile: "default".into() };
+        let credentials = Some(file);
+        let said =
+            S3Said { endpoint: Some("https://own".into()), credentials: credentials.clone(), ..S3Said::default() };
+        let own = S3Options::over_variables(said, all).expect("said enough");
+        assert_eq!(own.endpoint.as_deref(), Some("https://own"));
+        assert_eq!((own.addressing, own.ca, own.region.as_str()), (Addressing::Path, None, "garage"));
+        let said = S3Said { region: Some("own".into()), credentials, ..S3Said::default() };
+        let mixed = S3Options::over_variables(said, all).expect("said enough");
+        assert_eq!((mixed.addressing, mixed.region.as_str()), (Addressing::Host, "own"));
+        assert!(mixed.ca.is_some() && mixed.endpoint.as_deref() == Some("https://other"));
     }
 
     #[test]
