@@ -39,10 +39,10 @@ pub struct Place {
 
 /// Everything about a frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct FrameInfo<'a> {
-    pub(crate) pack: &'a PackRow,
+pub(crate) struct FrameInfo {
+    pub(crate) pack: PackRow,
     pub(crate) row: FrameRow,
-    pub(crate) segment: &'a SegmentRow,
+    pub(crate) segment: SegmentRow,
 }
 
 /// All runs of a repository at one commit.
@@ -90,7 +90,24 @@ pub(crate) fn cache_path(cache: &Path, id: &ObjectId) -> PathBuf {
     cache.join("index").join(id.hex())
 }
 
+/// For measurements only: puts a run of these packs into a cache folder, as if it had been fetched.
+#[doc(hidden)]
+pub fn cache_run(cache: &Path, packs: &[PackContents]) -> Result<ObjectId, Error> {
+    let content = run::encode(packs);
+    let (id, failed) = (ObjectId::of(&content), |path, source| Error::Cache { doing: "write", path, source });
+    let path = cache_path(cache, &id);
+    cache::write(&path, &content).map_err(|source| failed(path, source)).map(|()| id)
+}
+
 impl Index {
+    /// For measurements only: the index of runs that lie in a cache folder.
+    #[doc(hidden)]
+    pub fn of_cache(cache: &Path, runs: &[ObjectId]) -> Result<Self, Error> {
+        let mut index = Self::default();
+        runs.iter().try_for_each(|id| index.add_cached(cache, *id))?;
+        Ok(index)
+    }
+
     /// An empty index that knows which packs are condemned.
     pub(crate) fn knowing(condemned: impl IntoIterator<Item = ObjectId>) -> Self {
         Self { runs: Vec::new(), condemned: condemned.into_iter().collect() }
@@ -117,7 +134,7 @@ impl Index {
 
     fn add(&mut self, id: ObjectId, bytes: Arc<dyn AsRef<[u8]> + Send + Sync>, path: &Path) -> Result<(), Error> {
         let run = Run::open(bytes).map_err(Error::malformed(object::hashed_name(ObjectType::Index, &id)))?;
-        let filter = Filter::of(&run, &path.with_extension("filter"));
+        let filter = Filter::of(&run, &path.with_extension("filters"));
         self.runs.push((id, run, filter));
         Ok(())
     }
@@ -158,10 +175,10 @@ impl Index {
         !self.condemned.is_empty() && self.frame(frame).is_some_and(|frame| self.condemned.contains(&frame.pack.id))
     }
 
-    pub(crate) fn frame(&self, id: FrameId) -> Option<FrameInfo<'_>> {
+    pub(crate) fn frame(&self, id: FrameId) -> Option<FrameInfo> {
         let (_, run, _) = self.runs.get(id.run as usize)?;
         let (pack, row) = run.frame(id.frame)?;
-        Some(FrameInfo { pack: run.packs.get(pack)?, row, segment: run.segments.get(row.segment as usize)? })
+        Some(FrameInfo { pack: run.pack(pack)?, row, segment: run.segment(row.segment)? })
     }
 
     /// The lasting name of a frame: its segment and ordinal.
@@ -176,15 +193,15 @@ impl Index {
     }
 
     /// Every frame of the packs that `of` picks. Where several runs name a pack, its frames come once.
-    pub(crate) fn frames(&self, of: impl Fn(&PackRow) -> bool) -> impl Iterator<Item = (FrameId, FrameInfo<'_>)> {
+    pub(crate) fn frames(&self, of: impl Fn(&PackRow) -> bool) -> impl Iterator<Item = (FrameId, FrameInfo)> {
         let mut seen = HashSet::new();
         self.runs.iter().enumerate().flat_map(move |(number, (_, run, _))| {
-            let picked: Vec<bool> = run.packs.iter().map(|pack| of(pack) && seen.insert(pack.id)).collect();
+            let picked: Vec<bool> = run.packs().map(|pack| of(&pack) && seen.insert(pack.id)).collect();
             (0..run.frame_count() as u32).filter_map(move |frame| {
                 let (pack, row) = run.frame(frame)?;
-                let segment = run.segments.get(row.segment as usize)?;
-                let info = FrameInfo { pack: run.packs.get(pack)?, row, segment };
-                picked[pack].then_some((FrameId { run: number as u32, frame }, info))
+                picked.get(pack).filter(|picked| **picked)?;
+                let info = FrameInfo { pack: run.pack(pack)?, row, segment: run.segment(row.segment)? };
+                Some((FrameId { run: number as u32, frame }, info))
             })
         })
     }
@@ -195,8 +212,8 @@ impl Index {
     }
 
     /// Every pack of every run.
-    pub fn packs(&self) -> impl Iterator<Item = &PackRow> {
-        self.runs.iter().flat_map(|(_, run, _)| run.packs.iter())
+    pub fn packs(&self) -> impl Iterator<Item = PackRow> + '_ {
+        self.runs.iter().flat_map(|(_, run, _)| run.packs())
     }
 
     /// Number of chunks and pages, those in several runs counted in each.

@@ -77,9 +77,9 @@ fn last_id(name: &str) -> Result<ObjectId, Error> {
     id.ok_or_else(|| Error::damaged(name, "its name is not a hash"))
 }
 
-fn frame(row: &FrameRow, segments: &[SegmentRow]) -> Value {
+fn frame(row: &FrameRow, segment: Option<SegmentRow>) -> Value {
     json!({
-        "segment": segments.get(row.segment as usize).map(|segment| segment.nonce),
+        "segment": segment.map(|segment| segment.nonce),
         "ordinal": row.ordinal,
         "offset": row.offset,
         "sealed-length": row.sealed_length,
@@ -95,7 +95,7 @@ async fn pack(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {
     let footer = read_footer(repository, row, &bytes, &name)?;
     let segments = &footer.contents.segments;
     let frames = footer.frames().map(|(row, chunks)| {
-        let mut described = frame(row, segments);
+        let mut described = frame(row, segments.get(row.segment as usize).copied());
         described["chunks"] =
             chunks.iter().map(|chunk| json!({ "id-prefix": hex(&chunk.prefix), "length": chunk.length })).collect();
         described
@@ -114,14 +114,13 @@ async fn run(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {
     let content = index::open_run(&repository.key.shared.inventory, &repository.id(), &last_id(&name)?, &bytes)?;
     let run = Run::open(Arc::new(content)).map_err(Error::malformed(&name))?;
     let packs: Vec<Value> = run
-        .packs
-        .iter()
+        .packs()
         .map(|pack| json!({ "pack": object::hashed_name(pack.kind, &pack.id), "size": pack.size }))
         .collect();
     let frames: Vec<Value> = (0..run.frame_count() as u32)
         .filter_map(|number| run.frame(number))
         .map(|(pack, row)| {
-            let mut described = frame(&row, &run.segments);
+            let mut described = frame(&row, run.segment(row.segment));
             described["pack"] = json!(pack);
             described
         })

@@ -46,6 +46,8 @@ pub use cut::{Cutter, EndOfFile};
 pub use error::{Error, ErrorKind, Failure, chain};
 pub use history::{Added, Authority, BadCommit, Commit, Effect, History, Operation};
 pub use ids::{ChunkId, FileHash, ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
+#[doc(hidden)]
+pub use index::cache_run;
 pub use index::{FrameId, Index, PackRow, Place};
 pub use keys::{Credential, Key, KeyFile};
 pub use live::Live;

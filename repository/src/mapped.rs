@@ -21,6 +21,8 @@ impl Mapped {
         // SAFETY: see the reason above; every reader copies what it reads with bounds checks, so even a file that somebody alters gives wrong
         // numbers (which hashing finds), not undefined layouts.
         let map = unsafe { memmap2::Mmap::map(&file)? };
+        // Look-ups go anywhere: what lies around a page is not wanted with it. Only a hint, so it may fail.
+        let _ = map.advise(memmap2::Advice::Random);
         Ok(Self(map))
     }
 }

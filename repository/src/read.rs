@@ -150,7 +150,7 @@ impl Repository {
         })
     }
 
-    fn segment_key(&self, info: &FrameInfo<'_>) -> Result<Arc<SegmentKey>, Error> {
+    fn segment_key(&self, info: &FrameInfo) -> Result<Arc<SegmentKey>, Error> {
         let mut keys = self.segment_keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = keys.get(&info.segment.nonce) {
             return Ok(Arc::clone(key));
@@ -159,7 +159,7 @@ impl Repository {
         let private = epochs.get(&info.segment.epoch);
         let private =
             private.ok_or_else(|| Error::Key(format!("this key does not open epoch {}", info.segment.epoch)))?;
-        let key = segment_key(&self.id(), info.segment, private).map_err(|bad| {
+        let key = segment_key(&self.id(), &info.segment, private).map_err(|bad| {
             let name = object::hashed_name(info.pack.kind, &info.pack.id);
             Error::damaged(name, format!("the sealed data key in the index is {bad}"))
         })?;
@@ -300,7 +300,7 @@ fn ranged_reads(index: &Index, frames: &[FrameId]) -> Result<Vec<RangedRead>, Er
             read.range.end = end;
         } else {
             let whole = 0..(end - start) as usize;
-            reads.push(RangedRead { pack: *info.pack, range: start..end, frames: Vec::from([whole]) });
+            reads.push(RangedRead { pack: info.pack, range: start..end, frames: Vec::from([whole]) });
         }
     }
     Ok(reads)

@@ -86,7 +86,7 @@ pub(super) async fn check_packs(
 fn contents(index: &Index) -> Vec<PackContent> {
     let mut by_pack: BTreeMap<ObjectId, PackContent> = BTreeMap::new();
     for pack in index.packs() {
-        by_pack.entry(pack.id).or_insert_with(|| PackContent { pack: *pack, chunks: Vec::new() });
+        by_pack.entry(pack.id).or_insert_with(|| PackContent { pack, chunks: Vec::new() });
     }
     for (prefix, place) in index.entries() {
         let pack = index.frame(place.frame).map(|frame| frame.pack.id);

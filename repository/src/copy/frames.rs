@@ -94,7 +94,7 @@ impl Carrier<'_> {
 
     /// Brings the pack of these frames.
     async fn whole(&self, frames: Vec<FrameId>) -> Result<Whole, Trouble> {
-        let Some(pack) = frames.first().and_then(|frame| self.work.index.frame(*frame)).map(|info| *info.pack) else {
+        let Some(pack) = frames.first().and_then(|frame| self.work.index.frame(*frame)).map(|info| info.pack) else {
             return Ok(Whole::Not(frames));
         };
         let name = object::hashed_name(pack.kind, &pack.id);
@@ -152,7 +152,7 @@ impl Carrier<'_> {
                 for frame in batch {
                     let (Some(sealed), Some(info)) = (sealed.get(frame), index.frame(*frame)) else { continue };
                     let chunks: &[StoredChunk] = chunks.get(frame).map(Vec::as_slice).unwrap_or_default();
-                    pack.add(info.segment, &info.row, chunks, sealed.clone());
+                    pack.add(&info.segment, &info.row, chunks, sealed.clone());
                     self.progress.bytes_done.fetch_add(sealed.len() as u64, Ordering::Relaxed);
                     if pack.size() >= self.to.config.parameters.pack_target as usize {
                         let full = std::mem::replace(&mut pack, MovedPack::new(self.to.id(), info.pack.kind));
@@ -211,7 +211,7 @@ impl Carrier<'_> {
         let index = &self.work.index;
         let mut good = HashMap::with_capacity(frames.len());
         for frames in by_pack(index, frames).into_values() {
-            let Some(pack) = frames.first().and_then(|frame| index.frame(*frame)).map(|info| *info.pack) else {
+            let Some(pack) = frames.first().and_then(|frame| index.frame(*frame)).map(|info| info.pack) else {
                 continue;
             };
             match self.read_pack(pack, &object::hashed_name(pack.kind, &pack.id)).await {

@@ -1,4 +1,5 @@
-//! One sorted run: id prefix to pack, frame, offset and length. Read in place from mapped memory; nothing but its two small tables is copied.
+//! One sorted run: id prefix to pack, frame, offset and length. Read in place from mapped memory: nothing of it is copied, so that it takes no memory but what the kernel
+//! may take back.
 
 use std::sync::Arc;
 
@@ -6,11 +7,12 @@ use crate::codec::{Malformed, Reader};
 use crate::ids::{ChunkId, ObjectId, SegmentNonce};
 use crate::object::ObjectType;
 use crate::pack::{
-    FrameRow, PackContents, SegmentRow, StoredChunk, put_frame, put_segments, take_frame, take_segments,
+    FrameRow, PackContents, SEGMENT_SIZE, SegmentRow, StoredChunk, put_frame, put_segments, take_frame, take_segment,
 };
 
 const PREFIX: usize = 16;
 const FRAME_SIZE: usize = 28;
+const PACK_SIZE: usize = 44;
 
 /// A pack as a run names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +28,25 @@ pub struct PackRow {
 /// A run over bytes that somebody else holds.
 pub(crate) struct Run {
     bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
-    pub(crate) segments: Vec<SegmentRow>,
-    pub(crate) packs: Vec<PackRow>,
+    segments: Table,
+    packs: Table,
     frames_at: usize,
     frame_count: usize,
     prefixes_at: usize,
     chunk_count: usize,
 }
 
+/// Rows of one size.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    start: usize,
+    count: usize,
+    row_size: usize,
+}
+
 impl std::fmt::Debug for Run {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Run({} packs, {} frames, {} chunks)", self.packs.len(), self.frame_count, self.chunk_count)
+        write!(out, "Run({} packs, {} frames, {} chunks)", self.packs.count, self.frame_count, self.chunk_count)
     }
 }
 
@@ -116,14 +126,17 @@ impl Run {
     pub(crate) fn open(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Result<Self, Malformed> {
         let all = (*bytes).as_ref();
         let mut from = Reader::new(all);
-        let segments = take_segments(&mut from)?;
-        let packs = take_packs(&mut from)?;
+        let segments = Table::take(&mut from, SEGMENT_SIZE, "segments")?;
+        let packs = Table::take(&mut from, PACK_SIZE, "packs")?;
+        for row in packs.rows(all) {
+            take_pack(row)?;
+        }
         let frame_count = from.count32(FRAME_SIZE, "frames")?;
         let frames_at = from.position();
         let mut frames = Reader::new(from.take(frame_count * FRAME_SIZE, "frames")?);
         for _ in 0..frame_count {
             let (pack, frame) = (frames.u32("pack")?, take_frame(&mut frames)?);
-            if pack as usize >= packs.len() || frame.segment as usize >= segments.len() {
+            if pack as usize >= packs.count || frame.segment as usize >= segments.count {
                 return Err(Malformed { what: "frame", at: frames_at + frames.position() });
             }
         }
@@ -136,6 +149,22 @@ impl Run {
 
     fn all(&self) -> &[u8] {
         (*self.bytes).as_ref()
+    }
+
+    /// The run's packs, in the order of their numbers.
+    pub(crate) fn packs(&self) -> impl Iterator<Item = PackRow> + '_ {
+        // None is left out: they were all read when the run was opened.
+        self.packs.rows(self.all()).filter_map(|row| take_pack(row).ok())
+    }
+
+    /// A pack by its number; none if that is out of range.
+    pub(crate) fn pack(&self, number: usize) -> Option<PackRow> {
+        take_pack(self.packs.row(self.all(), number)?).ok()
+    }
+
+    /// A segment by its number; none if that is out of range.
+    pub(crate) fn segment(&self, number: u32) -> Option<SegmentRow> {
+        take_segment(&mut Reader::new(self.segments.row(self.all(), number as usize)?)).ok()
     }
 
     /// Chunks and pages in the run.
@@ -163,7 +192,7 @@ impl Run {
         Hit { frame: self.column(0, at), offset: self.column(1, at), length: self.column(2, at) }
     }
 
-    /// A frame's pack (position in `packs`) and row; none if `frame` is out of range.
+    /// A frame's pack (its number) and row; none if `frame` is out of range.
     pub(crate) fn frame(&self, frame: u32) -> Option<(usize, FrameRow)> {
         let start = (frame as usize) < self.frame_count;
         let start = start.then_some(self.frames_at + frame as usize * FRAME_SIZE)?;
@@ -178,12 +207,13 @@ impl Run {
             (0..self.chunk_count).map(|at| (self.hit(at), self.prefix(at))).collect();
         places.sort_by_key(|(hit, _)| (hit.frame, hit.offset));
         let mut places = places.into_iter().peekable();
-        let mut contents: Vec<PackContents> = self.packs.iter().map(empty_contents).collect();
+        let mut contents: Vec<PackContents> = self.packs().map(empty_contents).collect();
         for number in 0..self.frame_count as u32 {
             let Some((pack, row)) = self.frame(number) else { continue };
             let chunks = std::iter::from_fn(|| places.next_if(|(hit, _)| hit.frame == number));
             let chunks = chunks.map(|(hit, prefix)| StoredChunk { prefix, length: hit.length }).collect();
-            add_frame(&mut contents[pack], row, self.segments[row.segment as usize], chunks);
+            let (Some(segment), Some(contents)) = (self.segment(row.segment), contents.get_mut(pack)) else { continue };
+            add_frame(contents, row, segment, chunks);
         }
         contents
     }
@@ -192,7 +222,7 @@ impl Run {
     pub(crate) fn frame_names(&self) -> impl Iterator<Item = (SegmentNonce, u32)> + '_ {
         (0..self.frame_count as u32).filter_map(|frame| {
             let (_, row) = self.frame(frame)?;
-            Some((self.segments.get(row.segment as usize)?.nonce, row.ordinal))
+            Some((self.segment(row.segment)?.nonce, row.ordinal))
         })
     }
 
@@ -201,6 +231,16 @@ impl Run {
         let wanted = id.prefix();
         let first = self.first_from(wanted);
         (first..self.chunk_count).take_while(move |at| self.prefix(*at) == wanted).map(|at| self.hit(at))
+    }
+
+    /// The first entry from `at` on for which this holds, if it holds for all that follow, too; else the end.
+    pub(crate) fn first_where(&self, at: usize, holds: impl Fn([u8; PREFIX]) -> bool) -> usize {
+        let (mut low, mut high) = (at, self.chunk_count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if holds(self.prefix(middle)) { high = middle } else { low = middle + 1 }
+        }
+        low
     }
 
     /// The first entry that is not below a prefix.
@@ -224,8 +264,26 @@ impl Run {
     }
 }
 
-fn empty_contents(pack: &PackRow) -> PackContents {
-    let PackRow { id, kind, size } = *pack;
+impl Table {
+    fn take(from: &mut Reader<'_>, row_size: usize, what: &'static str) -> Result<Self, Malformed> {
+        let count = from.count32(row_size, what)?;
+        let start = from.position();
+        from.take(count * row_size, what)?;
+        Ok(Self { start, count, row_size })
+    }
+
+    fn row<'a>(&self, all: &'a [u8], number: usize) -> Option<&'a [u8]> {
+        let start = (number < self.count).then_some(self.start + number * self.row_size)?;
+        all.get(start..start + self.row_size)
+    }
+
+    fn rows<'a>(&self, all: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        all.get(self.start..self.start + self.count * self.row_size).unwrap_or_default().chunks_exact(self.row_size)
+    }
+}
+
+fn empty_contents(pack: PackRow) -> PackContents {
+    let PackRow { id, kind, size } = pack;
     PackContents { id, kind, size, segments: Vec::new(), frames: Vec::new(), chunks: Vec::new() }
 }
 
@@ -240,19 +298,15 @@ fn add_frame(pack: &mut PackContents, row: FrameRow, segment: SegmentRow, chunks
     pack.chunks.extend(chunks);
 }
 
-fn take_packs(from: &mut Reader<'_>) -> Result<Vec<PackRow>, Malformed> {
-    let count = from.count32(44, "packs")?;
-    (0..count)
-        .map(|_| {
-            let id = ObjectId(from.array("pack id")?);
-            let kind = match from.u32("pack type")? {
-                3 => ObjectType::Pack,
-                4 => ObjectType::PagePack,
-                _ => return Err(from.malformed("pack type")),
-            };
-            Ok(PackRow { id, kind, size: from.u64("pack size")? })
-        })
-        .collect()
+fn take_pack(row: &[u8]) -> Result<PackRow, Malformed> {
+    let mut from = Reader::new(row);
+    let id = ObjectId(from.array("pack id")?);
+    let kind = match from.u32("pack type")? {
+        3 => ObjectType::Pack,
+        4 => ObjectType::PagePack,
+        _ => return Err(from.malformed("pack type")),
+    };
+    Ok(PackRow { id, kind, size: from.u64("pack size")? })
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -261,84 +315,12 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     array
 }
 
+/// A pack of many chunks, as tests and measurements need them.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pack(seed: u8, chunks: u32) -> PackContents {
-        let id = |n: u32| ChunkId(*blake3::hash(&[&[seed][..], &n.to_le_bytes()].concat()).as_bytes());
-        let frame = |ordinal, offset| FrameRow {
-            segment: 0,
-            ordinal,
-            offset,
-            sealed_length: 50,
-            plain_length: 0,
-            compression: 1,
-        };
-        PackContents {
-            id: ObjectId([seed; 32]),
-            kind: ObjectType::Pack,
-            size: 1000,
-            segments: vec![SegmentRow { nonce: SegmentNonce([seed; 16]), epoch: 1, sealed_key: [0; 80] }],
-            frames: vec![(frame(0, 24), chunks - 1), (frame(1, 100), 1)],
-            chunks: (0..chunks).map(|n| StoredChunk { prefix: id(n).prefix(), length: 10 + n }).collect(),
-        }
-    }
-
-    /// An id that begins as a stored one: look-ups go by the prefix.
-    fn full(chunk: &StoredChunk) -> ChunkId {
-        let mut id = [0; 32];
-        id[..16].copy_from_slice(&chunk.prefix);
-        ChunkId(id)
-    }
-
-    #[test]
-    fn every_chunk_is_found_where_it_lies_and_no_other() {
-        let packs = [pack(1, 5000), pack(2, 3)];
-        let run = Run::open(Arc::new(encode(&packs))).unwrap();
-        for (number, pack) in packs.iter().enumerate() {
-            let last = pack.chunks.last().unwrap();
-            let hit = run.find(&full(last)).next().unwrap();
-            assert_eq!((hit.offset, hit.length), (0, last.length));
-            let (found, row) = run.frame(hit.frame).unwrap();
-            assert_eq!((found, row.ordinal, row.segment as usize), (number, 1, number));
-            assert!(pack.chunks.iter().all(|chunk| run.find(&full(chunk)).any(|hit| hit.length == chunk.length)));
-        }
-        assert_eq!(run.find(&ChunkId([0; 32])).next(), None);
-        assert_eq!(run.find(&ChunkId([0xff; 32])).next(), None);
-    }
-
-    #[test]
-    fn a_chunk_that_lies_twice_is_found_twice() {
-        let mut packs = [pack(1, 2000), pack(2, 2000)];
-        packs[1].chunks[7].prefix = packs[0].chunks[1999].prefix;
-        let run = Run::open(Arc::new(encode(&packs))).unwrap();
-        let mut found: Vec<Hit> = run.find(&full(&packs[1].chunks[7])).collect();
-        found.sort_by_key(|hit| hit.frame);
-        assert_eq!(found.iter().map(|hit| (hit.frame, hit.length)).collect::<Vec<_>>(), [(1, 2009), (2, 17)]);
-        assert_eq!(run.find(&full(&packs[0].chunks[3])).count(), 1);
-    }
-
-    #[test]
-    fn a_run_says_again_what_it_was_made_of() {
-        let packs = [pack(1, 500), pack(2, 3)];
-        let run = Run::open(Arc::new(encode(&packs))).unwrap();
-        let again = run.contents();
-        for (before, after) in packs.iter().zip(&again) {
-            assert_eq!((before.id, before.kind, before.size), (after.id, after.kind, after.size));
-            assert_eq!(
-                (&before.segments, &before.frames, &before.chunks),
-                (&after.segments, &after.frames, &after.chunks)
-            );
-        }
-        assert_eq!(encode(&again), encode(&packs));
-    }
-
-    #[test]
-    fn a_run_that_promises_too_much_is_refused() {
-        let bytes = encode(&[pack(1, 50)]);
-        for cut in 0..bytes.len() {
-            assert!(Run::open(Arc::new(bytes[..cut].to_vec())).is_err(), "cut at {cut}");
-        }
-    }
+pub(crate) fn synthetic(seed: u8, chunks: u32) -> PackContents {
+    tests::pack(seed, chunks)
 }
+
+#[cfg(test)]
+#[path = "run/tests.rs"]
+mod tests;

@@ -40,14 +40,19 @@ pub(crate) struct FinishedPack {
 
 /// What the index must know of a pack.
 #[derive(Debug, Clone)]
-pub(crate) struct PackContents {
-    pub(crate) id: ObjectId,
-    pub(crate) kind: ObjectType,
-    pub(crate) size: u64,
-    pub(crate) segments: Vec<SegmentRow>,
+pub struct PackContents {
+    /// Its name.
+    pub id: ObjectId,
+    /// Data or pages.
+    pub kind: ObjectType,
+    /// Bytes.
+    pub size: u64,
+    /// Its segments.
+    pub segments: Vec<SegmentRow>,
     /// Each frame with the number of its chunks.
-    pub(crate) frames: Vec<(FrameRow, u32)>,
-    pub(crate) chunks: Vec<StoredChunk>,
+    pub frames: Vec<(FrameRow, u32)>,
+    /// The chunks of all frames, one after the other.
+    pub chunks: Vec<StoredChunk>,
 }
 
 impl PackBuilder {

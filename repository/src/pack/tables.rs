@@ -17,7 +17,8 @@ pub struct SegmentRow {
 
 /// Bytes of a sealed data key.
 pub(crate) const SEALED_KEY_SIZE: usize = 32 + hybrid::OVERHEAD;
-const SEGMENT_SIZE: usize = 16 + 4 + SEALED_KEY_SIZE;
+/// Bytes of a segment's row.
+pub(crate) const SEGMENT_SIZE: usize = 16 + 4 + SEALED_KEY_SIZE;
 
 /// Where a frame lies and how to open it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +61,16 @@ pub(crate) fn put_segments(out: &mut Vec<u8>, segments: &[SegmentRow]) {
 
 pub(crate) fn take_segments(from: &mut Reader<'_>) -> Result<Vec<SegmentRow>, Malformed> {
     let count = from.count32(SEGMENT_SIZE, "segments")?;
-    (0..count)
-        .map(|_| {
-            Ok(SegmentRow {
-                nonce: SegmentNonce(from.array("segment nonce")?),
-                epoch: from.u32("epoch")?,
-                sealed_key: from.array("sealed key")?,
-            })
-        })
-        .collect()
+    (0..count).map(|_| take_segment(from)).collect()
+}
+
+/// Reads a segment's row.
+pub(crate) fn take_segment(from: &mut Reader<'_>) -> Result<SegmentRow, Malformed> {
+    Ok(SegmentRow {
+        nonce: SegmentNonce(from.array("segment nonce")?),
+        epoch: from.u32("epoch")?,
+        sealed_key: from.array("sealed key")?,
+    })
 }
 
 /// Appends a frame's six numbers.

@@ -27,9 +27,8 @@ pub(super) struct Rewrite {
 pub(super) fn choose(index: &Index, swept: &HashSet<ObjectId>) -> Rewrite {
     let count = index.runs().count();
     let is_small = |chunks: usize| count > RUNS_MAX && chunks < RUN_CHUNKS_MAX / 2;
-    let replaced = index
-        .runs()
-        .filter(|(_, run)| is_small(run.chunk_count()) || run.packs.iter().any(|pack| swept.contains(&pack.id)));
+    let replaced =
+        index.runs().filter(|(_, run)| is_small(run.chunk_count()) || run.packs().any(|pack| swept.contains(&pack.id)));
     let mut rewrite = Rewrite::default();
     let mut chunks = 0;
     for (id, run) in replaced {

@@ -57,7 +57,7 @@ pub(super) async fn move_frames(
                 let Some(sealed) = sealed.get(&step.frame) else { continue };
                 let Some(info) = work.index.frame(step.frame) else { continue };
                 let chunks = chunks.get(&step.frame).map(Vec::as_slice).unwrap_or_default();
-                pack.add(info.segment, &info.row, chunks, sealed.clone());
+                pack.add(&info.segment, &info.row, chunks, sealed.clone());
                 progress.bytes_done.fetch_add(step.sealed_bytes, Ordering::Relaxed);
                 if pack.size() >= repository.config.parameters.pack_target as usize {
                     let full = std::mem::replace(&mut pack, MovedPack::new(repository.id(), kind));

@@ -36,7 +36,7 @@ pub(super) fn weigh(index: &Index, condemned: &Condemned, needed: &Live) -> Vec<
     for pack in index.packs() {
         numbers.entry(pack.id).or_insert_with(|| {
             let condemned = condemned.get(&pack.id).copied();
-            packs.push(PackUsage { pack: *pack, condemned, frame_bytes: 0, needed_bytes: 0 });
+            packs.push(PackUsage { pack, condemned, frame_bytes: 0, needed_bytes: 0 });
             packs.len() - 1
         });
     }
@@ -70,12 +70,7 @@ pub(crate) fn needed_in(
 }
 
 /// Finds one home for each frame of `waiting`, and takes it out.
-fn for_each_home(
-    index: &Index,
-    condemned: &Condemned,
-    waiting: &mut Live,
-    mut home: impl FnMut(FrameId, FrameInfo<'_>),
-) {
+fn for_each_home(index: &Index, condemned: &Condemned, waiting: &mut Live, mut home: impl FnMut(FrameId, FrameInfo)) {
     for among_condemned in [false, true] {
         for (frame, info) in index.frames(|pack| condemned.contains_key(&pack.id) == among_condemned) {
             if waiting.remove(&info.segment.nonce, info.row.ordinal) {
@@ -86,6 +81,6 @@ fn for_each_home(
 }
 
 /// Bytes of a frame in its pack.
-pub(crate) fn sealed_bytes(info: &FrameInfo<'_>) -> u64 {
+pub(crate) fn sealed_bytes(info: &FrameInfo) -> u64 {
     u64::from(info.row.sealed_length) + FRAME_HEADER_SIZE as u64
 }

@@ -183,7 +183,7 @@ fn frame_of(id: &ChunkId, new_run: Option<&Run>, old: Option<&Arc<Index>>) -> Op
         && let Some(hit) = run.find(id).next()
     {
         let (_, row) = run.frame(hit.frame)?;
-        return Some((run.segments.get(row.segment as usize)?.nonce, row.ordinal));
+        return Some((run.segment(row.segment)?.nonce, row.ordinal));
     }
     let old = old?;
     // What was claimed as stored lies where it may be built upon; a page that the parent has may have no other place than a condemned pack.
