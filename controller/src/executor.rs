@@ -35,6 +35,10 @@ pub trait Executor {
     /// Runs one check in the scratch directory.
     fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Self::Fault>;
 
+    /// Brings what this plan has stored for this host into one of the plan's copies. What the copy could not be given is in the answer; that it cannot be reached at all is,
+    /// too: the other copies are still filled.
+    fn copy(&mut self, order: &CopyOrder<'_>) -> Result<CopyDone, Self::Fault>;
+
     /// Removes the scratch directory with everything in it.
     fn discard_scratch(&mut self) -> Result<(), Self::Fault>;
 
@@ -76,6 +80,29 @@ pub struct BackupDone {
     pub totals: Totals,
     /// What could not be read, the first thousand.
     pub problems: Vec<Problem>,
+}
+
+/// Which copy is to be filled with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOrder<'a> {
+    /// Which of the plan's copies, from 0.
+    pub number: usize,
+    /// The plan whose snapshots are brought.
+    pub plan: &'a str,
+}
+
+/// A copy of the repository that was to be brought up to date.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CopyDone {
+    /// Where it is.
+    pub location: String,
+    /// Snapshots that are new there.
+    pub snapshots: u64,
+    /// Bytes that were sent.
+    pub bytes: u64,
+    /// What could not be brought, and why; empty if the copy has everything.
+    pub faults: Vec<String>,
 }
 
 /// A restore to scratch, and what the comparison showed.

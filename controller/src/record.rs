@@ -5,7 +5,7 @@ use serde::Serialize;
 use strongroom_plans::{ProofLevel, Step};
 use strongroom_repository::RepositoryId;
 
-use crate::executor::{BackupDone, CheckResult, RestoreDone};
+use crate::executor::{BackupDone, CheckResult, CopyDone, RestoreDone};
 use crate::retention::Kept;
 
 /// The record's own version; a reader refuses what is newer.
@@ -72,6 +72,8 @@ pub enum Outcome {
         /// Every check.
         checks: Vec<CheckResult>,
     },
+    /// A copy was brought up to date, or not.
+    Copied(CopyDone),
     /// What retention would keep and drop.
     Previewed {
         /// Every snapshot of this plan on this host, newest first.
@@ -109,13 +111,25 @@ impl Outcome {
             Self::Restored(done) if !done.all_equal() => Verdict::Unproven,
             Self::Restored(done) if done.deviations_total > 0 => Verdict::Partial,
             Self::Verified { reached, demanded, .. } if reached < demanded => Verdict::Unproven,
-            Self::BackedUp(_) | Self::Restored(_) | Self::Verified { .. } | Self::Previewed { .. } => Verdict::Done,
+            Self::Copied(done) if !done.faults.is_empty() => Verdict::Failed,
+            Self::Copied(_) | Self::BackedUp(_) | Self::Restored(_) | Self::Verified { .. } | Self::Previewed { .. } => Verdict::Done,
             Self::Failed { .. } | Self::NotBegun => Verdict::Failed,
         }
     }
 }
 
 impl RunRecord {
+    /// What is wrong with the first copy that could not be brought up to date.
+    #[must_use]
+    pub fn copy_fault(&self) -> Option<String> {
+        self.steps.iter().find_map(|step| match &step.outcome {
+            Outcome::Copied(CopyDone { location, faults, .. }) => {
+                faults.first().map(|fault| format!("the backup is safe, but the copy at {location} lacks it: {fault}"))
+            }
+            _ => None,
+        })
+    }
+
     /// The backups that were made.
     pub fn backups(&self) -> impl Iterator<Item = &BackupDone> {
         self.steps.iter().filter_map(|step| match &step.outcome {

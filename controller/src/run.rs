@@ -9,7 +9,7 @@ use strongroom_plans::{
 };
 use strongroom_repository::{ObjectId, RepositoryId};
 
-use crate::executor::{BackupOrder, CheckResult, Executor, StepPlace};
+use crate::executor::{BackupOrder, CheckResult, CopyOrder, Executor, StepPlace};
 use crate::preview::{PLAN_TAG, preview};
 use crate::record::{Outcome, RECORD_VERSION, RunRecord, StepRecord, Verdict};
 
@@ -108,6 +108,10 @@ impl<E: Executor, C: Clock> Runner<'_, E, C> {
             Step::Backup { plan, source, tags, limits, .. } => self.back_up(plan, source, tags, *limits),
             Step::RestoreToScratch { .. } => self.restore(),
             Step::Verify { level, checks, .. } => self.verify(*level, checks),
+            Step::Copy { number, .. } => {
+                let plan = self.request.plan.name().as_str();
+                self.executor.copy(&CopyOrder { number: *number, plan }).map(Outcome::Copied)
+            }
             Step::PreviewRetention { rules } => self.preview(rules),
         };
         done.unwrap_or_else(|fault| {

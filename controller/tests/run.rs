@@ -82,6 +82,13 @@ impl Executor for Hands {
         Ok(CheckResult { command: command.to_string(), verdict, started, finished, output: String::new() })
     }
 
+    fn copy(&mut self, order: &CopyOrder<'_>) -> Result<CopyDone, String> {
+        let unreachable = self.fails_at == Some("copy");
+        self.calls.push(format!("copy {} of {}", order.number, order.plan));
+        let faults = if unreachable { vec!["out of reach".to_owned()] } else { Vec::new() };
+        Ok(CopyDone { location: "elsewhere".into(), faults, ..CopyDone::default() })
+    }
+
     fn discard_scratch(&mut self) -> Result<(), String> {
         self.note("discard".into())
     }

@@ -1,6 +1,7 @@
 //! A plan of the kind `backup`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::address::{Places, RepositoryAddress};
@@ -12,11 +13,12 @@ use crate::name::{Line, Name};
 use crate::overlap;
 use crate::preset::Inherited;
 use crate::prove::ProofDemand;
+use crate::report::quoted;
 use crate::retain::RetentionRules;
 use crate::said::Said;
 use crate::schedule::{PlacedSchedule, RunKind, Schedule};
 use crate::source::Source;
-use crate::text::Place;
+use crate::text::{Place, Span};
 use crate::tree::{Content, Entry, Node};
 use crate::values::{self, Refusal};
 use crate::words::{self, Meaning, Word};
@@ -29,6 +31,7 @@ pub struct BackupPlan {
     sources: Vec<Source>,
     repository: RepositoryAddress,
     repository_place: Place,
+    copies: Vec<RepositoryAddress>,
     said: Vec<Said>,
     schedule: Option<Schedule>,
     retain: RetentionRules,
@@ -36,8 +39,6 @@ pub struct BackupPlan {
     limits: LoadLimits,
     tags: BTreeMap<Name, Line>,
 }
-
-pub(crate) const COPIES: &str = "take it out, and copy the repository's directory by other means until then";
 
 static SHAPE: Shape = Shape {
     title: "a backup plan",
@@ -47,6 +48,7 @@ static SHAPE: Shape = Shape {
         ("owner", Meaning::Now("team-web")),
         ("sources", Meaning::Now("[{ files: [/etc] }]")),
         ("repository", Meaning::Now("~/backup")),
+        (COPIES, Meaning::Now("[/mnt/offsite/backup]")),
         ("schedule", Meaning::Now("{ full: weekly sun 01:30, incremental: daily 01:30 }")),
         ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
@@ -66,7 +68,6 @@ static SHAPE: Shape = Shape {
                 "take it out: run by itself, the plan waits for no other; or put it into the `plans` of a site",
             ),
         ),
-        ("copies", Meaning::Later(COPIES)),
     ],
 };
 
@@ -91,6 +92,16 @@ impl BackupPlan {
     /// The repository as the plan names it.
     pub fn repository(&self) -> &RepositoryAddress {
         &self.repository
+    }
+
+    /// Further copies of the repository, which each run brings up to date without reading the source again.
+    pub fn copies(&self) -> &[RepositoryAddress] {
+        &self.copies
+    }
+
+    /// The directories of the copies, those that are of this machine, in their order.
+    pub fn copy_paths(&self, places: &Places<'_>) -> Vec<Option<PathBuf>> {
+        self.copies.iter().map(|copy| copy.resolve(places)).collect()
     }
 
     /// When it is run; without this, only by hand.
@@ -151,12 +162,56 @@ impl BackupPlan {
             Some((address, node.span.clone()))
         });
         let (repository, span) = repository?;
-        let fixed = repository.fixed().zip(parts.sources.as_ref());
-        if let Some(refusal) = fixed.and_then(|(path, sources)| overlap::with_repository(sources, &path)) {
-            findings.refuse(Code::RepositoryInSource, &span, &refusal);
-        }
-        parts.plan(repository, findings.text().place(&span), fields.said(findings.text()))
+        report_in_source(&repository, parts.sources.as_deref(), &span, findings);
+        let copies = fields.optional(COPIES, findings, |node, findings| {
+            let copies = values::faultless_items(node, "a directory or a URL", findings, |node, findings| {
+                let address: RepositoryAddress = values::written(node, findings)?;
+                report_in_source(&address, parts.sources.as_deref(), &node.span, findings);
+                Some((address, node.span.clone()))
+            })?;
+            report_stored_twice(&repository, &copies, findings);
+            Some(copies.into_iter().map(|(address, _)| address).collect())
+        });
+        let places = StoredAt { repository, place: findings.text().place(&span), copies: copies.unwrap_or_default() };
+        parts.plan(places, fields.said(findings.text()))
     }
+}
+
+/// The key of further copies.
+pub(crate) const COPIES: &str = "copies";
+
+fn report_in_source(
+    address: &RepositoryAddress,
+    sources: Option<&[Source]>,
+    span: &Span,
+    findings: &mut Findings<'_>,
+) {
+    let fixed = address.fixed().zip(sources);
+    if let Some(refusal) = fixed.and_then(|(path, sources)| overlap::with_repository(sources, &path)) {
+        findings.refuse(Code::RepositoryInSource, span, &refusal);
+    }
+}
+
+/// A copy in the same place protects from nothing.
+pub(crate) fn report_stored_twice<T: PartialEq + fmt::Display>(
+    repository: &T,
+    copies: &[(T, Span)],
+    findings: &mut Findings<'_>,
+) {
+    for (number, (copy, span)) in copies.iter().enumerate() {
+        let other = copies[..number].iter().map(|(other, _)| other).chain([repository]).find(|other| *other == copy);
+        if let Some(other) = other {
+            let reason = format!("what the plan stores lies in {} already", quoted(&other.to_string()));
+            findings.report(Code::StoredTwice, span, reason, "take it out, or name another place");
+        }
+    }
+}
+
+/// Where a plan stores.
+pub(crate) struct StoredAt {
+    pub(crate) repository: RepositoryAddress,
+    pub(crate) place: Place,
+    pub(crate) copies: Vec<RepositoryAddress>,
 }
 
 /// What a plan says whether it is a site's or not; nothing where a fault was reported.
@@ -195,19 +250,15 @@ impl Parts {
         Self { kind, name, owner, sources, schedule, retain, prove, limits, tags }
     }
 
-    pub(crate) fn plan(
-        self,
-        repository: RepositoryAddress,
-        repository_place: Place,
-        said: Vec<Said>,
-    ) -> Option<BackupPlan> {
+    pub(crate) fn plan(self, stored: StoredAt, said: Vec<Said>) -> Option<BackupPlan> {
         self.kind?;
         Some(BackupPlan {
             name: self.name?,
             owner: self.owner,
             sources: self.sources?,
-            repository,
-            repository_place,
+            repository: stored.repository,
+            repository_place: stored.place,
+            copies: stored.copies,
             said,
             schedule: self.schedule.map(|placed| placed.schedule),
             retain: self.retain?,

@@ -143,6 +143,8 @@ codes! {
     TwoWays = "P-0052",
     /// A password that would travel unencrypted.
     OpenPassword = "P-0053",
+    /// A copy in a place where the plan stores already.
+    StoredTwice = "P-0054",
 }
 
 impl Faults {

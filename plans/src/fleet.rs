@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::backup::{BackupPlan, COPIES, Parts};
+use crate::backup::{BackupPlan, COPIES, Parts, StoredAt, report_stored_twice};
 use crate::declared::Declared;
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
@@ -33,6 +33,7 @@ pub struct FleetPlan {
     selector: Selector,
     hosts: Vec<Name>,
     repository: Name,
+    copies: Vec<Name>,
     access: Access,
     preset: Option<Name>,
     priority: Priority,
@@ -63,6 +64,7 @@ static SHAPE: Shape = Shape {
         (INCLUDE, Meaning::Now("[parts/nightly.yaml]")),
         ("sources", Meaning::Now("[{ files: [/etc] }]")),
         ("repository", Meaning::Now("main")),
+        (COPIES, Meaning::Now("[offsite]")),
         ("preset", Meaning::Now("nightly")),
         ("priority", Meaning::Now("50")),
         ("schedule", Meaning::Now("{ full: weekly sun 01:30, incremental: daily 01:30 }")),
@@ -70,7 +72,6 @@ static SHAPE: Shape = Shape {
         ("prove", Meaning::Now("{ level: restored }")),
         ("limits", Meaning::Now("{ upload: 20 MiB }")),
         ("tags", Meaning::Now("{ system: billing }")),
-        ("copies", Meaning::Later(COPIES)),
     ],
 };
 
@@ -98,6 +99,11 @@ impl FleetPlan {
     /// The site's name for the repository.
     pub fn repository(&self) -> &Name {
         &self.repository
+    }
+
+    /// The site's names of the repositories that are copies of it, and that each run brings up to date.
+    pub fn copies(&self) -> &[Name] {
+        &self.copies
     }
 
     /// How its hosts reach the repository.
@@ -204,6 +210,19 @@ impl FleetDraft {
             }
             Some((name, spec, findings.text().place(&node.span)))
         });
+        let copies = fields.optional(COPIES, findings, |node, findings| {
+            let copies = values::faultless_items(node, "the name of a repository", findings, |node, findings| {
+                let name: Name = values::written(node, findings)?;
+                let spec = site.repositories.look_up("repository", &name, &node.span, findings)?;
+                Some(((name, node.span.clone()), spec.at().clone()))
+            })?;
+            let (names, at): (Vec<_>, Vec<_>) = copies.into_iter().unzip();
+            if let Some((main, ..)) = &repository {
+                report_stored_twice(main, &names, findings);
+            }
+            Some((names.into_iter().map(|(name, _)| name).collect::<Vec<Name>>(), at))
+        });
+        let (copies, copied_to) = copies.unwrap_or_default();
         let priority = fields.optional("priority", findings, |node, findings| {
             let number = values::count_up_to(node, Priority::MAX.into(), findings)?;
             u8::try_from(number.get()).ok().map(Priority)
@@ -214,10 +233,11 @@ impl FleetDraft {
         said.extend(inherited.said(|key| fields.node(key).is_some()).cloned());
         let plan = chosen.zip(repository).and_then(|((selector, hosts), (repository, spec, place))| {
             Some(FleetPlan {
-                plan: parts.plan(spec.at().clone(), place, said)?,
+                plan: parts.plan(StoredAt { repository: spec.at().clone(), place, copies: copied_to }, said)?,
                 selector,
                 hosts,
                 repository,
+                copies,
                 access: spec.access().clone(),
                 preset: preset.map(|(name, _)| name),
                 priority: priority.unwrap_or_default(),

@@ -48,6 +48,13 @@ pub enum Step {
         #[serde(rename = "max-age-seconds")]
         max_age: Option<TimeSpan>,
     },
+    /// Bring what the plan has stored for this host into a further copy of the repository.
+    Copy {
+        /// Which of the plan's copies, from 0.
+        number: usize,
+        /// Where it is.
+        to: RepositoryAddress,
+    },
     /// Show what the rules would keep and drop. Nothing is removed.
     PreviewRetention {
         /// The rules.
@@ -70,6 +77,7 @@ pub fn steps(plan: &BackupPlan) -> Vec<Step> {
         steps.push(Step::RestoreToScratch { files });
         steps.push(Step::Verify { level: prove.level(), checks: prove.checks().to_vec(), max_age: prove.max_age() });
     }
+    steps.extend(plan.copies().iter().cloned().enumerate().map(|(number, to)| Step::Copy { number, to }));
     steps.push(Step::PreviewRetention { rules: plan.retain().clone() });
     steps
 }
@@ -95,6 +103,7 @@ impl fmt::Display for Step {
                 write_list(out, ", and these agree: ", checks.iter().map(|check| format!("`{check}`")))?;
                 max_age.map_or(Ok(()), |age| write!(out, "; the proof counts for {age}"))
             }
+            Self::Copy { to, .. } => write!(out, "bring what the copy at {to} lacks there"),
             Self::PreviewRetention { rules } => {
                 write!(out, "show what retention would keep ({rules}); nothing is removed")
             }

@@ -103,7 +103,9 @@ fn of_plan(old: &BackupPlan, new: &BackupPlan) -> Vec<Weaker> {
     let retained = retained_less(old, new).into_iter().map(named(Loss::Retention));
     let proven = proven_less(old, new).into_iter().map(named(Loss::Proof));
     let runs = runs_lost_sooner(old, new).into_iter().map(named(Loss::Runs));
-    excluded.chain(retained).chain(proven).chain(runs).collect()
+    let uncopied = old.copies().iter().filter(|copy| !new.copies().contains(copy));
+    let uncopied = uncopied.map(|copy| format!("what is stored is not copied to {copy} any more"));
+    excluded.chain(retained).chain(proven).chain(runs).chain(uncopied.map(named(Loss::Repository))).collect()
 }
 
 /// Paths of hosts that some plan backed up and none does now; and hosts that are gone with all of theirs.

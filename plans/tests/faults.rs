@@ -125,7 +125,9 @@ fn keys() {
     check("owner:", "schedule: { full: daily 01:30, jitter: 5 }\nowner:", (Code::BadTimeSpan, 3, 40, "5"));
     check("owner:", "hosts: role=db\nowner:", (Code::OnlyInSite, 3, 1, "hosts"));
     check("owner:", "preset: nightly\nowner:", (Code::OnlyInSite, 3, 1, "preset"));
-    check("owner:", "copies: [offsite]\nowner:", (Code::NotYet, 3, 1, "copies"));
+    check("owner:", "copies: [offsite]\nowner:", (Code::BadRepository, 3, 10, "offsite"));
+    check("owner:", "copies: [/mnt/a, /mnt/a]\nowner:", (Code::StoredTwice, 3, 18, "/mnt/a"));
+    check("owner:", "copies: [/etc/a]\nowner:", (Code::RepositoryInSource, 3, 10, "/etc/a"));
     check("repository:", "  - command: [dump]\nrepository:", (Code::MissingKey, 9, 5, "command: [dump]"));
     check(
         "repository:",

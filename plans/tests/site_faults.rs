@@ -279,7 +279,8 @@ fn plans_of_a_site() {
     check(web, "preset: nightly\n", "", (Code::MissingKey, web, 1, 1, "kind: backup"));
     check(web, "repository: main", "repository: /srv/backup", (Code::BadName, web, 5, 13, "/srv/backup"));
     check(web, "priority: 60", "priority: 101", (Code::BadNumber, web, 7, 11, "101"));
-    check(web, "priority: 60", "copies: [x]", (Code::NotYet, web, 7, 1, "copies"));
+    check(web, "priority: 60", "copies: [x]", (Code::UnknownName, web, 7, 10, "x"));
+    check(web, "priority: 60", "copies: [main]", (Code::StoredTwice, web, 7, 10, "main"));
     for selector in ["role=", "role=web &", "(role=web", "role=web)", "role web", "=web", "role==web", "web/1", "'& x'"]
     {
         check(web, "role=web", selector, (Code::BadSelector, web, 3, 8, selector));

@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
+use strongroom_controller::{CopyDone, PLAN_TAG};
 use strongroom_repository::copy::{self, CopyPlan, CopyProgress, CopyReport, Made};
 use strongroom_repository::{Error, ObjectId, Repository, Snapshot};
 
 use crate::access::{self, KeyArgs, Opened};
+use crate::choice;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -104,10 +106,36 @@ pub(crate) fn fill(
     }
     let cache = access::cache_folder(context)?;
     let to = context.wait(&what, from.repository.open_copy(store, &cache))?;
-    let plan = context.wait(&what, copy::plan(&from.repository, &to, wanted))?;
+    let to = Opened { repository: to, location };
+    let (plan, report) = bring(from, &to, wanted, act, context)?;
+    Ok(Filled { plan: Some(plan), report, ..filled })
+}
+
+/// Opens the copy at a place, which is made where there is none.
+pub(crate) fn open_made(from: &Opened, place: StorePlace, context: &Context) -> Result<Opened, Failure> {
+    let StorePlace { location, store, .. } = place;
+    let what = format!("open the copy of {} at {location}", from.location);
+    let made = context.wait(&what, copy::make(&from.repository, &store))?;
+    if made.is_new {
+        context.say(&format!("made a copy of {} at {location}", from.location));
+    }
+    let cache = access::cache_folder(context)?;
+    let repository = context.wait(&what, from.repository.open_copy(store, &cache))?;
+    Ok(Opened { repository, location })
+}
+
+/// Brings what an open copy lacks of `wanted`, or of everything.
+pub(crate) fn bring(
+    from: &Opened,
+    to: &Opened,
+    wanted: Option<&HashSet<ObjectId>>,
+    act: Act,
+    context: &Context,
+) -> Result<(CopyPlan, Option<CopyReport>), Failure> {
+    let what = format!("copy {} to {}", from.location, to.location);
+    let plan = context.wait(&what, copy::plan(&from.repository, &to.repository, wanted))?;
     if act == Act::Rehearse {
-        filled.plan = Some(plan);
-        return Ok(filled);
+        return Ok((plan, None));
     }
     let progress = Arc::new(CopyProgress::default());
     let shown = Arc::clone(&progress);
@@ -117,11 +145,30 @@ pub(crate) fn fill(
         now: format!("{} of {} snapshots", shown.snapshots_done.load(Relaxed), shown.snapshots_total.load(Relaxed)),
         ..Reading::default()
     });
-    let report = context.wait(&what, copy::execute(&plan, &from.repository, &to, Timestamp::now(), &progress));
+    let report = context.wait(&what, copy::execute(&plan, &from.repository, &to.repository, Timestamp::now(), &progress));
     bar.finish();
-    filled.plan = Some(plan);
-    filled.report = Some(report?);
-    Ok(filled)
+    Ok((plan, Some(report?)))
+}
+
+/// Brings what a plan has stored for a host into one of its copies. Whatever is wrong is in the answer: the backup itself is safe.
+pub(crate) fn bring_for_plan(from: &Opened, to: &Opened, (plan, host): (&str, &str), context: &Context) -> Result<CopyDone, Failure> {
+    let of_plan = |snapshot: &Snapshot| {
+        snapshot.manifest.host == host && snapshot.manifest.tags.get(PLAN_TAG).is_some_and(|name| name == plan)
+    };
+    context.wait("read what was stored", from.repository.refresh())?;
+    let wanted = picked(&choice::all(from, context)?.readable, of_plan);
+    let mut done = CopyDone { location: to.location.to_string(), ..CopyDone::default() };
+    match bring(from, to, Some(&wanted), Act::ForReal, context) {
+        Ok((_, report)) => {
+            let report = report.unwrap_or_default();
+            done.snapshots = report.snapshots.len() as u64;
+            done.bytes = report.bytes;
+            done.faults = report.faults;
+        }
+        Err(failure) if matches!(failure.exit(), Exit::Stopped(_)) => return Err(failure),
+        Err(failure) => done.faults.push(failure.to_string()),
+    }
+    Ok(done)
 }
 
 async fn is_there(store: &Arc<dyn object_store::ObjectStore>) -> Result<bool, Error> {

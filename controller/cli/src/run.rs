@@ -9,7 +9,7 @@ mod local;
 mod record_file;
 mod scratch;
 
-pub(crate) use local::Local;
+pub(crate) use local::{CopyAt, Local};
 pub(crate) use scratch::Scratch;
 
 use std::num::NonZeroU64;
@@ -20,7 +20,7 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_controller::{Clock, RunRequest};
-use strongroom_plans::{BackupPlan, Faults, LoadLimits, Places, RunKind, Source};
+use strongroom_plans::{BackupPlan, Faults, LoadLimits, Places, RepositoryAddress, RunKind, Source};
 use strongroom_repository::{Error, Repository, SnapshotKind};
 
 use crate::access::{self, KeyArgs, Opened};
@@ -112,6 +112,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
         RunKind::Incremental if !args.full => SnapshotKind::Incremental,
         _ => SnapshotKind::Full,
     };
+    let copies = copies_of(&plan, &args.plan)?.into_iter().map(CopyAt::Url).collect();
     let state = context.state_dir()?;
     let lock = PlanLock::take(&state, plan.name())?;
     let opened = open_or_make(url, &args.key, plan.limits(), context)?;
@@ -123,7 +124,8 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
         repository: opened.repository.id(),
         location: opened.location.to_string(),
     };
-    let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state), kind);
+    let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state), kind)
+        .with_copies(copies);
     let ended = strongroom_controller::run(&request, &mut hands, &SystemClock);
     let record_file = record_file::write(&state, &ended.record)?;
     let key_file = args.key.file_for(request.repository)?.filter(|path| path.exists());
@@ -152,12 +154,26 @@ pub(crate) fn repository_of(plan: &BackupPlan, file: &Path) -> Result<String, Fa
 
 /// The directory of the plan's repository, if it is one of this machine. Links in the way are followed, so that a repository inside of a source is found out.
 fn repository_folder(plan: &BackupPlan, file: &Path) -> Result<Option<PathBuf>, Failure> {
+    with_places(file, |places| plan.repository_path(places).map_err(faulty))?
+}
+
+/// The URLs of the plan's copies.
+fn copies_of(plan: &BackupPlan, file: &Path) -> Result<Vec<String>, Failure> {
+    let folders = with_places(file, |places| plan.copy_paths(places))?;
+    let url = |(copy, folder): (&RepositoryAddress, Option<PathBuf>)| {
+        folder.map_or_else(|| copy.as_str().to_owned(), |folder| folder.to_string_lossy().into_owned())
+    };
+    Ok(plan.copies().iter().zip(folders).map(url).collect())
+}
+
+/// Asks about places that depend on who runs a plan, and where it is.
+fn with_places<T>(file: &Path, ask: impl FnOnce(&Places<'_>) -> T) -> Result<T, Failure> {
     let failed = |source| Cause::File { doing: "find", path: file.to_owned(), source };
     let file = file.canonicalize().map_err(failed).doing(|| "find the plan's directory".into())?;
     let plan_directory = file.parent().unwrap_or(Path::new("/"));
     let home = places::home().unwrap_or_else(|| PathBuf::from("/"));
     let home = home.canonicalize().unwrap_or(home);
-    plan.repository_path(&Places { home: &home, plan_directory }).map_err(faulty)
+    Ok(ask(&Places { home: &home, plan_directory }))
 }
 
 /// Sources that lie on the repository's own file system, as a warning.

@@ -7,7 +7,7 @@ mod hands;
 mod runner;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use strongroom_controller::daemon::{Daemon, Setting};
@@ -32,7 +32,7 @@ use crate::failure::{Cause, Doing, Failure};
 use crate::fleet::{ControllerArgs, JOURNAL};
 use crate::run::SystemClock;
 use crate::signals::Signals;
-use runner::Runner;
+use runner::{Repositories, Runner};
 
 /// Run the controller of a site
 #[derive(Debug, Args)]
@@ -74,12 +74,13 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let journal = Arc::new(context.wait("open the journal", Journal::open(&state.join(JOURNAL)))?);
     let key = context.wait("prepare the controller's SSH key", ensure_key(&state.join(SSH_KEY)))?;
     let repositories = runner::open_all(&site.site, &args.key, context)?;
-    let gateway = Arc::new(Gateway::new(repositories.values().map(|opened| Arc::clone(&opened.repository))));
+    let Repositories { all: repositories, stored_in } = repositories;
+    let gateway = Arc::new(Gateway::new(stored_in));
     let (new_site, in_force) = watch::channel(Arc::clone(&site.site));
     let dialer = Arc::new(Dialer::new(in_force.clone(), key.identity(), state.join(KNOWN_HOSTS)));
     let links = Arc::new(Links::new(dialer, gateway, program()));
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
-    let runner = Runner { context, links, repositories, declared: site.site.repositories().clone() };
+    let runner = Runner { context, links, repositories, declared: site.site.repositories().clone(), copying: Mutex::default() };
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };

@@ -62,6 +62,8 @@ pub async fn plan(
     to: &Arc<Repository>,
     wanted: Option<&HashSet<ObjectId>>,
 ) -> Result<CopyPlan, Error> {
+    from.refresh().await?;
+    to.refresh().await?;
     refuse_the_same(from, to)?;
     let (theirs, ours) = (from.history(), to.history());
     let gone = to.gone().await?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
-use strongroom_controller::{CheckResult, CheckVerdict, Kept, Outcome, RestoreDone, RunRecord, StepRecord, Verdict};
+use strongroom_controller::{CheckResult, CheckVerdict, CopyDone, Kept, Outcome, RestoreDone, RunRecord, StepRecord, Verdict};
 use strongroom_plans::{BackupPlan, ProofLevel, Step, Verdict as Retained, steps};
 use strongroom_repository::Problem;
 
@@ -147,6 +147,7 @@ fn write_step(out: &mut dyn Write, step: &StepRecord) -> io::Result<()> {
         }
         Outcome::Restored(done) => write_restored(out, done, &took),
         Outcome::Verified { reached, demanded, checks } => write_verified(out, (*reached, *demanded), checks),
+        Outcome::Copied(done) => write_copied(out, done, &took),
         Outcome::Previewed { snapshots } => write_retention(out, step, snapshots),
         Outcome::Failed { fault } => writeln!(out, "FAILED   {}\n         {fault}", step.step),
         Outcome::NotBegun => writeln!(out, "not begun: {}", step.step),
@@ -164,6 +165,12 @@ fn write_restored(out: &mut dyn Write, done: &RestoreDone, took: &str) -> io::Re
     )?;
     write_listed(out, "         NOT RESTORED", said(&done.differences), done.differences_total)?;
     write_grouped(out, "         DEVIATES", said(&done.deviations), done.deviations_total)
+}
+
+fn write_copied(out: &mut dyn Write, done: &CopyDone, took: &str) -> io::Result<()> {
+    let (snapshots, bytes) = (count(done.snapshots), size(done.bytes));
+    writeln!(out, "copy     {snapshots} new snapshots, {bytes} sent to {} in {took}", done.location)?;
+    done.faults.iter().try_for_each(|fault| writeln!(out, "         NOT COPIED  {fault}"))
 }
 
 fn said(findings: &[Problem]) -> impl Iterator<Item = (&str, String)> {

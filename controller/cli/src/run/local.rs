@@ -1,9 +1,9 @@
 //! The hands of a run in this process: the worker's own functions, called directly.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use strongroom_controller::{BackupDone, BackupOrder, CheckResult, Executor, RestoreDone, StepPlace, Verification};
+use strongroom_controller::{BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace, Verification};
 use strongroom_plans::{CheckCommand, FilesSource, Input as Planned, Source, SourcePath, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
 use strongroom_worker::backup::Input;
@@ -18,8 +18,11 @@ use crate::access::Opened;
 use crate::backup::{self, Request};
 use crate::choice;
 use crate::context::Context;
+use crate::copies;
+use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 use crate::restore;
+use crate::store_place::StorePlace;
 
 /// So many findings of one kind go into the record.
 const FINDINGS_MAX: usize = 1000;
@@ -32,6 +35,16 @@ pub(crate) struct Local<'a> {
     host: String,
     scratch: Scratch,
     kind: SnapshotKind,
+    copies: Vec<CopyAt<'a>>,
+}
+
+/// One of the plan's copies.
+#[derive(Debug)]
+pub(crate) enum CopyAt<'a> {
+    /// It is opened when it is filled.
+    Url(String),
+    /// It is open, and filled by one run at a time.
+    Open(&'a Opened, &'a Mutex<()>),
 }
 
 impl<'a> Local<'a> {
@@ -42,7 +55,27 @@ impl<'a> Local<'a> {
         scratch: Scratch,
         kind: SnapshotKind,
     ) -> Self {
-        Self { context, opened, host, scratch, kind }
+        Self { context, opened, host, scratch, kind, copies: Vec::new() }
+    }
+
+    /// The same, with the plan's copies in their order.
+    pub(crate) fn with_copies(self, copies: Vec<CopyAt<'a>>) -> Self {
+        Self { copies, ..self }
+    }
+
+    fn fill(&self, copy: &CopyAt<'_>, plan: &str) -> Result<CopyDone, Failure> {
+        let of = (plan, self.host.as_str());
+        match copy {
+            CopyAt::Url(url) => {
+                let place = StorePlace::open(url, self.context)?;
+                let to = copies::open_made(self.opened, place, self.context)?;
+                copies::bring_for_plan(self.opened, &to, of, self.context)
+            }
+            CopyAt::Open(to, alone) => {
+                let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
+                copies::bring_for_plan(self.opened, to, of, self.context)
+            }
+        }
     }
 
     fn restore_one(&self, snapshot: &Snapshot) -> Result<RestoreReport, Failure> {
@@ -103,6 +136,23 @@ impl Executor for Local<'_> {
     fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
         let run = checks::run(command, self.scratch.path(), checks::TIME_OUT, &self.context.signals);
         run.map_err(|Interrupted(signal)| Failure::new(format!("run the check `{command}`"), Cause::Stopped(signal)))
+    }
+
+    /// A copy that is out of reach leaves the backup safe and the other copies to be filled.
+    fn copy(&mut self, order: &CopyOrder<'_>) -> Result<CopyDone, Failure> {
+        let Some(copy) = self.copies.get(order.number) else {
+            return Ok(CopyDone { faults: vec!["it is not known here".into()], ..CopyDone::default() });
+        };
+        let location = match copy {
+            CopyAt::Url(url) => url.clone(),
+            CopyAt::Open(opened, _) => opened.location.to_string(),
+        };
+        match self.fill(copy, order.plan) {
+            Err(failure) if !matches!(failure.exit(), Exit::Stopped(_)) => {
+                Ok(CopyDone { location, faults: vec![failure.to_string()], ..CopyDone::default() })
+            }
+            done => done,
+        }
     }
 
     fn discard_scratch(&mut self) -> Result<(), Failure> {

@@ -1,22 +1,24 @@
 //! One run on a thread of its own, from its order to its end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicU32;
 
 use strongroom_controller::daemon::{RunEnd, RunOrder};
 use strongroom_controller::links::Links;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
-use strongroom_plans::{Name, RepositorySpec, RunKind, Site};
-use strongroom_repository::SnapshotKind;
+use strongroom_plans::{FailureClass, Name, RepositorySpec, RunKind, Site};
+use strongroom_repository::{Repository, RepositoryId, SnapshotKind};
 
 use super::hands::Hands;
 use crate::access::{self, KeyArgs, Opened};
 use crate::backup::program;
 use crate::context::Context;
-use crate::failure::Failure;
-use crate::run::{Local, Scratch, SystemClock};
+use crate::copies;
+use crate::failure::{Cause, Failure};
+use crate::run::{CopyAt, Local, Scratch, SystemClock};
+use crate::store_place::StorePlace;
 
 /// Does runs.
 pub(super) struct Runner<'a> {
@@ -26,18 +28,48 @@ pub(super) struct Runner<'a> {
     pub(super) repositories: BTreeMap<Name, Opened>,
     /// As the site declared them when they were opened.
     pub(super) declared: BTreeMap<Name, RepositorySpec>,
+    /// Held while a run fills copies: two that do so at once would send what they share twice.
+    pub(super) copying: Mutex<()>,
 }
 
-/// Opens every repository of a site.
-pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<BTreeMap<Name, Opened>, Failure> {
-    let open = |(name, spec): (&Name, &RepositorySpec)| {
-        let opened = access::open_declared(spec, key, context);
-        let opened = opened.map_err(|failure| {
+/// The repositories of a site, open.
+pub(super) struct Repositories {
+    /// All, by the site's names.
+    pub(super) all: BTreeMap<Name, Opened>,
+    /// Those that hosts may store in: not the ones that are only copies of others.
+    pub(super) stored_in: Vec<Arc<Repository>>,
+}
+
+/// Opens every repository of a site. Copies that are not there yet are made.
+pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<Repositories, Failure> {
+    let copied_from: BTreeMap<&Name, &Name> =
+        site.plans().values().flat_map(|plan| plan.copies().iter().map(|copy| (copy, plan.repository()))).collect();
+    let mut all = BTreeMap::new();
+    let mut stored_in: BTreeMap<RepositoryId, (&Name, Arc<Repository>)> = BTreeMap::new();
+    for (name, spec) in site.repositories().iter().filter(|(name, _)| !copied_from.contains_key(name)) {
+        let opened = access::open_declared(spec, key, context).map_err(|failure| {
             failure.advise(format!("make it with `strongroom repo init {}`, and keep its key", spec.location()))
         })?;
-        Ok((name.clone(), opened))
-    };
-    site.repositories().iter().map(open).collect()
+        let id = opened.repository.id();
+        if let Some((other, _)) = stored_in.insert(id, (name, Arc::clone(&opened.repository))) {
+            let why = format!("{other} and {name} of the site are copies of one repository, and no plan says so");
+            return Err(Failure::new("open the site's repositories", Cause::Usage(why))
+                .advise(format!("let plans store in one of them, with `copies: [{name}]`")));
+        }
+        all.insert(name.clone(), opened);
+    }
+    for (copy, of) in copied_from {
+        let (Some(spec), Some(from)) = (site.repositories().get(copy), all.get(of)) else {
+            let why = format!("{of} is a copy of another repository, and {copy} is to be a copy of it");
+            return Err(Failure::new("open the site's repositories", Cause::Usage(why))
+                .advise("let no plan store in what another plan names as its copy"));
+        };
+        let place = StorePlace::open_by(&spec.location(), spec.reach(), context)?;
+        let opened = copies::open_made(from, place, context)?;
+        all.insert(copy.clone(), opened);
+    }
+    let stored_in = stored_in.into_values().map(|(_, repository)| repository).collect();
+    Ok(Repositories { all, stored_in })
 }
 
 impl Runner<'_> {
@@ -80,12 +112,15 @@ impl Runner<'_> {
             repository: opened.repository.id(),
             location: opened.location.to_string(),
         };
+        let copy = |name: &Name| Some(CopyAt::Open(self.repositories.get(name)?, &self.copying));
+        let copies: Option<Vec<CopyAt<'_>>> = order.plan.copies().iter().map(copy).collect();
+        let Some(copies) = copies else { return over(Ending::Failed, "one of its copies is not open") };
         let mut hands = Hands {
             order,
             context: self.context,
             links: &self.links,
             opened,
-            local: Local::new(self.context, opened, order.host.clone(), scratch, kind),
+            local: Local::new(self.context, opened, order.host.clone(), scratch, kind).with_copies(copies),
             jobs: AtomicU32::new(0),
             unreachable: None,
             lost: None,
@@ -103,7 +138,9 @@ impl Runner<'_> {
         if let Some(why) = hands.lost.take() {
             return RunEnd::Lost { why };
         }
-        let reason = ended.fault.as_ref().map(ToString::to_string);
+        let uncopied = ended.record.copy_fault();
+        let class = class.or(uncopied.is_some().then_some(FailureClass::Store));
+        let reason = ended.fault.as_ref().map(ToString::to_string).or(uncopied);
         let ending = if cancelled { Ending::Cancelled } else { ended.record.verdict.into() };
         RunEnd::Over { ending, reason, record: serde_json::to_value(&ended.record).ok(), class }
     }
