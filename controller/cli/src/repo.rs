@@ -3,6 +3,7 @@
 mod check;
 mod init;
 mod ledger;
+mod maintain;
 mod probe;
 mod prune;
 mod rebuild;
@@ -11,6 +12,8 @@ mod scrub;
 mod stats;
 
 pub(crate) use init::{NewKey, create};
+pub(crate) use ledger::LedgerFile;
+pub(crate) use maintain::promised;
 
 use clap::Subcommand;
 
@@ -29,6 +32,7 @@ pub(crate) enum RepoCommand {
     Scrub(scrub::ScrubArgs),
     Repair(repair::RepairArgs),
     RebuildIndex(rebuild::RebuildArgs),
+    Maintain(maintain::MaintainArgs),
 }
 
 impl RepoCommand {
@@ -42,6 +46,7 @@ impl RepoCommand {
             Self::Scrub(args) => scrub::run(&args, context),
             Self::Repair(args) => repair::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),
+            Self::Maintain(args) => maintain::run(&args, context),
         }
     }
 }

@@ -8,6 +8,7 @@ mod cases;
 #[path = "../../../repository/tests/store_conformance/conformance.rs"]
 mod conformance;
 mod messages;
+mod plan;
 mod program;
 mod promises;
 mod sftp;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use strongroom_controller::daemon::{RunEnd, RunOrder};
+use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
@@ -26,6 +27,8 @@ pub(super) struct Runner<'a> {
     pub(super) repositories: BTreeMap<Name, Opened>,
     /// As the site declared them when they were opened.
     pub(super) declared: BTreeMap<Name, RepositorySpec>,
+    /// What runs have proven.
+    pub(super) journal: Arc<Journal>,
 }
 
 /// Opens every repository of a site.
