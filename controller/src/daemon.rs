@@ -8,6 +8,7 @@
 
 mod again;
 mod answer;
+mod maintain;
 mod order;
 mod overdue;
 mod plan_runs;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_plans::{CutOff, Site};
+use strongroom_plans::{CutOff, Name, Site};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -31,11 +32,14 @@ pub use standing::{Doing, Standing};
 
 use crate::hosts::Hosts;
 use crate::journal::{Event, Journal, JournalError};
+use crate::maintenance::{MaintenanceEnd, MaintenanceOrder};
 use crate::operator::Request;
 use crate::run::Clock;
 use crate::runs::{Ending, Run, RunId};
 use crate::scheduler::{Ended, RunKey, RunOutcome, Scheduler};
 use crate::site::Loaded;
+use crate::upkeep::Upkeep;
+use maintain::Maintained;
 
 /// A due time is noticed at most so late, however the clock is set meanwhile.
 const TICK_MAX: Duration = Duration::from_secs(5);
@@ -62,6 +66,8 @@ pub struct Setting<C, S, L> {
     pub hosts: Hosts,
     /// The site that is in force, for all others.
     pub in_force: watch::Sender<Arc<Site>>,
+    /// Where repositories are maintained, each on a thread of its own.
+    pub maintenance: mpsc::UnboundedSender<MaintenanceOrder>,
     /// Rises when all is well, as often as the site's dead man's switch wants to hear of it.
     pub beats: watch::Sender<u64>,
 }
@@ -74,6 +80,10 @@ pub struct Daemon<C, S, L> {
     active: BTreeMap<RunId, Active>,
     ends: mpsc::UnboundedSender<(RunId, RunEnd)>,
     ended: mpsc::UnboundedReceiver<(RunId, RunEnd)>,
+    upkeep: Upkeep,
+    maintained: BTreeMap<Name, Maintained>,
+    maintenance_ends: mpsc::UnboundedSender<(Name, MaintenanceEnd)>,
+    maintenance_over: mpsc::UnboundedReceiver<(Name, MaintenanceEnd)>,
     /// Until then, what is due is not decided: runs that were taken up may turn out to have ended long ago, and would seem to overlap with it.
     settled_at: Option<Instant>,
     /// When it was last looked what is overdue.
@@ -107,9 +117,26 @@ where
         let recent = since.checked_sub(KNOWN_FOR).unwrap_or(Timestamp::MIN);
         let known = setting.journal.runs_to_go_on_from(recent).await?;
         let scheduler = Scheduler::new(Arc::clone(&site.site), known.iter().filter_map(plan_runs::known), since);
+        let upkeep = maintain::upkeep(&setting.journal, &site.site, since).await?;
         let (ends, ended) = mpsc::unbounded_channel();
+        let (maintenance_ends, maintenance_over) = mpsc::unbounded_channel();
+        let maintained = BTreeMap::new();
         let (active, settled_at, overdue_seen, beat_at) = (BTreeMap::new(), None, None, Instant::now());
-        Ok(Self { setting, site, scheduler, active, ends, ended, settled_at, overdue_seen, beat_at })
+        Ok(Self {
+            setting,
+            site,
+            scheduler,
+            active,
+            ends,
+            ended,
+            upkeep,
+            maintained,
+            maintenance_ends,
+            maintenance_over,
+            settled_at,
+            overdue_seen,
+            beat_at,
+        })
     }
 
     /// Works until `shutdown`, and then until the runs that go on have come to a place where they can be taken up again.
@@ -129,12 +156,14 @@ where
                 self.tick().await?;
                 self.note_overdue().await?;
             }
+            self.maintain_due().await?;
             self.beat().await?;
             let pause = self.pause();
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some((run, end)) = self.ended.recv() => self.end(&run, end).await?,
+                Some((repository, end)) = self.maintenance_over.recv() => self.maintenance_ended(repository, end).await?,
                 Some(request) = requests.recv() => self.answer(request).await?,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -156,7 +185,8 @@ where
     /// Until the next due time, or a moment.
     fn pause(&self) -> Duration {
         let now = self.setting.clock.now();
-        let next = self.scheduler.wakes_at().map(|next| next.duration_since(now));
+        let next = [self.scheduler.wakes_at(), self.upkeep.wakes_at()].into_iter().flatten().min();
+        let next = next.map(|next| next.duration_since(now));
         let pause = next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX));
         self.site.site.dead_man().map_or(pause, |_| pause.min(self.beat_at.duration_since(Instant::now())))
     }
@@ -273,6 +303,10 @@ where
             // The threads watch for the same signal as we do.
             let Some((run, end)) = self.ended.recv().await else { break };
             self.end(&run, end).await?;
+        }
+        while !self.maintained.is_empty() {
+            let Some((repository, end)) = self.maintenance_over.recv().await else { break };
+            self.maintenance_ended(repository, end).await?;
         }
         self.write(Event::ControllerStopped {}).await
     }

@@ -4,7 +4,7 @@
 //! their sum, written in the same transaction. A write that fails stops whoever wanted to act: nothing happens that the journal does not know.
 //!
 //! * [`event`]: what an entry says. * `chain`: how entries hang together, and the check of all of them. * `store`: the database. * `outbox`:
-//!   what is to be told of it, and was not yet. * `hosts`: what is known of hosts, which nothing hangs on.
+//!   what is to be told of it, and was not yet. * `hosts`: what is known of hosts, which nothing hangs on. * `upkeep`: what is known of repositories' maintenance.
 //!
 //! Deliberately absent: changing or removing an entry. The database refuses both, and the chain would show it.
 
@@ -13,9 +13,11 @@ mod event;
 mod hosts;
 mod outbox;
 mod store;
+mod upkeep;
 
 pub use chain::{Broken, Entry, EntryHash};
 pub use event::{Event, Origin, OverdueEnd, Who};
 pub use hosts::{Gathered, KnownHost};
 pub use outbox::Waiting;
 pub use store::{Journal, JournalError};
+pub use upkeep::KnownMaintenance;

@@ -12,6 +12,7 @@
 //! 1. [`site`]: the directory of plans and hosts that is in force.
 //! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
 //! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
+//!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it.
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
@@ -25,6 +26,7 @@ pub mod install;
 pub mod journal;
 mod link;
 pub mod links;
+pub mod maintenance;
 pub mod notify;
 pub mod operator;
 pub mod remote;
@@ -34,6 +36,7 @@ pub mod site;
 pub mod site_commit;
 pub mod ssh;
 pub mod status;
+pub mod upkeep;
 
 pub mod executor;
 pub mod preview;

@@ -25,6 +25,7 @@ pub use dead_man::keep_pinging;
 pub use message::Message;
 pub use sender::{Pace, Sender};
 
+use crate::maintenance::MaintenanceEnding;
 use crate::runs::{Ending, Run};
 
 /// Something that people want to know.
@@ -39,9 +40,9 @@ pub struct Notice {
     pub occasion: Occasion,
     /// In one line.
     pub subject: String,
-    /// The plan that it is about.
+    /// The plan that it is about; `repo maintain` if it is about a repository's maintenance.
     pub plan: String,
-    /// The host that it is about.
+    /// The host that it is about, or the repository.
     pub host: String,
     /// The run that it is about, if it is one run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,6 +115,29 @@ impl Notice {
         let subject = format!("{} on {}, due {due}: {}{because}", run.plan, run.host, ended.ending);
         let (plan, host, run) = (run.plan.clone(), run.host.clone(), Some(run.clone()));
         Some(Self { id, time: ended.at, occasion, subject, plan, host, run })
+    }
+}
+
+/// What stands as the plan of a notice that is about a repository's maintenance. No plan has this name.
+const MAINTENANCE: &str = "repo maintain";
+
+impl Notice {
+    /// The news of a maintenance that has ended; `before` is how the one before it ended.
+    pub(crate) fn of_maintenance(
+        id: String,
+        time: Timestamp,
+        repository: &str,
+        (ending, reason): (MaintenanceEnding, Option<&str>),
+        before: Option<MaintenanceEnding>,
+    ) -> Option<Self> {
+        let occasion = match ending {
+            MaintenanceEnding::Done if before.is_none_or(|before| before == MaintenanceEnding::Done) => return None,
+            MaintenanceEnding::Done => Occasion::Recovered,
+            _ => Occasion::Failed,
+        };
+        let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let subject = format!("the maintenance of the repository {repository}: {ending}{because}");
+        Some(Self { id, time, occasion, subject, plan: MAINTENANCE.into(), host: repository.into(), run: None })
     }
 }
 

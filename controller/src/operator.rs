@@ -10,8 +10,8 @@ use rustix::process::geteuid;
 use serde::Serialize;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
-    CancelRequest, Document, HostFactsRequest, HostsRequest, PauseRequest, ReloadRequest, RetryRequest, RunReference,
-    RunsRequest, StartRequest, Started, StatusRequest, TestNoticesRequest,
+    CancelRequest, Document, HostFactsRequest, HostsRequest, MaintainRequest, PauseRequest, ReloadRequest,
+    RetryRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest, TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -76,6 +76,8 @@ pub enum Request {
     },
     /// Read the site directory again.
     Reload(Mode, Who, Reply),
+    /// Maintain a repository now; the answer comes when it is done.
+    Maintain(String, Mode, Who, Reply),
     /// Send a test notice by all ways, or by one.
     TestNotices {
         /// By this one only.
@@ -275,6 +277,12 @@ impl Service for Operator {
     async fn reload(&self, call: Call<ReloadRequest>) -> Result<Response<Document>, Status> {
         let (by, mode) = (who(&call)?, mode(call.get_ref().dry_run));
         self.document(|reply| Request::Reload(mode, by, reply)).await
+    }
+
+    async fn maintain(&self, call: Call<MaintainRequest>) -> Result<Response<Document>, Status> {
+        let (by, mode) = (who(&call)?, mode(call.get_ref().dry_run));
+        let repository = call.into_inner().repository;
+        self.document(|reply| Request::Maintain(repository, mode, by, reply)).await
     }
 
     async fn test_notices(&self, call: Call<TestNoticesRequest>) -> Result<Response<Document>, Status> {

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::runs::{Ending, Run, RunId};
 
+mod upkept;
+
+pub use upkept::{LastMaintenance, UpkeepState, Upkept};
+
 /// The state of the whole site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -15,6 +19,9 @@ pub struct Status {
     pub time: Timestamp,
     /// Each plan on each of its hosts, the worst first.
     pub rows: Vec<Protection>,
+    /// The repositories that the controller maintains, the worst first.
+    #[serde(default)]
+    pub repositories: Vec<Upkept>,
 }
 
 /// One plan on one host.
@@ -104,7 +111,7 @@ impl Status {
     pub fn of<'a>(time: Timestamp, known: impl IntoIterator<Item = Known<'a>>) -> Self {
         let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection()).collect();
         rows.sort_by(|left, right| (left.state, &left.plan, &left.host).cmp(&(right.state, &right.plan, &right.host)));
-        Self { time, rows }
+        Self { time, rows, repositories: Vec::new() }
     }
 
     /// How many rows are in each state.
@@ -115,10 +122,11 @@ impl Status {
         counts
     }
 
-    /// Whether everything is protected, or has not been due yet.
+    /// Whether everything is protected and maintained, or has not been due yet.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(|row| row.state >= State::New)
+            && self.repositories.iter().all(|upkept| upkept.state >= UpkeepState::New)
     }
 }
 

@@ -51,6 +51,13 @@ impl<'t> Findings<'t> {
         }
     }
 
+    /// That a word can stand in place of what the reader takes else.
+    pub(crate) fn observe_word_beside(&mut self, span: &Span, word: &'static str) {
+        if let Some(observer) = &mut self.observer {
+            observer.note_word_beside(span, word);
+        }
+    }
+
     pub(crate) fn observe_required(&mut self, span: &Span, key: &'static str) {
         if let Some(observer) = &mut self.observer {
             observer.note_required(span, key);

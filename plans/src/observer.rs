@@ -13,6 +13,8 @@ use crate::text::Span;
 pub(crate) struct Observer {
     takes: BTreeMap<(usize, usize), Takes>,
     required: BTreeSet<(usize, usize, &'static str)>,
+    /// Words that stand in place of what is taken else.
+    words: BTreeMap<(usize, usize), &'static str>,
 }
 
 /// What a reader takes.
@@ -51,6 +53,15 @@ impl Observer {
 
     pub(crate) fn note_required(&mut self, span: &Span, key: &'static str) {
         self.required.insert((span.start, span.end, key));
+    }
+
+    pub(crate) fn note_word_beside(&mut self, span: &Span, word: &'static str) {
+        self.words.insert((span.start, span.end), word);
+    }
+
+    /// The word that can stand at a place instead of what is taken there.
+    pub(crate) fn word_beside(&self, span: &Span) -> Option<&'static str> {
+        self.words.get(&(span.start, span.end)).copied()
     }
 
     pub(crate) fn takes(&self, span: &Span) -> Option<&Takes> {

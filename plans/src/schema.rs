@@ -148,7 +148,11 @@ impl Rows {
                 Content::Scalar { .. } | Content::Refused => return None,
             },
         };
-        Some(value)
+        Some(match observer.word_beside(&node.span) {
+            // To an editor that goes by YAML 1.1, `no` is false.
+            Some(word) => json!({ "anyOf": [value, { "enum": [word, false] }] }),
+            None => value,
+        })
     }
 
     fn or_variable(&self, mut value: Value, kind: &str) -> Value {

@@ -11,6 +11,7 @@ use crate::address::RepositoryAddress;
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
+use crate::maintenance::Maintenance;
 use crate::name::Name;
 use crate::report::quoted;
 use crate::store_reach::Reach;
@@ -28,6 +29,7 @@ pub struct RepositorySpec {
     access: Access,
     site: Option<Name>,
     media: Media,
+    maintenance: Option<Maintenance>,
 }
 
 /// What the bytes of a repository lie on.
@@ -60,6 +62,7 @@ static SHAPE: Shape = Shape {
         (ON_HOSTS, Meaning::Now("/mnt/strongroom/main")),
         ("site", Meaning::Now("beijing-1")),
         ("media", Meaning::Now("disk")),
+        ("maintenance", Meaning::Now("{ at: daily 05:00 }")),
         ("endpoint", Meaning::Now("\"https://s3.example.org:9000\"")),
         ("region", Meaning::Now("cn-north-1")),
         ("addressing", Meaning::Now("path")),
@@ -136,6 +139,11 @@ impl RepositorySpec {
         &self.access
     }
 
+    /// What the controller does for it by itself, and when; without this, nothing.
+    pub fn maintenance(&self) -> Option<&Maintenance> {
+        self.maintenance.as_ref()
+    }
+
     pub(crate) fn at(&self) -> &RepositoryAddress {
         &self.at
     }
@@ -154,8 +162,17 @@ impl RepositorySpec {
         let reach = Reach::read(kind, &fields, findings);
         let site = fields.optional("site", findings, values::written);
         let media = fields.optional("media", findings, |node, findings| words::word(node, "medium", MEDIA, findings));
+        let maintenance = fields.optional("maintenance", findings, Maintenance::read);
         let usual = if kind == Some(StoreKind::S3) { Media::ObjectStorage } else { Media::Disk };
-        Some(Self { name: name.clone(), at: at?, reach: reach?, access, site, media: media.unwrap_or(usual) })
+        Some(Self {
+            name: name.clone(),
+            at: at?,
+            reach: reach?,
+            access,
+            site,
+            media: media.unwrap_or(usual),
+            maintenance,
+        })
     }
 }
 

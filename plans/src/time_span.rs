@@ -18,6 +18,11 @@ pub struct TimeSpan(u64);
 const UNITS: &[(&str, u64)] = &[("w", 7 * 24 * 60 * 60), ("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60), ("s", 1)];
 
 impl TimeSpan {
+    /// So many days, at least one.
+    pub(crate) const fn days(count: u64) -> Self {
+        Self(count * 24 * 60 * 60)
+    }
+
     /// The number of seconds.
     pub fn seconds(self) -> u64 {
         self.0

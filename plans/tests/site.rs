@@ -102,6 +102,30 @@ repositories:
 }
 
 #[test]
+fn a_repository_is_maintained_as_it_says() {
+    let maintenance = |said: &str| {
+        let text =
+            include_str!("../examples/site/site.yaml").replace("access: gateway", &format!("maintenance: {said}"));
+        let mut files = example_files();
+        files.insert("site.yaml", text);
+        let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+        site.repositories()[&"main".parse().unwrap()].maintenance().unwrap().clone()
+    };
+    let usual = maintenance("{ at: daily 05:00 }");
+    let prune = usual.prune().unwrap();
+    assert_eq!((prune.max_unused.get(), prune.max_moved, prune.fence_after.seconds()), (5, None, 14 * 86_400));
+    assert_eq!((usual.at().to_string().as_str(), usual.scrub()), ("daily 05:00", None));
+    assert_eq!(maintenance("{ at: daily 05:00, prune: no }").prune(), None);
+    let all = "{ at: weekly sun 05:00, prune: { max-unused: 20%, max-moved: 50 GiB, fence-after: 3d }, \
+               scrub: { bytes: 100 GiB, time: 3h } }";
+    let all = maintenance(all);
+    assert_eq!((all.prune().unwrap().max_unused.get(), all.prune().unwrap().fence_after.seconds()), (20, 3 * 86_400));
+    let scrub = all.scrub().unwrap();
+    assert_eq!((scrub.bytes.unwrap().bytes(), scrub.time.unwrap().seconds()), (100 << 30, 3 * 3600));
+    assert_eq!(scrub.every.seconds(), 30 * 86_400);
+}
+
+#[test]
 fn hosts_reach_a_repository_through_the_controller_or_by_themselves() {
     let access = |said: &str| {
         let text = include_str!("../examples/site/site.yaml").replace("access: gateway", said);

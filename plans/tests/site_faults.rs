@@ -155,6 +155,13 @@ fn stores_of_repositories() {
     store("{ at: s3://backups, secret: geheim }", Code::UnknownKey, "secret");
     store("{ at: s3://backups, media: paper }", Code::UnknownWord, "paper");
     store("{ at: s3://backups, site: two words }", Code::BadName, "two words");
+    store("{ at: /srv, maintenance: daily }", Code::WrongType, "daily");
+    store("{ at: /srv, maintenance: { prune: no } }", Code::MissingKey, "{ prune: no }");
+    store("{ at: /srv, maintenance: { at: dayly 05:00 } }", Code::BadSchedule, "dayly 05:00");
+    store("{ at: /srv, maintenance: { at: daily 05:00, prune: yes } }", Code::WrongType, "yes");
+    store("{ at: /srv, maintenance: { at: daily 05:00, prune: { max-unused: 5 } } }", Code::BadNumber, "5");
+    store("{ at: /srv, maintenance: { at: daily 05:00, scrub: { every: 30 } } }", Code::BadTimeSpan, "30");
+    store("{ at: /srv, maintenance: { at: daily 05:00, forget: no } }", Code::UnknownKey, "forget");
     let faults = found(&broken(at, main, "{ at: s3://id:geheim@backups/main }"));
     assert!(faults.iter().all(|fault| !fault.reason().contains("geheim")), "{faults}");
     assert!(remedy(at, main, "{ at: /srv/main, region: x }").contains("at: s3://"));

@@ -4,7 +4,7 @@ mod proofs;
 mod rules;
 mod shown;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -77,6 +77,9 @@ pub(crate) struct ForgetArgs {
 /// A clock that is behind the newest commit by more than this is wrong, or that one's was.
 const BEHIND_MAX: SignedDuration = SignedDuration::from_hours(1);
 
+pub(crate) use proofs::proven;
+pub(crate) use shown::excess;
+
 pub(crate) fn run(args: &ForgetArgs, context: &Context) -> Result<Exit, Failure> {
     if args.snapshots.is_empty() { by_rules(args, context) } else { by_name(args, context) }
 }
@@ -105,7 +108,7 @@ fn by_name(args: &ForgetArgs, context: &Context) -> Result<Exit, Failure> {
 /// The last snapshot of a source that is known to come back is not given away by the way.
 fn refuse_last_proven(opened: &Opened, going: &[ObjectId], context: &Context) -> Result<(), Failure> {
     let snapshots = choice::all(opened, context)?.readable;
-    let known = Known { proven: proofs::proven(&context.state_dir()?, opened.repository.id()), ..Known::default() };
+    let known = Known { proven: proven(&context.state_dir()?, opened.repository.id()), ..Known::default() };
     let last = last_proven(&snapshots, &known, &going.iter().copied().collect());
     let Some(snapshot) = last.first() else { return Ok(()) };
     let (id, manifest) = (choice::short(snapshot), &snapshot.manifest);
@@ -136,10 +139,12 @@ fn by_rules(args: &ForgetArgs, context: &Context) -> Result<Exit, Failure> {
         is_of_plan && args.host.as_ref().is_none_or(|host| manifest.host == *host)
     });
     let now = Zoned::now();
-    let sources = judge(&rules, &snapshots, &opened, &now, context)?;
+    let proven = proven(&context.state_dir()?, opened.repository.id());
+    let sources = judge(&rules, &snapshots, proven, &opened, &now);
     let mut faults = clock_fault(&opened, &now, context)?;
     if !args.allow_many {
-        faults.extend(sources.iter().filter_map(shown::excess));
+        let told = |excess| format!("{excess}: if that is meant, give --allow-many");
+        faults.extend(sources.iter().filter_map(excess).map(told));
     }
     let going = sources.iter().flat_map(|source| &source.snapshots).filter(|kept| kept.verdict == Verdict::Drop);
     let going: Vec<ObjectId> = going.map(|kept| kept.snapshot).collect();
@@ -149,25 +154,26 @@ fn by_rules(args: &ForgetArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn judge(
+/// What the rules say of these snapshots, of which some were proven by a restore.
+pub(crate) fn judge(
     rules: &RetentionRules,
     snapshots: &[Snapshot],
+    proven: HashSet<ObjectId>,
     opened: &Opened,
     now: &Zoned,
-    context: &Context,
-) -> Result<Vec<SourceRetention>, Failure> {
+) -> Vec<SourceRetention> {
     let history = opened.repository.history();
     let names = |id: &ObjectId| history.holds_on(id, now.timestamp()).map(|(name, _)| name.to_owned()).collect();
     let known = Known {
         commits: history.snapshots.iter().map(|added| (added.snapshot, added.commit)).collect(),
-        proven: proofs::proven(&context.state_dir()?, opened.repository.id()),
+        proven,
         holds: snapshots.iter().map(|snapshot| (snapshot.id, names(&snapshot.id))).collect::<HashMap<_, Vec<_>>>(),
     };
-    Ok(by_source(rules, snapshots, &known, now))
+    by_source(rules, snapshots, &known, now)
 }
 
 /// Retention by a wrong clock keeps the wrong ones.
-fn clock_fault(opened: &Opened, now: &Zoned, context: &Context) -> Result<Vec<String>, Failure> {
+pub(crate) fn clock_fault(opened: &Opened, now: &Zoned, context: &Context) -> Result<Vec<String>, Failure> {
     let what = "read the newest commit";
     let newest: Option<Timestamp> = context.wait(what, opened.repository.newest_commit_time())?;
     let behind = newest.map(|newest| newest.duration_since(now.timestamp())).filter(|behind| *behind > BEHIND_MAX);

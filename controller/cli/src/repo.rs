@@ -4,6 +4,7 @@ mod check;
 mod copy;
 mod init;
 mod ledger;
+mod maintain;
 mod probe;
 mod prune;
 mod rebuild;
@@ -12,6 +13,8 @@ mod scrub;
 mod stats;
 
 pub(crate) use init::{NewKey, create};
+pub(crate) use ledger::LedgerFile;
+pub(crate) use maintain::promised;
 
 use clap::Subcommand;
 
@@ -31,6 +34,7 @@ pub(crate) enum RepoCommand {
     Scrub(scrub::ScrubArgs),
     Repair(repair::RepairArgs),
     RebuildIndex(rebuild::RebuildArgs),
+    Maintain(maintain::MaintainArgs),
 }
 
 impl RepoCommand {
@@ -45,6 +49,7 @@ impl RepoCommand {
             Self::Scrub(args) => scrub::run(&args, context),
             Self::Repair(args) => repair::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),
+            Self::Maintain(args) => maintain::run(&args, context),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! repositories with their keys, the hosts' lines, the hands that prove (`hands`), and the socket.
 
 mod hands;
+mod maintain;
 mod runner;
 
 use std::path::PathBuf;
@@ -80,7 +81,13 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let dialer = Arc::new(Dialer::new(in_force.clone(), key.identity(), state.join(KNOWN_HOSTS)));
     let links = Arc::new(Links::new(dialer, gateway, program()));
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
-    let runner = Runner { context, links, repositories, declared: site.site.repositories().clone(), copying: Mutex::default() };
+    let declared = site.site.repositories().clone();
+    let runner = Runner { context, links, repositories, declared, journal: Arc::clone(&journal), copying: Mutex::default() };
+    runner.may_maintain(&site.site).map_err(|why| {
+        let failure = Failure::new("maintain the site's repositories", Cause::Key(why));
+        failure.advise("give the controller an owner's key, or take `maintenance:` of that repository out of site.yaml")
+    })?;
+    let (maintenance, mut orders) = mpsc::unbounded_channel();
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };
@@ -98,8 +105,16 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         let load = || {
             let loaded = Loaded::read(&args.site).map_err(|error| strongroom_repository::chain(&error))?;
             runner.knows_repositories(&loaded.site)?;
+            runner.may_maintain(&loaded.site)?;
             Ok(loaded)
         };
+        // Ends when the loop does, which holds the other end.
+        let runner = &runner;
+        scope.spawn(move || {
+            while let Some(order) = orders.blocking_recv() {
+                scope.spawn(move || runner.maintain(order));
+            }
+        });
         let served = context.serve(async {
             let (beats, beating) = watch::channel(0);
             let pinging = tokio::spawn(keep_pinging(beating, in_force.clone()));
@@ -108,7 +123,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let (stop_sending, stopped) = oneshot::channel::<()>();
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));
             let (program, in_force) = (program(), new_site);
-            let setting = Setting { journal, clock: SystemClock, start, load, program, hosts, in_force, beats };
+            let clock = SystemClock;
+            let setting = Setting { journal, clock, start, load, program, hosts, in_force, maintenance, beats };
             let daemon = Daemon::new(setting, site).await.map_err(Cause::from)?;
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));

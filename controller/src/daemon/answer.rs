@@ -75,6 +75,9 @@ where
                 let reloaded = self.reload(mode, by).await?;
                 let _ = reply.send(reloaded.and_then(|reloaded| document(&reloaded)));
             }
+            Request::Maintain(repository, mode, by, reply) => {
+                self.maintain_asked(&repository, mode, by, reply).await?;
+            }
             Request::TestNotices { way, dry_run, reply } => self.test_notices(way, dry_run, reply),
         }
         Ok(())
@@ -102,7 +105,7 @@ where
                 running: running.get(pair),
             }
         });
-        Ok(Status::of(now, known))
+        Ok(Status { repositories: self.upkept(now).await?, ..Status::of(now, known) })
     }
 
     /// Asks on a task of its own: the loop waits for no host.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_plans::RunKind;
 
+use crate::maintenance::{Figures, MaintenanceEnding};
 use crate::runs::{Ending, RunId};
 
 /// Something that happened, or is about to.
@@ -124,6 +125,30 @@ pub enum Event {
         host: String,
         /// Why.
         how: OverdueEnd,
+    },
+    /// The maintenance of a repository begins. One without an end was cut off, and is due again.
+    MaintenanceStarted {
+        /// The repository's name in the site.
+        repository: String,
+        /// When it was due; none if somebody asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Timestamp>,
+        /// Why there is it.
+        origin: Origin,
+    },
+    /// The maintenance of a repository is over.
+    MaintenanceEnded {
+        /// The repository's name in the site.
+        repository: String,
+        /// When it began.
+        began: Timestamp,
+        /// How it ended.
+        ending: MaintenanceEnding,
+        /// Why, where that is not obvious.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// What it came to.
+        figures: Box<Figures>,
     },
     /// A notice was not taken for so long that it is told no more.
     NoticeGivenUp {

@@ -10,6 +10,7 @@ use strongroom_plans::Notification;
 use super::chain::Entry;
 use super::event::{Event, OverdueEnd};
 use super::store::{Journal, JournalError, database, unreadable};
+use super::upkeep;
 use crate::notify::{Notice, Occasion};
 use crate::runs::{Ending, Impossible, Run};
 
@@ -176,6 +177,10 @@ pub(super) async fn follow(
             }
             let subject = format!("{plan} on {host} has a restore point in time again");
             (*how == OverdueEnd::Recovered).then(|| of_plan(Occasion::Recovered, plan, host, subject)).flatten()
+        }
+        (Event::MaintenanceEnded { repository, ending, reason, .. }, _) => {
+            let before = upkeep::latest_ending(connection, repository).await?;
+            Notice::of_maintenance(id(), entry.time, repository, (*ending, reason.as_deref()), before)
         }
         (Event::NoticeGivenUp { notice, way, .. }, _) => {
             let delete = sqlx::query("delete from outbox where way = ? and id = ?").bind(way).bind(notice);

@@ -13,6 +13,7 @@ mod hostile_tree;
 mod independent_reader;
 mod kill;
 mod kill_restore;
+mod maintenance;
 mod model;
 mod one_loss;
 mod prune;

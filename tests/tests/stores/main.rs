@@ -9,6 +9,7 @@ mod cases;
 mod conformance;
 mod copies;
 mod messages;
+mod plan;
 mod program;
 mod promises;
 mod sftp;

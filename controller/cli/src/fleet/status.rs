@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use strongroom_controller::status::{Protection, State, Status};
+use strongroom_controller::status::{Protection, State, Status, UpkeepState, Upkept};
 use strongroom_proto::operator::StatusRequest;
 
 use super::ControllerArgs;
@@ -13,13 +13,15 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Answer;
+use crate::repo::promised;
 use crate::shown::{Align, Table, time};
 
 /// Show what is protected, overdue or unproven, the worst first
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Asks the running controller. Ends with 0 when every plan has a restore point in time on each of its \
-hosts, proven as the plan demands (or was not due yet), else with 4: fit for a monitoring check.
+hosts, proven as the plan demands (or was not due yet), and every repository that the controller maintains \
+was maintained in time with nothing wrong, else with 4: fit for a monitoring check.
 
 Examples:
   strongroom status
@@ -41,6 +43,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure>
     let exit = if status.is_good() { Exit::Success } else { Exit::Damaged };
     if args.quiet {
         status.rows.retain(|row| row.state < State::New);
+        status.repositories.retain(|upkept| upkept.state < UpkeepState::New);
     }
     context.output.answer(&Shown(status))?;
     Ok(exit)
@@ -65,7 +68,46 @@ impl Answer for Shown {
         table.write(out)?;
         let counts = self.0.counts();
         let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {}", word(*state))).collect();
-        writeln!(out, "{}", if counts.is_empty() { "no plan has a host".into() } else { counts.join(", ") })
+        writeln!(out, "{}", if counts.is_empty() { "no plan has a host".into() } else { counts.join(", ") })?;
+        write_upkeep(&self.0.repositories, out)
+    }
+}
+
+/// The repositories that the controller maintains, if there are any.
+fn write_upkeep(repositories: &[Upkept], out: &mut dyn Write) -> io::Result<()> {
+    if repositories.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("STATE", Align::Left),
+        ("REPOSITORY", Align::Left),
+        ("MAINTAINED", Align::Left),
+        ("SCRUB", Align::Left),
+        ("NEXT", Align::Left),
+        ("", Align::Left),
+    ]);
+    for upkept in repositories {
+        let promise = upkept.last.as_ref().and_then(|last| last.figures.scrub.as_ref()?.promise.as_ref());
+        let running = upkept.running_since.map(|since| format!("running since {}", time(since)));
+        table.row([
+            upkeep_word(upkept.state).into(),
+            upkept.repository.clone(),
+            upkept.last.as_ref().map_or("never".into(), |last| time(last.began)),
+            promise.map_or("-".into(), promised),
+            upkept.next.map_or("-".into(), time),
+            running.or_else(|| upkept.reason.clone()).unwrap_or_default(),
+        ]);
+    }
+    writeln!(out)?;
+    table.write(out)
+}
+
+fn upkeep_word(state: UpkeepState) -> &'static str {
+    match state {
+        UpkeepState::Failed => "FAILED",
+        UpkeepState::Overdue => "OVERDUE",
+        UpkeepState::New => "new",
+        UpkeepState::Maintained => "maintained",
     }
 }
 

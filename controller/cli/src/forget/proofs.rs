@@ -10,7 +10,7 @@ use strongroom_repository::{ObjectId, RepositoryId};
 const PROVEN: [&str; 3] = ["L3", "L4", "L5"];
 
 /// The snapshots of the repository that a run on this machine has proven. A record that cannot be read proves nothing.
-pub(super) fn proven(state: &Path, repository: RepositoryId) -> HashSet<ObjectId> {
+pub(crate) fn proven(state: &Path, repository: RepositoryId) -> HashSet<ObjectId> {
     let folders = entries(&state.join("runs"));
     let records = folders
         .iter()

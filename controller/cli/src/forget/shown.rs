@@ -42,10 +42,10 @@ impl Forgotten {
 }
 
 /// What is said of a source of which too many would go.
-pub(super) fn excess(source: &SourceRetention) -> Option<String> {
+pub(crate) fn excess(source: &SourceRetention) -> Option<String> {
     let excess = source.excess?;
     Some(format!(
-        "{} of {} snapshots of {} on {} would go at once: if that is meant, give --allow-many",
+        "{} of {} snapshots of {} on {} would go at once",
         excess.dropped,
         excess.of,
         source.sources.join(" "),

@@ -17,14 +17,14 @@ use crate::failure::{Cause, Doing, Failure};
 const PLACE_DIGITS: usize = 16;
 
 /// The ledger file of a repository at one place.
-pub(super) struct LedgerFile {
+pub(crate) struct LedgerFile {
     path: PathBuf,
     repository: RepositoryId,
 }
 
 impl LedgerFile {
     /// Where it is; its folder is made when it is first kept.
-    pub(super) fn of(opened: &Opened, context: &Context) -> Result<Self, Failure> {
+    pub(crate) fn of(opened: &Opened, context: &Context) -> Result<Self, Failure> {
         let repository = opened.repository.id();
         let place = ObjectId::of(opened.location.to_string().as_bytes()).hex();
         let name = format!("{repository}-{}", &place[..PLACE_DIGITS]);
@@ -32,7 +32,7 @@ impl LedgerFile {
     }
 
     /// What is in it. One that is absent or damaged only means that more is read again, which is said.
-    pub(super) fn read(&self, context: &Context) -> Result<Ledger, Failure> {
+    pub(crate) fn read(&self, context: &Context) -> Result<Ledger, Failure> {
         match fs::read_to_string(&self.path) {
             Ok(text) => {
                 Ok(Ledger::parse(&text, &self.repository).unwrap_or_else(|bad| self.leave_aside(&bad, context)))
@@ -49,7 +49,7 @@ impl LedgerFile {
     }
 
     /// Replaces it: whoever looks sees the old one or the new one, also after a power cut.
-    pub(super) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
+    pub(crate) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         create_private(folder).doing(|| "keep what was verified".into())?;
         let temporary = self.path.with_extension(format!("new-{}", std::process::id()));

@@ -12,7 +12,7 @@ use strongroom_plans::{ByteSize, TimeSpan};
 use strongroom_repository::rebuild::Act;
 use strongroom_repository::scrub::{Finding, Promise, Scrub, ScrubOptions, ScrubReport, Step};
 
-use super::ledger::LedgerFile;
+use super::LedgerFile;
 use crate::access::LocatedArgs;
 use crate::backup::host_name;
 use crate::choice::short_id;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicU32;
 
 use strongroom_controller::daemon::{RunEnd, RunOrder};
+use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
@@ -30,6 +31,8 @@ pub(super) struct Runner<'a> {
     pub(super) declared: BTreeMap<Name, RepositorySpec>,
     /// Held while a run fills copies: two that do so at once would send what they share twice.
     pub(super) copying: Mutex<()>,
+    /// What runs have proven.
+    pub(super) journal: Arc<Journal>,
 }
 
 /// The repositories of a site, open.

@@ -43,6 +43,9 @@ const HOSTS: &str = "\
 hosts: {}
 ";
 
+/// Restore points go as the plans say, and no stored byte is left unread for long.
+const MAINTENANCE: &str = "{ at: daily 05:00, scrub: { bytes: 100 GiB, time: 3h, every: 30d } }";
+
 const NIGHTLY: &str = "\
 # Every host, every night. Labels choose fewer: `hosts: role=db & env=prod`.
 kind: backup
@@ -66,7 +69,8 @@ pub(super) fn run(args: &NewArgs, context: &Context) -> Result<Exit, Failure> {
     let repository = location.folder().map_or_else(|| location.to_string(), |folder| folder.display().to_string());
     let site = format!(
         "# What all plans of this site share. `strongroom plan check --site DIR` finds every mistake at once.\n\
-         name: {}\nzone: {}\nrepositories:\n  main:\n    at: {}\n{}",
+         name: {}\nzone: {}\nrepositories:\n  main:\n    at: {}\n    \
+         maintenance: {MAINTENANCE}\n{}",
         site_name(&args.directory),
         zone(),
         serde_json::Value::from(&*repository),
@@ -167,9 +171,10 @@ mod tests {
 
     #[test]
     fn a_new_site_lacks_only_hosts() {
-        let site = "name: site\nzone: UTC\nrepositories:\n  main: { at: \"/srv/strongroom\" }\n";
+        let repositories =
+            format!("repositories:\n  main:\n    at: \"/srv/strongroom\"\n    maintenance: {MAINTENANCE}\n");
         let mut files = SiteFiles::new("site");
-        files.insert("site.yaml", site);
+        files.insert("site.yaml", format!("name: site\nzone: UTC\n{repositories}"));
         files.insert("plans/nightly.yaml", NIGHTLY);
         files.insert("hosts.yaml", "hosts:\n  web1:\n    address: 10.0.0.5\n");
         Site::read(&files).unwrap();

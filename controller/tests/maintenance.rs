@@ -1,0 +1,265 @@
+//! Maintenance in the controller's loop: what is due begins once, each begin and end stands in the journal, and people are told what is wrong.
+
+mod simulated;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use simulated::Fleet;
+use strongroom_controller::Clock;
+use strongroom_controller::daemon::{Daemon, RunOrder, Setting};
+use strongroom_controller::gateway::Gateway;
+use strongroom_controller::hosts::Hosts;
+use strongroom_controller::journal::{Event, Journal, JournalError, Origin};
+use strongroom_controller::links::Links;
+use strongroom_controller::maintenance::{
+    Figures, ForgetFigures, MaintenanceEnd, MaintenanceEnding, MaintenanceOrder, MaintenanceReport,
+};
+use strongroom_controller::operator::{Mode, Refused, Request, oneself};
+use strongroom_controller::runs::{Ending, RunId};
+use strongroom_controller::site::Loaded;
+use strongroom_controller::status::{Status, UpkeepState};
+use strongroom_plans::{RunKind, Site, SiteFiles};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[derive(Clone)]
+struct SetClock(Arc<Mutex<Timestamp>>);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+}
+
+impl SetClock {
+    fn set(&self, time: &str) -> Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time.parse()?;
+        Ok(())
+    }
+}
+
+fn site() -> Result<Loaded> {
+    let mut files = SiteFiles::new("site");
+    let repositories = "repositories:\n  main: { at: /srv/main, maintenance: { at: daily 05:00 } }\n";
+    files.insert("site.yaml", format!("name: test\nzone: UTC\n{repositories}"));
+    files.insert("hosts.yaml", "hosts:\n  web1: { address: 10.0.0.5 }\n");
+    let plan =
+        "kind: backup\nname: etc\nhosts: \"*\"\nsources: [{ files: [/etc] }]\nrepository: main\nretain: { last: 1 }\n";
+    files.insert("plans/etc.yaml", plan);
+    let site = Site::read(&files)?;
+    Ok(Loaded { version: site.version().to_string(), site: Arc::new(site), commit: None })
+}
+
+/// A life of a controller whose repositories the test maintains.
+struct Life {
+    journal: Arc<Journal>,
+    requests: mpsc::Sender<Request>,
+    orders: mpsc::UnboundedReceiver<MaintenanceOrder>,
+    serving: JoinHandle<Result<(), JournalError>>,
+}
+
+impl Life {
+    async fn begin(folder: &Path, clock: &SetClock) -> Result<Self> {
+        let journal = Arc::new(Journal::open(&folder.join("journal.db")).await?);
+        let links = Arc::new(Links::new(Arc::new(Fleet::default()), Arc::new(Gateway::default()), "test".into()));
+        let hosts = Hosts::new(Arc::clone(&journal), links);
+        let site = site()?;
+        let (in_force, beats) = (watch::channel(Arc::clone(&site.site)).0, watch::channel(0).0);
+        let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
+        let (maintenance, orders) = mpsc::unbounded_channel();
+        let (clock, program) = (clock.clone(), "test".to_owned());
+        let setting =
+            Setting { journal: Arc::clone(&journal), clock, start, load, program, hosts, in_force, maintenance, beats };
+        let daemon = Daemon::new(setting, site).await?;
+        let (requests, receive) = mpsc::channel(1);
+        let serving = tokio::spawn(daemon.run(receive, std::future::pending()));
+        Ok(Self { journal, requests, orders, serving })
+    }
+
+    /// Asking wakes the loop, which looks at the clock then.
+    async fn status(&self) -> Result<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Status(reply)).await?;
+        Ok(serde_json::from_str(&answer.await??)?)
+    }
+
+    /// The order that comes now.
+    async fn order(&mut self) -> Result<MaintenanceOrder> {
+        self.status().await?;
+        tokio::time::timeout(SOON, self.orders.recv()).await?.context("an order")
+    }
+
+    async fn is_idle(&mut self) -> Result<bool> {
+        // Twice: what the first answer saw may have been before the clock was looked at.
+        self.status().await?;
+        self.status().await?;
+        Ok(self.orders.try_recv().is_err())
+    }
+
+    /// The state after so many ends.
+    async fn after(&self, ends: usize) -> Result<Status> {
+        for _ in 0..4000 {
+            if self.events("maintenance-ended").await?.len() == ends {
+                return self.status().await;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        anyhow::bail!("{ends} have not ended")
+    }
+
+    async fn events(&self, word: &str) -> Result<Vec<Event>> {
+        let entries = self.journal.entries(1, 1000).await?;
+        Ok(entries.into_iter().filter(|entry| entry.text.contains(word)).map(|entry| entry.event).collect())
+    }
+}
+
+fn over(ending: MaintenanceEnding, reason: Option<&str>) -> MaintenanceEnd {
+    let forget = ForgetFigures { forgotten: 3, kept: 4, commit: Some(9) };
+    let figures = Figures { forget: Some(forget), ..Figures::default() };
+    MaintenanceEnd::Over(MaintenanceReport { ending, reason: reason.map(Into::into), figures })
+}
+
+#[tokio::test]
+async fn each_begin_and_end_is_written_and_what_is_wrong_is_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = SetClock(Arc::new(Mutex::new("2026-11-22T04:00:00Z".parse()?)));
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    let new = life.status().await?;
+    ensure!(
+        new.repositories[0].state == UpkeepState::New
+            && new.repositories[0].next == Some("2026-11-22T05:00:00Z".parse()?)
+    );
+    ensure!(life.is_idle().await?);
+
+    clock.set("2026-11-22T05:00:01Z")?;
+    let order = life.order().await?;
+    ensure!((order.repository.as_str(), order.mode) == ("main", Mode::Earnest));
+    let running = life.status().await?;
+    ensure!(running.repositories[0].running_since.is_some() && running.repositories[0].next.is_none());
+    order.end(over(MaintenanceEnding::Done, None));
+    let status = life.after(1).await?;
+    let main = &status.repositories[0];
+    ensure!(main.state == UpkeepState::Maintained && main.next == Some("2026-11-23T05:00:00Z".parse()?), "{main:?}");
+    let last = main.last.as_ref().context("one")?;
+    ensure!(last.figures.forget.as_ref().is_some_and(|forget| forget.forgotten == 3) && last.began == last.ended);
+    ensure!(life.journal.untold().await? == 0, "all is well");
+
+    clock.set("2026-11-23T05:00:00Z")?;
+    life.order().await?.end(over(MaintenanceEnding::Refused, Some("too many would go")));
+    let status = life.after(2).await?;
+    let main = &status.repositories[0];
+    ensure!(
+        main.state == UpkeepState::Failed && main.reason.as_deref() == Some("refused: too many would go"),
+        "{main:?}"
+    );
+    ensure!(!status.is_good() && main.good == Some("2026-11-22T05:00:01Z".parse()?));
+    ensure!(life.journal.untold().await? == 1);
+
+    clock.set("2026-11-24T05:00:00Z")?;
+    life.order().await?.end(over(MaintenanceEnding::Done, None));
+    ensure!(life.after(3).await?.repositories[0].state == UpkeepState::Maintained);
+    ensure!(life.journal.untold().await? == 2, "that it recovered is told");
+    ensure!(life.is_idle().await?);
+    life.journal.verify().await?;
+    life.serving.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_cut_off_is_due_at_once_and_what_was_missed_comes_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = SetClock(Arc::new(Mutex::new("2026-11-22T04:00:00Z".parse()?)));
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    clock.set("2026-11-22T05:00:00Z")?;
+    drop(life.order().await?);
+    life.serving.abort();
+
+    clock.set("2026-11-22T05:10:00Z")?;
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    life.order().await?.end(over(MaintenanceEnding::Done, None));
+    life.after(1).await?;
+    ensure!(life.is_idle().await?);
+    ensure!(life.events("maintenance-started").await?.len() == 2);
+    life.serving.abort();
+
+    // Off for a week.
+    clock.set("2026-11-29T12:00:00Z")?;
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    life.order().await?.end(over(MaintenanceEnding::Failed, Some("no line")));
+    life.after(2).await?;
+    ensure!(life.is_idle().await?);
+    life.serving.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_hand_it_waits_for_nobody_and_a_rehearsal_leaves_no_trace() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = SetClock(Arc::new(Mutex::new("2026-11-22T04:00:00Z".parse()?)));
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    let ask = async |repository: &str, mode: Mode| -> Result<oneshot::Receiver<Result<String, Refused>>> {
+        let (reply, answer) = oneshot::channel();
+        life.requests.send(Request::Maintain(repository.into(), mode, oneself(), reply)).await?;
+        Ok(answer)
+    };
+    ensure!(matches!(ask("mian", Mode::Earnest).await?.await?, Err(Refused::Unknown(why)) if why.contains("main")));
+    let rehearsal = ask("main", Mode::DryRun).await?;
+    let busy = ask("main", Mode::Earnest).await?.await?;
+    ensure!(matches!(&busy, Err(Refused::Unfit(why)) if why.contains("already")), "{busy:?}");
+    life.order().await?.end(over(MaintenanceEnding::Done, None));
+    ensure!(rehearsal.await??.contains("done"));
+    ensure!(life.events("maintenance").await?.is_empty());
+
+    let (reply, answer) = oneshot::channel();
+    life.requests.send(Request::Maintain("main".into(), Mode::Earnest, oneself(), reply)).await?;
+    life.order().await?.end(over(MaintenanceEnding::Damaged, Some("2 damaged")));
+    ensure!(answer.await??.contains("damaged"));
+    let started = life.events("maintenance-started").await?;
+    ensure!(matches!(&started[..], [Event::MaintenanceStarted { due: None, origin: Origin::Asked(_), .. }]));
+    life.serving.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_journal_knows_what_runs_have_proven() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let journal = Journal::open(&folder.path().join("journal.db")).await?;
+    let mut at: Timestamp = "2026-11-22T00:00:00Z".parse()?;
+    for (plan, proof, snapshots) in
+        [("etc", "L3", ["a1", "a2"]), ("etc", "L0", ["b1", "b2"]), ("web", "L4", ["c1", "c2"])]
+    {
+        at += SignedDuration::from_hours(1);
+        let run = RunId::scheduled(plan, "web1", at);
+        let (plan, host, kind) = (plan.to_owned(), "web1".to_owned(), RunKind::Full);
+        let steps: Vec<_> =
+            snapshots.iter().map(|snapshot| serde_json::json!({ "outcome": { "snapshot": snapshot } })).collect();
+        let record = Some(serde_json::json!({ "proof": proof, "steps": steps }));
+        let planned = Event::RunPlanned {
+            run: run.clone(),
+            plan,
+            plan_version: "v1".into(),
+            host,
+            due: at,
+            kind,
+            origin: Origin::Schedule,
+        };
+        let started = Event::RunStarted { run: run.clone(), attempt: 1 };
+        let ended = Event::RunEnded { run, ending: Ending::Done, reason: None, record };
+        journal.append_all(at, vec![planned, started, ended]).await?;
+    }
+    ensure!(journal.proven_snapshots("etc").await? == ["a1", "a2"]);
+    ensure!(journal.proven_snapshots("web").await? == ["c1", "c2"]);
+    ensure!(journal.proven_snapshots("none").await?.is_empty());
+    Ok(())
+}
