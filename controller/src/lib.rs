@@ -45,7 +45,8 @@ pub mod retention;
 mod run;
 
 pub use executor::{
-    BackupDone, BackupOrder, CheckResult, CheckVerdict, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace, Verification,
+    BackupDone, BackupOrder, CheckResult, CheckVerdict, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace,
+    Verification,
 };
 pub use preview::{PLAN_TAG, preview};
 pub use record::{Outcome, RunRecord, StepRecord, Verdict};

@@ -112,7 +112,11 @@ impl Outcome {
             Self::Restored(done) if done.deviations_total > 0 => Verdict::Partial,
             Self::Verified { reached, demanded, .. } if reached < demanded => Verdict::Unproven,
             Self::Copied(done) if !done.faults.is_empty() => Verdict::Failed,
-            Self::Copied(_) | Self::BackedUp(_) | Self::Restored(_) | Self::Verified { .. } | Self::Previewed { .. } => Verdict::Done,
+            Self::Copied(_)
+            | Self::BackedUp(_)
+            | Self::Restored(_)
+            | Self::Verified { .. }
+            | Self::Previewed { .. } => Verdict::Done,
             Self::Failed { .. } | Self::NotBegun => Verdict::Failed,
         }
     }

@@ -180,12 +180,7 @@ impl BackupPlan {
 /// The key of further copies.
 pub(crate) const COPIES: &str = "copies";
 
-fn report_in_source(
-    address: &RepositoryAddress,
-    sources: Option<&[Source]>,
-    span: &Span,
-    findings: &mut Findings<'_>,
-) {
+fn report_in_source(address: &RepositoryAddress, sources: Option<&[Source]>, span: &Span, findings: &mut Findings<'_>) {
     let fixed = address.fixed().zip(sources);
     if let Some(refusal) = fixed.and_then(|(path, sources)| overlap::with_repository(sources, &path)) {
         findings.refuse(Code::RepositoryInSource, span, &refusal);

@@ -145,13 +145,19 @@ pub(crate) fn bring(
         now: format!("{} of {} snapshots", shown.snapshots_done.load(Relaxed), shown.snapshots_total.load(Relaxed)),
         ..Reading::default()
     });
-    let report = context.wait(&what, copy::execute(&plan, &from.repository, &to.repository, Timestamp::now(), &progress));
+    let report =
+        context.wait(&what, copy::execute(&plan, &from.repository, &to.repository, Timestamp::now(), &progress));
     bar.finish();
     Ok((plan, Some(report?)))
 }
 
 /// Brings what a plan has stored for a host into one of its copies. Whatever is wrong is in the answer: the backup itself is safe.
-pub(crate) fn bring_for_plan(from: &Opened, to: &Opened, (plan, host): (&str, &str), context: &Context) -> Result<CopyDone, Failure> {
+pub(crate) fn bring_for_plan(
+    from: &Opened,
+    to: &Opened,
+    (plan, host): (&str, &str),
+    context: &Context,
+) -> Result<CopyDone, Failure> {
     let of_plan = |snapshot: &Snapshot| {
         snapshot.manifest.host == host && snapshot.manifest.tags.get(PLAN_TAG).is_some_and(|name| name == plan)
     };

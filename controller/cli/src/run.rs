@@ -124,8 +124,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<Exit, Failure> {
         repository: opened.repository.id(),
         location: opened.location.to_string(),
     };
-    let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state), kind)
-        .with_copies(copies);
+    let mut hands = Local::new(context, &opened, request.host.clone(), lock.scratch(&state), kind).with_copies(copies);
     let ended = strongroom_controller::run(&request, &mut hands, &SystemClock);
     let record_file = record_file::write(&state, &ended.record)?;
     let key_file = args.key.file_for(request.repository)?.filter(|path| path.exists());

@@ -82,7 +82,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let links = Arc::new(Links::new(dialer, gateway, program()));
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let declared = site.site.repositories().clone();
-    let runner = Runner { context, links, repositories, declared, journal: Arc::clone(&journal), copying: Mutex::default() };
+    let runner =
+        Runner { context, links, repositories, declared, journal: Arc::clone(&journal), copying: Mutex::default() };
     runner.may_maintain(&site.site).map_err(|why| {
         let failure = Failure::new("maintain the site's repositories", Cause::Key(why));
         failure.advise("give the controller an owner's key, or take `maintenance:` of that repository out of site.yaml")

@@ -20,14 +20,18 @@ struct Four {
     source: PathBuf,
 }
 
+/// Two packs of what does not compress.
+const NOISE: usize = 80 << 20;
 const NAME: &str = "whichever_of_four_copies_is_left_restores_everything";
 
 impl Four {
     fn clients(&self) -> Result<[Client; 4]> {
-        let (over_ssh, in_bucket) = (client_at(&self.sshd, &self.sandbox)?, client_on(self.server, &self.sandbox, NAME));
+        let (over_ssh, in_bucket) =
+            (client_at(&self.sshd, &self.sandbox)?, client_on(self.server, &self.sandbox, NAME));
         // What each needs to be reached is in the environment of all.
         let main = over_ssh.with_environment(self.server.environment());
-        let places = [self.sandbox.path("first"), self.sandbox.path("second"), in_bucket.repository, over_ssh.repository];
+        let places =
+            [self.sandbox.path("first"), self.sandbox.path("second"), in_bucket.repository, over_ssh.repository];
         Ok(places.map(|place| main.at(&place)))
     }
 }
@@ -47,7 +51,7 @@ fn whichever_of_four_copies_is_left_restores_everything() -> Result<()> {
     let [first, second, bucket, other] = four.clients()?;
     first.init()?;
     tree::ordinary(&four.source, &mut seeded(61), 80)?;
-    tree::write(&four.source, "noise", noise(&mut seeded(62), 150 << 20))?;
+    tree::write(&four.source, "noise", noise(&mut seeded(62), NOISE))?;
     let old = first.backup(&four.source)?;
     let before = four.sandbox.path("as it was");
     sandbox::copy(&four.source, &before)?;
@@ -102,7 +106,7 @@ fn one_after_the_other_is_lost(four: &Four, [first, second, bucket, other]: [&Cl
         }
         let served = outcome.json()?["served"].clone();
         let bytes: u64 = served.as_array().into_iter().flatten().filter_map(|copy| copy["bytes"].as_u64()).sum();
-        ensure!(bytes > 150 << 20, "{served}");
+        ensure!(bytes > NOISE as u64, "{served}");
     }
     Ok(())
 }

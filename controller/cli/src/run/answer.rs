@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
-use strongroom_controller::{CheckResult, CheckVerdict, CopyDone, Kept, Outcome, RestoreDone, RunRecord, StepRecord, Verdict};
+use strongroom_controller::{
+    CheckResult, CheckVerdict, CopyDone, Kept, Outcome, RestoreDone, RunRecord, StepRecord, Verdict,
+};
 use strongroom_plans::{BackupPlan, ProofLevel, Step, Verdict as Retained, steps};
 use strongroom_repository::Problem;
 

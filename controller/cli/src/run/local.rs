@@ -3,7 +3,9 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use strongroom_controller::{BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace, Verification};
+use strongroom_controller::{
+    BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace, Verification,
+};
 use strongroom_plans::{CheckCommand, FilesSource, Input as Planned, Source, SourcePath, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
 use strongroom_worker::backup::Input;

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use strongroom_controller::daemon::{Doing, RunOrder};
 use strongroom_controller::links::{Links, Unreachable};
 use strongroom_controller::remote::{self, JobFault, RemoteJob};
-use strongroom_controller::{BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace};
+use strongroom_controller::{
+    BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace,
+};
 use strongroom_plans::{CheckCommand, FailureClass, RunKind, Step};
 use strongroom_proto::worker::{BackupJob, DirectStore, FailureKind, Hooks, Limits, Running, StartRequest};
 use strongroom_repository::{ObjectId, Snapshot, WriterIdentity, chain};

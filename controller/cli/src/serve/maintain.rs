@@ -104,7 +104,8 @@ impl Runner<'_> {
         }
         let mut sources: Vec<SourceRetention> = Vec::new();
         // In a copy hold the same rules as where the plan stores.
-        let stores_here = |plan: &&FleetPlan| *plan.repository() == order.repository || plan.copies().contains(&order.repository);
+        let stores_here =
+            |plan: &&FleetPlan| *plan.repository() == order.repository || plan.copies().contains(&order.repository);
         for plan in order.site.plans().values().filter(stores_here) {
             let Some(snapshots) = by_plan.get(plan.name().as_str()) else { continue };
             let proven = self.proven(plan, opened)?;

@@ -1,8 +1,8 @@
 //! One run on a thread of its own, from its order to its end.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 use strongroom_controller::daemon::{RunEnd, RunOrder};
 use strongroom_controller::journal::Journal;
