@@ -29,6 +29,7 @@ pub mod links;
 pub mod maintenance;
 pub mod notify;
 pub mod operator;
+pub mod redundancy;
 pub mod remote;
 pub mod runs;
 pub mod scheduler;

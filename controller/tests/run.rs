@@ -5,8 +5,8 @@ use std::cell::Cell;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use strongroom_controller::{
-    BackupDone, BackupOrder, CheckResult, CheckVerdict, Clock, Ended, Executor, Known, Outcome, RestoreDone,
-    RunRequest, StepPlace, Verdict, by_source, preview, run,
+    BackupDone, BackupOrder, CheckResult, CheckVerdict, Clock, CopyDone, CopyOrder, Ended, Executor, Known, Outcome,
+    RestoreDone, RunRequest, StepPlace, Verdict, by_source, preview, run,
 };
 use strongroom_plans::{BackupPlan, CheckCommand, ProofLevel, RetentionRules, Rule, Step, parse};
 use strongroom_repository::{Manifest, ObjectId, Problem, RepositoryId, Snapshot, SnapshotKind, Totals};
@@ -115,9 +115,12 @@ impl Clock for Ticking {
 }
 
 fn run_with(hands: &mut Hands) -> Ended<String> {
-    let plan = plan();
+    run_plan(&plan(), hands)
+}
+
+fn run_plan(plan: &BackupPlan, hands: &mut Hands) -> Ended<String> {
     let request = RunRequest {
-        plan: &plan,
+        plan,
         plan_hash: "hash".into(),
         host: "web1".into(),
         program: "test".into(),
@@ -132,6 +135,7 @@ fn results(ended: &Ended<String>) -> Vec<&'static str> {
         Outcome::BackedUp(_) => "backed up",
         Outcome::Restored(_) => "restored",
         Outcome::Verified { .. } => "verified",
+        Outcome::Copied(_) => "copied",
         Outcome::Previewed { .. } => "previewed",
         Outcome::Failed { .. } => "FAILED",
         Outcome::NotBegun => "not begun",
@@ -184,6 +188,21 @@ fn the_first_failure_leaves_the_rest_undone_but_never_the_scratch_directory() {
         assert_eq!((ended.record.verdict, ended.record.proof), (Verdict::Failed, proof), "{fails_at}");
         assert_eq!(ended.fault.as_deref(), Some("told to fail"), "{fails_at}");
     }
+}
+
+#[test]
+fn a_copy_that_is_out_of_reach_fails_the_run_and_keeps_nothing_else_from_being_done() {
+    let plan = parse("test.yaml", &PLAN.replace("retain:", "copies: [/mnt/a, /mnt/b]\nretain:")).unwrap();
+    let mut hands = Hands::default();
+    let ended = run_plan(&plan, &mut hands);
+    assert_eq!(results(&ended)[3..], ["verified", "copied", "copied", "previewed"]);
+    assert_eq!((ended.record.verdict, ended.record.copy_fault()), (Verdict::Done, None));
+    let mut hands = Hands { fails_at: Some("copy"), ..Hands::default() };
+    let ended = run_plan(&plan, &mut hands);
+    assert_eq!(results(&ended)[3..], ["verified", "copied", "copied", "previewed"]);
+    assert!(["copy 0 of test", "copy 1 of test"].iter().all(|call| hands.calls.iter().any(|made| made == call)));
+    assert_eq!((ended.record.verdict, ended.record.proof), (Verdict::Failed, Some(ProofLevel::Restored)));
+    assert!(ended.fault.is_none() && ended.record.copy_fault().is_some_and(|fault| fault.contains("out of reach")));
 }
 
 #[test]

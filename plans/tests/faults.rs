@@ -312,7 +312,7 @@ error[P-0008]: a backup plan has no key `计�[31m划�`
   |
 2 | \"计\\e[31m划�\": \"x\"
   | ^^^^^^^^^^^^^
-  = help: what can stand here: kind, name, owner, sources, repository, schedule, retain, prove, limits, tags
+  = help: what can stand here: kind, name, owner, sources, repository, copies, schedule, retain, prove, limits, tags
 ";
     assert!(shown.contains(expected), "{shown}");
 }

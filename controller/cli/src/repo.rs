@@ -4,6 +4,7 @@ mod check;
 mod copy;
 mod init;
 mod ledger;
+mod list;
 mod maintain;
 mod probe;
 mod prune;
@@ -28,6 +29,7 @@ pub(crate) enum RepoCommand {
     Init(init::InitArgs),
     Probe(probe::ProbeArgs),
     Stats(stats::StatsArgs),
+    List(list::ListArgs),
     Check(check::CheckArgs),
     Copy(copy::CopyArgs),
     Prune(prune::PruneArgs),
@@ -43,6 +45,7 @@ impl RepoCommand {
             Self::Init(args) => init::run(&args, context),
             Self::Probe(args) => probe::run(&args, context),
             Self::Stats(args) => stats::run(&args, context),
+            Self::List(args) => list::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Copy(args) => copy::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),

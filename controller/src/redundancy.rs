@@ -1,0 +1,93 @@
+//! How well a system survives the loss of stores: 3-2-1-1-0, counted from what is there.
+//!
+//! Three copies of the data, themselves among them; on two kinds of media; one of them off-site; one that nobody can change; and no restore point that is newer than the newest
+//! proven one. Two stores at one `site:` are not off-site of each other, and a store whose `site:` nobody has named is counted as being nowhere else.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use strongroom_plans::{Media, Name};
+
+/// A repository that holds a system's newest restore point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holding<'a> {
+    /// Where its bytes lie, if somebody named it.
+    pub site: Option<&'a Name>,
+    /// What they lie on.
+    pub media: Media,
+}
+
+/// The five numbers of one system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Redundancy {
+    /// The data themselves and every repository that holds the newest restore point; three are wanted.
+    pub copies: u64,
+    /// Kinds of media among them, the disk of the data counted; two are wanted.
+    pub media: u64,
+    /// Repositories at another site than the data; one is wanted.
+    pub off_site: u64,
+    /// Repositories that nobody can change; one is wanted. None is counted so far: no store is asked for it yet.
+    pub immutable: u64,
+    /// Restore points that are newer than the newest proven one; none is wanted.
+    pub unproven: u64,
+}
+
+impl Redundancy {
+    /// Counts for data that lie at `home`, if anybody knows where that is.
+    #[must_use]
+    pub fn of(home: Option<&Name>, holdings: &[Holding<'_>], unproven: u64) -> Self {
+        let media: BTreeSet<Media> = holdings.iter().map(|holding| holding.media).chain([Media::Disk]).collect();
+        let is_elsewhere = |holding: &&Holding<'_>| match (home, holding.site) {
+            (Some(home), Some(site)) => home != site,
+            _ => false,
+        };
+        Self {
+            copies: 1 + holdings.len() as u64,
+            media: media.len() as u64,
+            off_site: holdings.iter().filter(is_elsewhere).count() as u64,
+            immutable: 0,
+            unproven,
+        }
+    }
+
+    /// What is wanted and not there, in words.
+    pub fn lacks(&self) -> impl Iterator<Item = &'static str> {
+        let wanted = [
+            (self.copies >= 3, "a third copy"),
+            (self.media >= 2, "a second kind of media"),
+            (self.off_site >= 1, "a copy off-site"),
+            (self.immutable >= 1, "a copy that nobody can change"),
+            (self.unproven == 0, "a proof of the newest"),
+        ];
+        wanted.into_iter().filter(|(is_there, _)| !is_there).map(|(_, what)| what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_stores_at_one_site_are_not_off_site() {
+        let [here, there]: [Name; 2] = ["beijing-1", "tianjin-2"].map(|name| name.parse().unwrap());
+        let disk = |site| Holding { site, media: Media::Disk };
+        let bucket = |site| Holding { site, media: Media::ObjectStorage };
+        let (near, far, unsaid) = (Some(&here), Some(&there), None);
+        let cases = [
+            (near, vec![], (1, 1, 0)),
+            (near, vec![disk(near)], (2, 1, 0)),
+            (near, vec![disk(near), bucket(near)], (3, 2, 0)),
+            (near, vec![disk(near), bucket(unsaid)], (3, 2, 0)),
+            (unsaid, vec![disk(near), bucket(far)], (3, 2, 0)),
+            (near, vec![disk(near), bucket(far)], (3, 2, 1)),
+        ];
+        for (home, holdings, expect) in cases {
+            let counted = Redundancy::of(home, &holdings, 0);
+            assert_eq!((counted.copies, counted.media, counted.off_site), expect, "{holdings:?}");
+        }
+        let good = Redundancy::of(near, &[disk(near), bucket(far)], 0);
+        assert_eq!(good.lacks().collect::<Vec<_>>(), ["a copy that nobody can change"]);
+        assert_eq!(Redundancy::of(near, &[], 2).lacks().count(), 5);
+    }
+}
