@@ -141,7 +141,9 @@ fn serve(runtime: &Runtime, folder: &Path, fleet: Arc<Fleet>, waits: &Arc<Waits>
             let (beats, _) = watch::channel(0);
             let load = || site().map_err(|error| error.to_string());
             let program = "bench".into();
-            let setting = Setting { journal, clock: SystemClock, start, load, program, hosts: known, in_force, beats };
+            let (clock, hosts) = (SystemClock, known);
+            let (maintenance, _nobody) = mpsc::unbounded_channel();
+            let setting = Setting { journal, clock, start, load, program, hosts, in_force, maintenance, beats };
             let daemon = Daemon::new(setting, loaded).await?;
             let (_requests, receive) = mpsc::channel(1);
             let stop = async move {
