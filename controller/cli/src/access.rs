@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use strongroom_repository::store::{Limited, Location};
-use strongroom_repository::{Credential, Repository, RepositoryId};
+use strongroom_repository::{Credential, Error, Repository, RepositoryId};
 
 use crate::context::Context;
+use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
+use crate::place_memory::PlaceMemory;
 use crate::repo::NewKey;
+use crate::room::Measured;
 use crate::store_place::StorePlace;
 use crate::{key_file, passphrase, places, shown};
 
@@ -126,6 +129,10 @@ fn default_credential(repository: RepositoryId) -> Result<Credential, Failure> {
 pub(crate) struct Opened {
     pub(crate) repository: Arc<Repository>,
     pub(crate) location: Location,
+    /// What beside the location decides which store it is.
+    pub(crate) reached_by: String,
+    /// Whom to ask for its room.
+    pub(crate) measured: Measured,
 }
 
 impl RepositoryArgs {
@@ -166,15 +173,33 @@ pub(crate) fn open_limited(
     context: &Context,
 ) -> Result<Opened, Failure> {
     let what = || format!("open the repository at {}", shown::location(url));
-    let StorePlace { location, mut store, .. } = StorePlace::open(url, context)?;
+    let place = StorePlace::open(url, context)?;
+    let memory = PlaceMemory::of_place(&place, context)?;
+    let StorePlace { location, mut store, reached_by, measured, .. } = place;
     if let Some(limit) = bytes_per_second {
         store = Arc::new(Limited::new(store, limit));
     }
-    let config = context.wait(&what(), Repository::read_config(&*store))?;
-    let credential = key.credential(config.repository)?;
+    let config = context.wait(&what(), async {
+        match Repository::read_config(&*store).await {
+            Ok(config) => Ok(Some(config)),
+            Err(Error::NoRepository) => Ok(None),
+            Err(error) => Err(error),
+        }
+    })?;
+    let Some(config) = config else {
+        memory.check_absent(context)?;
+        return Err(Failure::new(what(), Error::NoRepository));
+    };
     let cache = cache_folder(context)?;
-    let repository = context.wait(&what(), Repository::open(store, &credential, &cache))?;
-    Ok(Opened { repository, location })
+    let opened = key
+        .credential(config.repository)
+        .and_then(|credential| context.wait(&what(), Repository::open(store, &credential, &cache)));
+    // A key that does not fit another repository than the one that was there is not what is wrong.
+    let repository = opened.or_else(|failure| match failure.exit() {
+        Exit::Denied => memory.check_known(config.repository, context).and(Err(failure)),
+        _ => Err(failure),
+    })?;
+    Ok(Opened { repository, location, reached_by, measured })
 }
 
 /// The cache, readable by its owner alone.

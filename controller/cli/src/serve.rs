@@ -4,6 +4,7 @@
 //! repositories with their keys, the hosts' lines, the hands that prove (`hands`), and the socket.
 
 mod hands;
+mod quota;
 mod runner;
 
 use std::path::PathBuf;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use clap::Args;
 use strongroom_controller::daemon::{Daemon, Setting};
 use strongroom_controller::dialer::Dialer;
-use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
@@ -74,12 +74,12 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let journal = Arc::new(context.wait("open the journal", Journal::open(&state.join(JOURNAL)))?);
     let key = context.wait("prepare the controller's SSH key", ensure_key(&state.join(SSH_KEY)))?;
     let repositories = runner::open_all(&site.site, &args.key, context)?;
-    let gateway = Arc::new(Gateway::new(repositories.values().map(|opened| Arc::clone(&opened.repository))));
+    let gateway = Arc::new(runner::gateway(&repositories));
     let (new_site, in_force) = watch::channel(Arc::clone(&site.site));
     let dialer = Arc::new(Dialer::new(in_force.clone(), key.identity(), state.join(KNOWN_HOSTS)));
     let links = Arc::new(Links::new(dialer, gateway, program()));
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
-    let runner = Runner { context, links, repositories };
+    let runner = Runner { context, links, repositories, site: in_force.clone() };
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };

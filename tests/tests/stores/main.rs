@@ -7,6 +7,8 @@ mod cases;
 #[macro_use]
 #[path = "../../../repository/tests/store_conformance/conformance.rs"]
 mod conformance;
+mod busy;
+mod faults;
 mod messages;
 mod program;
 mod promises;

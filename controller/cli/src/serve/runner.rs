@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use strongroom_controller::daemon::{RunEnd, RunOrder};
+use strongroom_controller::gateway::Gateway;
 use strongroom_controller::links::Links;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
 use strongroom_plans::{Name, RunKind, Site};
 use strongroom_repository::SnapshotKind;
 
+use tokio::sync::watch;
+
 use super::hands::Hands;
+use super::quota;
 use crate::access::{self, KeyArgs, Opened};
 use crate::backup::program;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place_memory::PlaceMemory;
 use crate::run::{Local, Scratch, SystemClock};
 
 /// Does runs.
@@ -24,6 +29,15 @@ pub(super) struct Runner<'a> {
     pub(super) links: Arc<Links>,
     /// By the site's names.
     pub(super) repositories: BTreeMap<Name, Opened>,
+    /// The site in force.
+    pub(super) site: watch::Receiver<Arc<Site>>,
+}
+
+/// The gateway to all of them.
+pub(super) fn gateway(repositories: &BTreeMap<Name, Opened>) -> Gateway {
+    let folder = |opened: &Opened| Some((opened.repository.id(), opened.location.folder()?.to_owned()));
+    let gateway = Gateway::new(repositories.values().map(|opened| Arc::clone(&opened.repository)));
+    gateway.with_folders(repositories.values().filter_map(folder))
 }
 
 /// Opens every repository of a site.
@@ -34,6 +48,7 @@ pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<
         let opened = opened.map_err(|failure| {
             failure.advise(format!("make it with `strongroom repo init {url}`, and keep its key"))
         })?;
+        PlaceMemory::of(&opened, context)?.check(opened.repository.id(), context)?;
         Ok((name.clone(), opened))
     };
     site.repositories().iter().map(open).collect()
@@ -63,6 +78,9 @@ impl Runner<'_> {
             return over(Ending::Failed, "its repository is not open");
         };
         let Ok(state) = self.context.state_dir() else { return over(Ending::Failed, "there is no state folder") };
+        if let Some(reason) = quota::refusal(order, &self.site.borrow().clone(), opened, self.context) {
+            return over(Ending::Failed, &reason);
+        }
         let kind = match order.kind {
             RunKind::Full => SnapshotKind::Full,
             RunKind::Incremental => SnapshotKind::Incremental,
