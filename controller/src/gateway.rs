@@ -20,10 +20,13 @@ mod put;
 mod serve;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use object_store::ObjectStore;
+use strongroom_proto::gateway::{RoomReply, RoomRequest};
+use strongroom_repository::store::Space;
 use strongroom_repository::{Repository, RepositoryId};
 use tonic::Status;
 
@@ -36,6 +39,8 @@ pub struct Gateway {
     repositories: HashMap<RepositoryId, Arc<Repository>>,
     held: Held,
     received_bytes: AtomicU64,
+    /// Where they lie, of those that lie in a folder here.
+    folders: HashMap<RepositoryId, PathBuf>,
 }
 
 impl Gateway {
@@ -44,6 +49,21 @@ impl Gateway {
     pub fn new(repositories: impl IntoIterator<Item = Arc<Repository>>) -> Self {
         let repositories = repositories.into_iter().map(|repository| (repository.id(), repository)).collect();
         Self { repositories, ..Self::default() }
+    }
+
+    /// The same, with the folders of repositories that lie on this machine: their room is told to hosts that ask.
+    #[must_use]
+    pub fn with_folders(self, folders: impl IntoIterator<Item = (RepositoryId, PathBuf)>) -> Self {
+        Self { folders: folders.into_iter().collect(), ..self }
+    }
+
+    /// How much may be stored, as far as anybody can tell.
+    async fn room(&self, request: &RoomRequest) -> Result<RoomReply, Status> {
+        let Some(folder) = self.folders.get(&self.repository(&request.repository)?.id()) else {
+            return Ok(RoomReply::default());
+        };
+        let space = Space::of(folder.clone()).await.map_err(|error| status(&error))?;
+        Ok(RoomReply { free_bytes: Some(space.free_bytes), reserve_bytes: space.usual_reserve_bytes() })
     }
 
     /// Bytes of objects that hosts have sent since the start, those of interrupted puts included.

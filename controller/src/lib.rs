@@ -16,8 +16,11 @@
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
+//! [`capacity`] says whether a store has room, and for how long.
+//!
 //! Deliberately absent: the worker (it stands behind the trait, or at the other end of the wire), terminals, and any clock but the one that is handed in.
 
+pub mod capacity;
 pub mod daemon;
 pub mod dialer;
 pub mod gateway;

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
+use crate::quota::Quota;
 use crate::said::Said;
 use crate::schedule::Zone;
 use crate::site_files::SiteFiles;
@@ -30,6 +31,7 @@ pub struct Site {
     pub(crate) limits: Limits,
     pub(crate) notifications: Vec<Notification>,
     pub(crate) dead_man: Option<DeadMan>,
+    pub(crate) quotas: Vec<Quota>,
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
     pub(crate) version: ContentHash,
@@ -86,6 +88,11 @@ impl Site {
     /// Where the controller says that it is well.
     pub fn dead_man(&self) -> Option<&DeadMan> {
         self.dead_man.as_ref()
+    }
+
+    /// How much repositories, hosts and plans may take.
+    pub fn quotas(&self) -> &[Quota] {
+        &self.quotas
     }
 
     /// The hosts by name.

@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
 use crate::preset::Preset;
+use crate::quota::Quota;
 use crate::report::quoted;
 use crate::said::Said;
 use crate::schedule::Zone;
@@ -28,6 +29,7 @@ use crate::site_circles::{report_circles_of_hosts, report_circles_of_plans};
 use crate::site_file::{Shared, SiteFile};
 use crate::site_files::{HOSTS_FILE, Part, SITE_FILE, SiteFiles};
 use crate::site_repository::RepositorySpec;
+use crate::text::Span;
 use crate::tree::Node;
 use crate::values;
 use crate::variables::{VARIABLES, Variables};
@@ -45,6 +47,7 @@ pub(crate) struct SiteDraft {
     notifications: Vec<Notification>,
     said: Vec<Said>,
     dead_man: Option<DeadMan>,
+    quotas: Vec<(Quota, Option<Span>)>,
 }
 
 /// A plan file: what was found wrong with it, and what it says.
@@ -70,6 +73,7 @@ static SITE: Shape = Shape {
         ("limits", Meaning::Now("{ runs: 8, per-host: 1, per-repository: 4 }")),
         ("notifications", Meaning::Now("[{ command: [/usr/local/bin/page], on: [failed, missed] }]")),
         ("dead-man", Meaning::Now("{ url: \"https://monitor.example.org/ping\", every: 5m }")),
+        ("quotas", Meaning::Now("[{ repository: main, hosts: tenant=north, hard: 100 GiB }]")),
         ("people", Meaning::Later("take it out: who may ask is decided by the accounts of the controller's machine")),
     ],
 };
@@ -182,6 +186,11 @@ fn report_names_twice(plans: &mut [PlanFile<'_>]) {
 fn report_unknown_plans(site: &SiteDraft, site_findings: &mut Findings<'_>, plans: &mut [PlanFile<'_>]) {
     let names = plans.iter().map(|plan| plan.draft.name.as_ref().map(|(name, _)| (name.to_string(), Some(()))));
     let declared = names.collect::<Option<_>>().map_or_else(Declared::unreadable, Declared::of);
+    for (quota, span) in &site.quotas {
+        if let Some((plan, span)) = quota.plan().zip(span.as_ref()) {
+            declared.look_up("plan", plan, span, site_findings);
+        }
+    }
     for placed in site.presets.values().filter_map(|preset| preset.schedule.as_ref()) {
         if let Some((after, span)) = placed.schedule.after().zip(placed.after_span.as_ref()) {
             declared.look_up("plan", after, span, site_findings);
@@ -206,6 +215,7 @@ impl SiteDraft {
             notifications: Vec::new(),
             said: Vec::new(),
             dead_man: None,
+            quotas: Vec::new(),
         }
     }
 
@@ -222,12 +232,16 @@ impl SiteDraft {
             limits: fields.optional("limits", findings, Limits::read).unwrap_or_default(),
             notifications: fields.optional("notifications", findings, Notification::read_all).unwrap_or_default(),
             dead_man: fields.optional("dead-man", findings, DeadMan::read),
+            quotas: Vec::new(),
             said: fields
                 .said(findings.text())
                 .into_iter()
                 .filter(|said| !UNSAID.iter().any(|key| said.is_of(key)))
                 .collect(),
         };
+        let quotas = |node: &Node, findings: &mut Findings<'_>| Quota::read_all(node, &draft.repositories, findings);
+        let quotas = fields.optional("quotas", findings, quotas).unwrap_or_default();
+        let draft = Self { quotas, ..draft };
         for placed in draft.presets.values().filter_map(|preset| preset.schedule.as_ref()) {
             report_unknown_calendars(placed, &draft, findings);
         }
@@ -245,6 +259,7 @@ impl SiteDraft {
             limits: self.limits,
             notifications: self.notifications,
             dead_man: self.dead_man,
+            quotas: self.quotas.into_iter().map(|(quota, _)| quota).collect(),
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
             version: files.version(),

@@ -126,6 +126,33 @@ fn a_repository_is_maintained_as_it_says() {
 }
 
 #[test]
+fn quotas_cover_the_runs_that_they_name() {
+    let all = "\nquotas:\n  - { repository: main, hard: 2 TiB }\n";
+    let one = "  - { repository: main, hosts: name=db1, plan: databases, soft: 80 GiB, hard: 100 GiB }\n";
+    let mut files = example_files();
+    files.insert("site.yaml", format!("{}{all}{one}", include_str!("../examples/site/site.yaml")));
+    let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+    let [all, one] = site.quotas() else { panic!("{:?}", site.quotas()) };
+    let covers = |quota: &strongroom_plans::Quota, host: &str, plan: &str| {
+        let host = &site.hosts()[&host.parse().unwrap()];
+        quota.covers(&"main".parse().unwrap(), host, &plan.parse().unwrap())
+    };
+    assert!(all.is_of_all() && covers(all, "gate", "databases") && all.soft().is_none());
+    assert!(covers(one, "db1", "databases") && one.hard().is_some_and(|hard| hard.bytes() == 100 << 30));
+    assert!(!covers(one, "db1", "system-configuration") && !covers(one, "gate", "databases"));
+    files.insert(
+        "site.yaml",
+        format!(
+            "{}{}",
+            include_str!("../examples/site/site.yaml"),
+            "\nquotas: [{ repository: main, plan: databses, hard: 1 GiB }]\n"
+        ),
+    );
+    let faults = Site::read(&files).unwrap_err().to_string();
+    assert!(faults.contains("did you mean `databases`?"), "{faults}");
+}
+
+#[test]
 fn hosts_reach_a_repository_through_the_controller_or_by_themselves() {
     let access = |said: &str| {
         let text = include_str!("../examples/site/site.yaml").replace("access: gateway", said);

@@ -125,6 +125,14 @@ fn site_keys_and_values() {
     check(at, ", blackout: [backup]", "", (Code::MissingKey, at, 10, 13, "{ days: [12-31] }"));
     check(at, "command: [page], ", "", (Code::MissingKey, at, 12, 17, "{ on: [failed] }"));
     check(at, "limits: { runs: 8 }", "dead-man: { every: 5m }", (Code::MissingKey, at, 11, 11, "{ every: 5m }"));
+    check(
+        at,
+        "limits: { runs: 8 }",
+        "quotas: [{ repository: main }]",
+        (Code::MissingKey, at, 11, 10, "{ repository: main }"),
+    );
+    let crossed = "quotas: [{ repository: main, soft: 2 GiB, hard: 1 GiB }]";
+    check(at, "limits: { runs: 8 }", crossed, (Code::BadSize, at, 11, 36, "2 GiB"));
     check(at, "[failed]", "[fail]", (Code::UnknownWord, at, 12, 41, "fail"));
 }
 

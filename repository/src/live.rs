@@ -70,6 +70,16 @@ impl Live {
         self.0.values().flatten().map(|byte| u64::from(byte.count_ones())).sum()
     }
 
+    /// Every frame, by segment and ordinal.
+    pub fn iter(&self) -> impl Iterator<Item = (&SegmentNonce, u32)> {
+        self.0.iter().flat_map(|(segment, bits)| {
+            let ordinals = (0u32..)
+                .zip(bits)
+                .flat_map(|(byte, bits)| (0..8).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| byte * 8 + bit));
+            ordinals.map(move |ordinal| (segment, ordinal))
+        })
+    }
+
     /// The segments that hold at least one of the frames.
     pub fn segments(&self) -> impl Iterator<Item = &SegmentNonce> {
         self.0.keys()
@@ -106,6 +116,7 @@ mod tests {
         left.merge(&right);
         assert_eq!(left.frames(), 5);
         assert!(left.contains(&a, 300) && left.contains(&b, 1) && !left.contains(&a, 1) && !left.contains(&b, 9));
+        assert_eq!(left.iter().collect::<Vec<_>>(), [(&a, 0), (&a, 7), (&a, 8), (&a, 300), (&b, 1)]);
         let text = serde_json::to_string(&left).unwrap();
         assert_eq!(serde_json::from_str::<Live>(&text).unwrap(), left);
         left.subtract(&right);

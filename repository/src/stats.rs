@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
+use object_store::ObjectStore;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::object::ObjectType;
-use crate::repository::{Repository, list};
+use crate::repository::{Repository, list, store_error};
 
 /// Number and size of something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -48,6 +50,15 @@ impl Stats {
 
 fn ratio(large: u64, small: u64) -> Option<f64> {
     (small > 0 && large > 0).then(|| large as f64 / small as f64)
+}
+
+/// Bytes of everything that the store holds: one listing.
+pub async fn stored_bytes(repository: &Repository) -> Result<u64, Error> {
+    let sizes = repository.store.list(None).map_ok(|meta| meta.size);
+    sizes
+        .try_fold(0, |sum, size| std::future::ready(Ok(sum + size)))
+        .await
+        .map_err(store_error("list", "the repository"))
 }
 
 /// Gathers the figures: one listing a folder, the index, and the snapshots.

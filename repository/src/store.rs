@@ -26,6 +26,7 @@ mod probe;
 mod recording;
 mod s3;
 mod sftp;
+mod space;
 
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub use probe::{Check, Commits, Outcome, ProbeReport, Property, probe};
 pub use recording::{Record, Recording, Tally};
 pub use s3::{AccessKey, Addressing, CredentialSource, Meaning, S3Error, S3Options, S3Said, S3Store};
 pub use sftp::{SftpConnector, SftpError, SftpStore, SftpStream};
+pub use space::Space;
 
 pub use crate::object::HINT;
 

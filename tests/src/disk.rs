@@ -10,6 +10,9 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::program::tool;
 
+/// The number by which XFS knows the counted folder.
+const PROJECT: u32 = 7;
+
 /// A mounted file system.
 #[derive(Debug)]
 pub struct Disk {
@@ -27,6 +30,29 @@ impl Disk {
     /// A new XFS, for what ext4 has not in every kernel: project ids.
     pub fn xfs(at: &Path, bytes: u64) -> Result<Self> {
         Self::formatted(at, bytes, Command::new("mkfs.xfs").args(["-q", "-f"]))
+    }
+
+    /// A new XFS that counts what lies in one of its folders, which is made.
+    pub fn xfs_with_quota(at: &Path, bytes: u64, folder: &str) -> Result<Self> {
+        let image = at.with_extension("image");
+        File::create(&image)?.set_len(bytes)?;
+        tool(Command::new("mkfs.xfs").args(["-q", "-f"]).arg(&image))?;
+        fs::create_dir_all(at)?;
+        tool(Command::new("mount").args(["-o", "loop,prjquota"]).arg(&image).arg(at))?;
+        let disk = Self { at: at.into(), image: Some(image) };
+        let folder = at.join(folder);
+        fs::create_dir(&folder)?;
+        disk.ask_xfs(&format!("project -s -p {} {PROJECT}", folder.display()))?;
+        Ok(disk)
+    }
+
+    /// Gives the counted folder a limit in bytes.
+    pub fn limit_folder(&self, bytes: u64) -> Result<()> {
+        self.ask_xfs(&format!("limit -p bhard={bytes} {PROJECT}"))
+    }
+
+    fn ask_xfs(&self, command: &str) -> Result<()> {
+        tool(Command::new("xfs_quota").args(["-x", "-c", command]).arg(&self.at)).map(|_| ())
     }
 
     /// A file system in memory that can be resized at any time.

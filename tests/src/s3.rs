@@ -27,6 +27,8 @@ pub struct S3Server {
     pub access_key: &'static str,
     /// The key's secret.
     pub secret_key: &'static str,
+    /// What a command to the server itself begins with, where it takes any.
+    administrator: Vec<String>,
     _processes: Vec<Process>,
     _folder: TempDir,
 }
@@ -42,6 +44,12 @@ impl S3Server {
     pub fn garage() -> Result<&'static Self, String> {
         static SERVER: OnceLock<Result<S3Server, String>> = OnceLock::new();
         found(SERVER.get_or_init(|| started("STRONGROOM_GARAGE", garage::start)))
+    }
+
+    /// Gives a command to the server itself.
+    pub fn administer(&self, words: &[&str]) -> anyhow::Result<String> {
+        let all: Vec<&str> = self.administrator.iter().map(String::as_str).chain(words.iter().copied()).collect();
+        process::run(&all)
     }
 
     /// The environment of a program that uses it.

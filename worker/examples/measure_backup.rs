@@ -51,6 +51,7 @@ fn main() {
             state_folder: folder.join("state"),
             uploads: NonZeroUsize::MIN,
             threads: NonZeroUsize::new(threads).unwrap(),
+            room: Default::default(),
             pace: Default::default(),
             now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap(),
             program: "measure".into(),

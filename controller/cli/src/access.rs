@@ -8,12 +8,15 @@ use std::sync::Arc;
 use clap::Args;
 use strongroom_plans::RepositorySpec;
 use strongroom_repository::store::{Limited, Location};
-use strongroom_repository::{Credential, Repository, RepositoryId};
+use strongroom_repository::{Credential, Error, Repository, RepositoryId};
 
 use crate::context::Context;
 use crate::copies::{self, CopiesArgs};
+use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
+use crate::place_memory::PlaceMemory;
 use crate::repo::NewKey;
+use crate::room::Measured;
 use crate::store_place::StorePlace;
 use crate::{key_file, passphrase, places, shown};
 
@@ -128,6 +131,10 @@ fn default_credential(repository: RepositoryId) -> Result<Credential, Failure> {
 pub(crate) struct Opened {
     pub(crate) repository: Arc<Repository>,
     pub(crate) location: Location,
+    /// What beside the location decides which store it is.
+    pub(crate) reached_by: String,
+    /// Whom to ask for its room.
+    pub(crate) measured: Measured,
 }
 
 impl RepositoryArgs {
@@ -185,13 +192,30 @@ pub(crate) fn open_declared(spec: &RepositorySpec, key: &KeyArgs, context: &Cont
 }
 
 fn open_in(place: StorePlace, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
-    let StorePlace { location, store, .. } = place;
+    let memory = PlaceMemory::of_place(&place, context)?;
+    let StorePlace { location, store, reached_by, measured, .. } = place;
     let what = || format!("open the repository at {}", shown::location(&location.to_string()));
-    let config = context.wait(&what(), Repository::read_config(&*store))?;
-    let credential = key.credential(config.repository)?;
+    let config = context.wait(&what(), async {
+        match Repository::read_config(&*store).await {
+            Ok(config) => Ok(Some(config)),
+            Err(Error::NoRepository) => Ok(None),
+            Err(error) => Err(error),
+        }
+    })?;
+    let Some(config) = config else {
+        memory.check_absent(context)?;
+        return Err(Failure::new(what(), Error::NoRepository));
+    };
     let cache = cache_folder(context)?;
-    let repository = context.wait(&what(), Repository::open(store, &credential, &cache))?;
-    Ok(Opened { repository, location })
+    let opened = key
+        .credential(config.repository)
+        .and_then(|credential| context.wait(&what(), Repository::open(store, &credential, &cache)));
+    // A key that does not fit another repository than the one that was there is not what is wrong.
+    let repository = opened.or_else(|failure| match failure.exit() {
+        Exit::Denied => memory.check_known(config.repository, context).and(Err(failure)),
+        _ => Err(failure),
+    })?;
+    Ok(Opened { repository, location, reached_by, measured })
 }
 
 /// The cache, readable by its owner alone.

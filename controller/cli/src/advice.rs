@@ -24,7 +24,7 @@ pub(crate) fn next(cause: &Cause) -> Option<&'static str> {
         Cause::File { source, .. } => return file(source.kind()),
         Cause::Output(_) => "check that there is room where standard output goes",
         Cause::Key(_) => "give the key with --key FILE, or its passphrase with --passphrase-file FILE",
-        Cause::Absent(_) | Cause::Stopped(_) => return None,
+        Cause::Absent(_) | Cause::WrongPlace(_) | Cause::Stopped(_) => return None,
         Cause::Damaged(_) => {
             "`strongroom repo check --read-data` says what else is damaged; an older snapshot may have a good copy"
         }
@@ -68,6 +68,9 @@ fn kind(kind: ErrorKind) -> Option<&'static str> {
 fn backup(error: &BackupError) -> Option<&'static str> {
     Some(match error {
         BackupError::Repository(error) => return repository(error),
+        BackupError::NoRoom(_) => {
+            "nothing was written. `strongroom repo prune` frees what no snapshot needs, `strongroom repo usage` says who uses what; or make room where the repository lies, or raise its quota with `strongroom repo quota`"
+        }
         BackupError::NoSource => "check the paths, and whether their disks are mounted",
         BackupError::Pattern(_) => "close each [ and {, or put a backslash in front to mean the sign itself",
         BackupError::StreamName(_) => "write a path such as dumps/all.sql",

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use strongroom_plans::ByteSize;
 use strongroom_repository::text::escape;
 use strongroom_repository::{Repository, SnapshotKind};
-use strongroom_worker::backup::{self, BackupEvent, BackupOptions, BackupReport, EventSink, Input};
+use strongroom_worker::backup::{self, BackupEvent, BackupOptions, BackupReport, EventSink, Input, Room};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
 use strongroom_worker::pace::Pace;
 use strongroom_worker::progress::Progress;
@@ -27,7 +27,9 @@ use crate::context::Context;
 use crate::copies::{self, Act, Filled};
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
+use crate::place_memory::PlaceMemory;
 use crate::progress::{self, Talk};
+use crate::room;
 use summary::Made;
 
 /// Back up files and directories, or a stream, into one snapshot
@@ -87,6 +89,10 @@ pub(crate) struct BackupArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["paths", "excludes", "exclude_caches", "one_file_system", "exclude_larger_than"])]
     stdin: Option<PathBuf>,
 
+    /// Leave this much free where the repository lies [default: a hundredth of the file system, at most 1 GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    reserve: Option<u64>,
+
     /// Only look at what would be backed up
     #[arg(long, conflicts_with = "stdin")]
     dry_run: bool,
@@ -112,8 +118,11 @@ pub(crate) fn run(args: &BackupArgs, context: &Context) -> Result<Exit, Failure>
         context.output.answer(&preview)?;
         return Ok(preview.exit());
     }
+    PlaceMemory::of(&opened, context)?.check(opened.repository.id(), context)?;
+    let room = room::for_backup(&opened, args.reserve, context)?;
     let host = request.host.clone();
-    let report = make(&opened.repository, request, context)?;
+    let report = make(&opened.repository, request, room, context)?;
+    room::note_added(&opened, report.totals.bytes_stored, context);
     let mut exit = Exit::from(&report);
     let mut copied = Vec::with_capacity(args.copies.len());
     let mut first_failure = None;
@@ -230,7 +239,12 @@ pub(crate) fn program() -> String {
 }
 
 /// Makes a backup.
-pub(crate) fn make(repository: &Arc<Repository>, request: Request, context: &Context) -> Result<BackupReport, Failure> {
+pub(crate) fn make(
+    repository: &Arc<Repository>,
+    request: Request,
+    room: Room,
+    context: &Context,
+) -> Result<BackupReport, Failure> {
     let what = match &request.input {
         Input::Files { sources, .. } => {
             let shown: Vec<String> = sources.iter().map(|path| escape(path.as_os_str().as_encoded_bytes())).collect();
@@ -247,6 +261,7 @@ pub(crate) fn make(repository: &Arc<Repository>, request: Request, context: &Con
         uploads: NonZeroUsize::MIN,
         threads: request.threads.unwrap_or_else(|| context.threads()),
         pace: request.pace,
+        room,
         now: Timestamp::now(),
         program: program(),
     };

@@ -16,6 +16,7 @@ use crate::choice;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::place_memory::PlaceMemory;
 use crate::progress::{self, Reading};
 use crate::store_place::StorePlace;
 
@@ -84,7 +85,10 @@ impl Filled {
 /// Whether to change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
+    /// A place that is empty now and held a copy is not mounted, or has lost it: a person decides.
     ForReal,
+    /// A copy that is lost is begun anew.
+    Anew,
     Rehearse,
 }
 
@@ -96,32 +100,50 @@ pub(crate) fn fill(
     act: Act,
     context: &Context,
 ) -> Result<Filled, Failure> {
-    let StorePlace { location, store, .. } = StorePlace::open(url, context)?;
-    let what = format!("copy {} to {location}", from.location);
-    let mut filled = Filled { location: location.to_string(), made: None, plan: None, report: None };
-    if act == Act::ForReal {
-        filled.made = Some(context.wait(&what, copy::make(&from.repository, &store))?);
-    } else if !context.wait(&what, is_there(&store))? {
-        return Ok(filled);
+    let place = StorePlace::open(url, context)?;
+    let location = place.location.to_string();
+    if act == Act::Rehearse && !is_there(&place, context)? {
+        return Ok(Filled { location, made: None, plan: None, report: None });
     }
-    let cache = access::cache_folder(context)?;
-    let to = context.wait(&what, from.repository.open_copy(store, &cache))?;
-    let to = Opened { repository: to, location };
+    let (to, made) = open_or_make(from, place, act, context)?;
     let (plan, report) = bring(from, &to, wanted, act, context)?;
-    Ok(Filled { plan: Some(plan), report, ..filled })
+    Ok(Filled { location, made, plan: Some(plan), report })
 }
 
 /// Opens the copy at a place, which is made where there is none.
 pub(crate) fn open_made(from: &Opened, place: StorePlace, context: &Context) -> Result<Opened, Failure> {
-    let StorePlace { location, store, .. } = place;
-    let what = format!("open the copy of {} at {location}", from.location);
-    let made = context.wait(&what, copy::make(&from.repository, &store))?;
-    if made.is_new {
-        context.say(&format!("made a copy of {} at {location}", from.location));
+    let (to, made) = open_or_make(from, place, Act::ForReal, context)?;
+    if made.is_some_and(|made| made.is_new) {
+        context.say(&format!("made a copy of {} at {}", from.location, to.location));
     }
+    Ok(to)
+}
+
+fn open_or_make(
+    from: &Opened,
+    place: StorePlace,
+    act: Act,
+    context: &Context,
+) -> Result<(Opened, Option<Made>), Failure> {
+    let what = format!("open the copy of {} at {}", from.location, place.location);
+    let memory = PlaceMemory::of_place(&place, context)?;
+    if act == Act::ForReal && !is_there(&place, context)? {
+        memory.check_absent(context).map_err(|failure| {
+            failure.advise(format!(
+                "mount it; if the copy is lost: `strongroom repo copy {} {} --anew` begins it anew",
+                from.location, place.location
+            ))
+        })?;
+    }
+    let made = match act {
+        Act::ForReal | Act::Anew => Some(context.wait(&what, copy::make(&from.repository, &place.store))?),
+        Act::Rehearse => None,
+    };
     let cache = access::cache_folder(context)?;
+    let StorePlace { location, store, reached_by, measured, .. } = place;
     let repository = context.wait(&what, from.repository.open_copy(store, &cache))?;
-    Ok(Opened { repository, location })
+    memory.remember_if_possible(repository.id());
+    Ok((Opened { repository, location, reached_by, measured }, made))
 }
 
 /// Brings what an open copy lacks of `wanted`, or of everything.
@@ -177,12 +199,14 @@ pub(crate) fn bring_for_plan(
     Ok(done)
 }
 
-async fn is_there(store: &Arc<dyn object_store::ObjectStore>) -> Result<bool, Error> {
-    match Repository::read_config(&**store).await {
-        Ok(_) => Ok(true),
-        Err(Error::NoRepository) => Ok(false),
-        Err(error) => Err(error),
-    }
+fn is_there(place: &StorePlace, context: &Context) -> Result<bool, Failure> {
+    context.wait(&format!("look for a copy at {}", place.location), async {
+        match Repository::read_config(&*place.store).await {
+            Ok(_) => Ok(true),
+            Err(Error::NoRepository) => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
 }
 
 /// The ids of the snapshots that `of` picks.

@@ -77,6 +77,7 @@ impl From<&Cause> for Exit {
             Cause::Output(_) | Cause::Program(_) => Self::Failed,
             Cause::Key(_) => Self::Denied,
             Cause::Absent(_) => Self::NotFound,
+            Cause::WrongPlace(_) => Self::StoreOutOfReach,
             Cause::Damaged(_) => Self::Damaged,
             Cause::Stopped(signal) => Self::Stopped(*signal),
         }
@@ -103,6 +104,7 @@ impl From<&BackupError> for Exit {
             BackupError::Repository(error) => error.into(),
             BackupError::Source(_) | BackupError::Pattern(_) | BackupError::StreamName(_) => Self::Usage,
             BackupError::NoSource => Self::NotFound,
+            BackupError::NoRoom(_) => Self::StoreOutOfReach,
             BackupError::Root(error) => error.kind().into(),
             BackupError::Stream(_) | BackupError::Stopped | BackupError::Thread | BackupError::StateDamaged => {
                 Self::Failed

@@ -52,6 +52,9 @@ pub(crate) enum Cause {
     /// A path or an object that was asked for is not there.
     #[error("{0}")]
     Absent(String),
+    /// At the place where a repository was lies another one, or none.
+    #[error("{0}")]
+    WrongPlace(String),
     /// Bytes are not what they should be.
     #[error("{0}")]
     Damaged(String),

@@ -25,6 +25,9 @@ mod access;
 mod choice;
 mod key_file;
 mod passphrase;
+mod place_memory;
+mod room;
+mod state_file;
 mod store_place;
 
 mod backup;

@@ -85,6 +85,26 @@ impl Items {
     }
 }
 
+/// A line of comma-separated values (RFC 4180). What a spreadsheet would take for a formula gets a mark in front.
+pub(crate) fn csv_line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
+    let cell = |cell: &str| {
+        let marked = if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.to_owned() };
+        let is_plain = !marked.contains([',', '"', '\n', '\r']);
+        if is_plain { marked } else { format!("\"{}\"", marked.replace('"', "\"\"")) }
+    };
+    cells.into_iter().map(cell).collect::<Vec<_>>().join(",") + "\r\n"
+}
+
 fn failed(error: io::Error) -> Failure {
     Failure::new("print the answer", Cause::Output(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be() {
+        assert_eq!(csv_line(["a", "b,c", "say \"no\"", "=1+1"]), "a,\"b,c\",\"say \"\"no\"\"\",'=1+1\r\n");
+    }
 }

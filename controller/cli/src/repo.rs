@@ -1,17 +1,21 @@
 //! `strongroom repo`: making a repository, and looking after one.
 
+mod capacity;
 mod check;
 mod copy;
+mod health;
 mod init;
 mod ledger;
 mod list;
 mod maintain;
 mod probe;
 mod prune;
+mod quota;
 mod rebuild;
 mod repair;
 mod scrub;
 mod stats;
+mod usage;
 
 pub(crate) use init::{NewKey, create};
 pub(crate) use ledger::LedgerFile;
@@ -28,8 +32,13 @@ use crate::failure::Failure;
 pub(crate) enum RepoCommand {
     Init(init::InitArgs),
     Probe(probe::ProbeArgs),
+    Health(health::HealthArgs),
     Stats(stats::StatsArgs),
     List(list::ListArgs),
+    Usage(usage::UsageArgs),
+    Capacity(capacity::CapacityArgs),
+    Quota(quota::QuotaArgs),
+    Adopt(quota::AdoptArgs),
     Check(check::CheckArgs),
     Copy(copy::CopyArgs),
     Prune(prune::PruneArgs),
@@ -44,8 +53,13 @@ impl RepoCommand {
         match self {
             Self::Init(args) => init::run(&args, context),
             Self::Probe(args) => probe::run(&args, context),
+            Self::Health(args) => health::run(&args, context),
             Self::Stats(args) => stats::run(&args, context),
             Self::List(args) => list::run(&args, context),
+            Self::Usage(args) => usage::run(&args, context),
+            Self::Capacity(args) => capacity::run(&args, context),
+            Self::Quota(args) => quota::run(&args, context),
+            Self::Adopt(args) => quota::adopt(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Copy(args) => copy::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),

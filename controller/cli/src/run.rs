@@ -29,6 +29,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
 use crate::fleet::{self, Asked, ControllerArgs};
+use crate::place_memory::PlaceMemory;
 use crate::places;
 use crate::plan_file::{self, PlanFile};
 use crate::repo;
@@ -192,17 +193,20 @@ fn open_or_make(url: &str, key: &KeyArgs, limits: LoadLimits, context: &Context)
     let rate = limits.upload().and_then(|rate| NonZeroU64::new(rate.bytes()));
     let open = || access::open_limited(url, key, rate, context);
     let what = || format!("open the repository at {}", shown::location(url));
-    let store = StorePlace::open(url, context)?.store;
-    let exists = context.wait(&what(), async {
-        match Repository::read_config(&*store).await {
-            Ok(_) => Ok(true),
-            Err(Error::NoRepository) => Ok(false),
+    let place = StorePlace::open(url, context)?;
+    let memory = PlaceMemory::of_place(&place, context)?;
+    let found = context.wait(&what(), async {
+        match Repository::read_config(&*place.store).await {
+            Ok(config) => Ok(Some(config.repository)),
+            Err(Error::NoRepository) => Ok(None),
             Err(error) => Err(error),
         }
     })?;
-    if exists {
+    if let Some(repository) = found {
+        memory.check(repository, context)?;
         return open();
     }
+    memory.check_absent(context)?;
     let made = repo::create(url, key.for_new()?, "owner", context)?;
     context.say(&format!("made repository {} at {url}", made.repository));
     open()

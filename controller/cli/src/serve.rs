@@ -5,6 +5,7 @@
 
 mod hands;
 mod maintain;
+mod quota;
 mod runner;
 
 use std::path::PathBuf;
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex};
 use clap::Args;
 use strongroom_controller::daemon::{Daemon, Setting};
 use strongroom_controller::dialer::Dialer;
-use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
@@ -76,14 +76,22 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let key = context.wait("prepare the controller's SSH key", ensure_key(&state.join(SSH_KEY)))?;
     let repositories = runner::open_all(&site.site, &args.key, context)?;
     let Repositories { all: repositories, stored_in } = repositories;
-    let gateway = Arc::new(Gateway::new(stored_in));
+    let gateway = Arc::new(runner::gateway(&repositories, &stored_in));
     let (new_site, in_force) = watch::channel(Arc::clone(&site.site));
     let dialer = Arc::new(Dialer::new(in_force.clone(), key.identity(), state.join(KNOWN_HOSTS)));
     let links = Arc::new(Links::new(dialer, gateway, program()));
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let declared = site.site.repositories().clone();
-    let runner =
-        Runner { context, links, repositories, declared, journal: Arc::clone(&journal), copying: Mutex::default() };
+    let site_in_force = in_force.clone();
+    let runner = Runner {
+        context,
+        links,
+        repositories,
+        declared,
+        journal: Arc::clone(&journal),
+        site: site_in_force,
+        copying: Mutex::default(),
+    };
     runner.may_maintain(&site.site).map_err(|why| {
         let failure = Failure::new("maintain the site's repositories", Cause::Key(why));
         failure.advise("give the controller an owner's key, or take `maintenance:` of that repository out of site.yaml")

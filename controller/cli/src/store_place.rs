@@ -24,6 +24,7 @@ use crate::backup::host_name;
 use crate::context::Context;
 use crate::failure::{Cause, Doing, Failure};
 use crate::places;
+use crate::room::Measured;
 use crate::serve::SSH_KEY;
 use crate::shown;
 
@@ -32,6 +33,10 @@ use crate::shown;
 pub(crate) struct StorePlace {
     pub(crate) location: Location,
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// What beside the location decides which store it is: the endpoint, or the line.
+    pub(crate) reached_by: String,
+    /// Whom to ask for its room.
+    pub(crate) measured: Measured,
     /// The same store, if it is one that may not decide races.
     guarded: Option<Guarded>,
 }
@@ -49,19 +54,27 @@ impl StorePlace {
         match &location {
             Location::Folder(path) => {
                 let store = LocalStore::open(path).doing(what)?;
-                Ok(Self { location, store: Arc::new(store), guarded: None })
+                Ok(Self {
+                    location,
+                    store: Arc::new(store),
+                    reached_by: String::new(),
+                    measured: Measured::default(),
+                    guarded: None,
+                })
             }
             Location::S3(place) => {
                 let options = S3Options::over_environment(s3_said(reach)).doing(what)?;
                 let store = S3Store::open(place, &options).doing(what)?;
                 let reached_by = options.endpoint.unwrap_or(options.region);
-                Self::guarded(location, Arc::new(store), &reached_by, context)
+                let measured = Measured { s3: Some(store.clone()), ..Measured::default() };
+                Ok(Self { measured, ..Self::guarded(location, Arc::new(store), reached_by, context)? })
             }
             Location::Sftp(place) => {
                 let target = ssh_target(place, reach, context).doing(what)?;
                 let reached_by = target.place();
                 let store = SftpStore::new(place, Arc::new(SftpServer::new(target)));
-                Self::guarded(location, Arc::new(store), &reached_by, context)
+                let measured = Measured { sftp: Some(store.clone()), ..Measured::default() };
+                Ok(Self { measured, ..Self::guarded(location, Arc::new(store), reached_by, context)? })
             }
         }
     }
@@ -70,14 +83,15 @@ impl StorePlace {
     fn guarded(
         location: Location,
         store: Arc<dyn ObjectStore>,
-        reached_by: &str,
+        reached_by: String,
         context: &Context,
     ) -> Result<Self, Failure> {
         let name = ObjectId::of(format!("{location} {reached_by}").as_bytes());
         let memory: PathBuf = context.cache_dir()?.join("stores").join(name.hex());
         let who = format!("{}, process {}", host_name()?, std::process::id());
         let guarded = Guarded::new(store, Some(memory), &who);
-        Ok(Self { location, store: Arc::new(guarded.clone()), guarded: Some(guarded) })
+        let store = Arc::new(guarded.clone());
+        Ok(Self { location, store, reached_by, measured: Measured::default(), guarded: Some(guarded) })
     }
 
     /// Asks the store what it promises. A store that cannot be reached or denies us is a failure, not a broken promise.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use strongroom_proto::gateway::gateway_server::{Gateway as Service, GatewayServer};
-use strongroom_proto::gateway::{GetPart, GetRequest, HeldReply, ListPart, ListRequest, PutHeader, PutPart, PutReply};
+use strongroom_proto::gateway::{
+    GetPart, GetRequest, HeldReply, ListPart, ListRequest, PutHeader, PutPart, PutReply, RoomReply, RoomRequest,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
@@ -65,5 +67,9 @@ impl Service for ForHost {
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<Self::ListStream>, Status> {
         self.gateway.list(request.get_ref()).map(Response::new)
+    }
+
+    async fn room(&self, request: Request<RoomRequest>) -> Result<Response<RoomReply>, Status> {
+        self.gateway.room(request.get_ref()).await.map(Response::new)
     }
 }

@@ -82,6 +82,21 @@ pub struct ListPart {
     #[prost(message, repeated, tag = "1")]
     pub objects: ::prost::alloc::vec::Vec<ObjectMeta>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoomRequest {
+    /// In hex.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoomReply {
+    /// Absent where the store cannot tell.
+    #[prost(uint64, optional, tag = "1")]
+    pub free_bytes: ::core::option::Option<u64>,
+    /// So much of it is to stay free.
+    #[prost(uint64, tag = "2")]
+    pub reserve_bytes: u64,
+}
 /// Generated client implementations.
 pub mod gateway_client {
     #![allow(
@@ -267,6 +282,28 @@ pub mod gateway_client {
                 .insert(GrpcMethod::new("strongroom.gateway.v1.Gateway", "List"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// How much may be stored. Older gateways do not know of it: then nobody knows.
+        pub async fn room(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RoomRequest>,
+        ) -> std::result::Result<tonic::Response<super::RoomReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.gateway.v1.Gateway/Room",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.gateway.v1.Gateway", "Room"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -314,6 +351,11 @@ pub mod gateway_server {
             &self,
             request: tonic::Request<super::ListRequest>,
         ) -> std::result::Result<tonic::Response<Self::ListStream>, tonic::Status>;
+        /// How much may be stored. Older gateways do not know of it: then nobody knows.
+        async fn room(
+            &self,
+            request: tonic::Request<super::RoomRequest>,
+        ) -> std::result::Result<tonic::Response<super::RoomReply>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct GatewayServer<T> {
@@ -567,6 +609,49 @@ pub mod gateway_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.gateway.v1.Gateway/Room" => {
+                    #[allow(non_camel_case_types)]
+                    struct RoomSvc<T: Gateway>(pub Arc<T>);
+                    impl<T: Gateway> tonic::server::UnaryService<super::RoomRequest>
+                    for RoomSvc<T> {
+                        type Response = super::RoomReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RoomRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::room(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RoomSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -16,6 +16,7 @@
 //! Whether the server honours conditions at all is not known here: see [`Guarded`](crate::store::Guarded).
 
 mod bodies;
+mod certificate;
 mod credentials;
 mod error;
 mod ini;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -75,6 +77,9 @@ pub struct S3Store {
     creating: PrefixStore<AmazonS3>,
     /// For requests that may be repeated as they are.
     asking: PrefixStore<AmazonS3>,
+    credentials: Arc<Credentials>,
+    transport: Transport,
+    url: Arc<str>,
 }
 
 impl S3Store {
@@ -113,7 +118,24 @@ impl S3Store {
             let built = built.map_err(|source| StoreError::Client { source: Box::new(source) });
             built.map(|client| PrefixStore::new(client, place.prefix()))
         };
-        Ok(Self { place: place.clone(), creating: client(1)?, asking: client(TRIES_MAX)? })
+        Ok(Self {
+            place: place.clone(),
+            creating: client(1)?,
+            asking: client(TRIES_MAX)?,
+            credentials,
+            transport: transport.clone(),
+            url: url.into(),
+        })
+    }
+
+    /// When the access key ends; nothing for one that does not say. One that a command gives is renewed before.
+    pub async fn key_expires(&self) -> Result<Option<Timestamp>> {
+        self.credentials.expires().await
+    }
+
+    /// When the server's certificate ends; nothing without TLS.
+    pub async fn certificate_expires(&self) -> Option<Timestamp> {
+        certificate::expires(&self.transport.certificate(&self.url).await?)
     }
 
     async fn create(&self, location: &Path, payload: &PutPayload) -> Result<PutResult> {

@@ -42,7 +42,7 @@ use self::put::Publish;
 use self::session::{Attributes, Kind, Session};
 use super::error::{overwrite_refused, refused};
 use super::local::names;
-use super::{HINT, SftpPlace, payload};
+use super::{HINT, SftpPlace, Space, payload};
 
 /// Whole objects up to this size come in one piece, larger ones as a stream of such pieces.
 const PIECE_BYTES: u64 = 8 * 1024 * 1024;
@@ -67,6 +67,19 @@ impl SftpStore {
     #[must_use]
     pub fn new(place: &SftpPlace, connector: Arc<dyn SftpConnector>) -> Self {
         Self { place: place.clone(), pool: Arc::new(Pool::new(connector)), folders: Arc::default() }
+    }
+
+    /// The room where it lies; nothing where the server does not tell, or the folder is not there yet.
+    pub async fn space(&self) -> Result<Option<Space>, SftpError> {
+        let folder = self.place.folder().to_owned();
+        let ask = |session: Arc<Session>| {
+            let folder = folder.clone();
+            async move { session.space(&folder).await }
+        };
+        match self.pool.with(ask).await {
+            Err(SftpError::Missing { .. }) => Ok(None),
+            told => told,
+        }
     }
 
     /// The folder, without a slash at its end: empty for `/`.

@@ -8,4 +8,5 @@ mod gate;
 mod model;
 mod one_by_one;
 mod scene;
+mod shares;
 mod simulation;

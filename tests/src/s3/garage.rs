@@ -55,6 +55,7 @@ pub(super) fn start(program: &str) -> Result<S3Server> {
         region: "garage",
         access_key: ACCESS_KEY,
         secret_key: SECRET_KEY,
+        administrator: vec![program.to_owned(), "-c".to_owned(), one.config.display().to_string()],
         _processes: vec![one.process, two.process],
         _folder: folder,
     })

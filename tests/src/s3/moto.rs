@@ -23,6 +23,7 @@ pub(super) fn start(program: &str) -> Result<S3Server> {
         region: "us-east-1",
         access_key: "AKIDSTRONGROOMTESTS",
         secret_key: "moto-does-not-check-it",
+        administrator: Vec::new(),
         _processes: vec![server],
         _folder: folder,
     })

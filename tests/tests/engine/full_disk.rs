@@ -45,7 +45,8 @@ impl Scene {
     }
 
     fn backup(&self, client: &Client) -> Result<Outcome> {
-        client.run("backup", ["--json".as_ref(), self.source.as_os_str()])
+        // Without a reserve every byte is there to be used, and what is refused before it begins is little.
+        client.run("backup", ["--json".as_ref(), "--reserve=1 B".as_ref(), self.source.as_os_str()])
     }
 
     /// After a run that met a full store.

@@ -5,9 +5,11 @@
 
 mod bit_flips;
 mod bit_rot;
+mod capacity;
 mod costs;
 mod damage;
 mod damaged_memory;
+mod faults;
 mod full_disk;
 mod hostile_tree;
 mod independent_reader;

@@ -7,7 +7,9 @@ mod cases;
 #[macro_use]
 #[path = "../../../repository/tests/store_conformance/conformance.rs"]
 mod conformance;
+mod busy;
 mod copies;
+mod faults;
 mod messages;
 mod plan;
 mod program;

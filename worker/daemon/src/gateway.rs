@@ -31,6 +31,7 @@ use object_store::{
     CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
+use strongroom_proto::gateway::{RoomReply, RoomRequest};
 use strongroom_repository::RepositoryId;
 use strongroom_repository::store::{HINT, refused};
 use tokio::sync::watch;
@@ -73,6 +74,16 @@ impl GatewayStore {
     pub fn with_patience(links: Links, repository: RepositoryId, patience: Duration) -> (Self, GiveUp) {
         let (give_up, given_up) = watch::channel(false);
         (Self { links, repository, patience, given_up }, GiveUp(give_up))
+    }
+
+    /// How much may be stored: bytes that are free, and bytes of them that are to stay free. Nothing where nobody can tell, as behind a gateway of an older release.
+    pub async fn room(&self) -> Option<(u64, u64)> {
+        let mut retry = self.retry("the room");
+        let mut link = retry.link().await.ok()?;
+        let request = RoomRequest { repository: self.repository.hex() };
+        let told = retry.unless_given_up(link.client.room(request)).await.ok()?;
+        let RoomReply { free_bytes, reserve_bytes } = told.ok()?.into_inner();
+        free_bytes.map(|free| (free, reserve_bytes))
     }
 
     fn retry(&self, name: &str) -> Retry {

@@ -3,6 +3,7 @@
 use strongroom_repository::Error;
 
 use super::kept::TreeError;
+use super::room::NoRoom;
 use crate::exclude::PatternError;
 use crate::read::PoolFailed;
 use crate::sources::SourceError;
@@ -29,6 +30,9 @@ pub enum BackupError {
     /// The stream broke off. What came until then is not kept as if it were all.
     #[error("the stream broke off: {0}")]
     Stream(String),
+    /// It surely does not fit. Nothing was written.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The repository or its store failed.
     #[error("the repository failed")]
     Repository(#[from] Error),

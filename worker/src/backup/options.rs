@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 pub use strongroom_repository::SnapshotKind as BackupKind;
 
+use super::room::Room;
 use crate::exclude::Excludes;
 use crate::pace::Pace;
 
@@ -62,6 +63,8 @@ pub struct BackupOptions {
     pub pace: Arc<Pace>,
     /// The time now. It must be of the clock that stamps the files: a file is taken for unchanged only if it is older than this.
     pub now: Timestamp,
+    /// How much it may store; what surely needs more is refused before anything is written.
+    pub room: Room,
     /// Program and version, for the record.
     pub program: String,
 }

@@ -15,7 +15,9 @@ use tokio::runtime::Handle;
 use super::lanes::with_lanes;
 use super::merge::Merger;
 use super::tally::Tally;
-use super::{BackupError, BackupEvent, BackupOptions, BackupReport, CommitGate, EventSink, Input, Outcome, stream};
+use super::{
+    BackupError, BackupEvent, BackupOptions, BackupReport, CommitGate, EventSink, Input, Outcome, room, stream,
+};
 use crate::exclude::{Excludes, Filter};
 use crate::filesystem::Root;
 use crate::owners::Owners;
@@ -137,6 +139,7 @@ impl Runner {
             totals: Default::default(),
             problems: Vec::new(),
         };
+        room::check_stream(&options.input, &options.room)?;
         match options.input {
             Input::Stream { name, reader } => {
                 stream::run(&mut self, threads, manifest, &options.state_folder, (&name, reader))
@@ -153,6 +156,7 @@ impl Runner {
                     state_folder: options.state_folder,
                     threads,
                 };
+                self.check_room(&files, &options.room)?;
                 self.files(&files, manifest)
             }
         }
@@ -306,11 +310,11 @@ impl Runner {
 }
 
 /// A run over files.
-struct Files {
-    root: Root,
-    sources: Sources,
-    filter: Filter,
-    key: StateKey,
-    state_folder: std::path::PathBuf,
-    threads: usize,
+pub(super) struct Files {
+    pub(super) root: Root,
+    pub(super) sources: Sources,
+    pub(super) filter: Filter,
+    pub(super) key: StateKey,
+    pub(super) state_folder: std::path::PathBuf,
+    pub(super) threads: usize,
 }

@@ -106,10 +106,16 @@ impl Stat {
         if self.is_file() { self.size } else { 0 }
     }
 
+    /// Bytes that it takes on its file system.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> u64 {
+        self.blocks.saturating_mul(BLOCK_BYTES)
+    }
+
     /// Whether fewer bytes are allocated than the file is long: it may have holes.
     #[must_use]
     pub fn may_have_holes(&self) -> bool {
-        self.blocks.saturating_mul(BLOCK_BYTES) < self.size
+        self.allocated_bytes() < self.size
     }
 
     /// Whether `later` shows the same node with nothing changed since.

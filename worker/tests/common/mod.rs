@@ -140,6 +140,7 @@ impl Place {
             uploads: NonZeroUsize::MIN,
             threads: NonZeroUsize::new(plan.threads).unwrap(),
             pace: Default::default(),
+            room: Default::default(),
             now: Timestamp::new(now.tv_sec, now.tv_nsec as i32).unwrap() + plan.later,
             program: "test".into(),
         }

@@ -55,6 +55,7 @@ impl DiskPlace {
             state_folder: self.folder.join("state"),
             uploads: NonZeroUsize::MIN,
             threads: NonZeroUsize::MIN,
+            room: Default::default(),
             pace: Default::default(),
             now: Timestamp::UNIX_EPOCH,
             program: "test".into(),

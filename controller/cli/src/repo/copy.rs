@@ -48,6 +48,10 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "COUNT")]
     newest: Option<usize>,
 
+    /// Begin the copy anew at a place that has lost the one that was there
+    #[arg(long, conflicts_with = "dry_run")]
+    anew: bool,
+
     /// Only show what would be brought
     #[arg(long)]
     dry_run: bool,
@@ -56,7 +60,11 @@ pub(crate) struct CopyArgs {
 pub(crate) fn run(args: &CopyArgs, context: &Context) -> Result<Exit, Failure> {
     let opened = args.repository.open(context)?;
     let wanted = args.wanted(&opened, context)?;
-    let act = if args.dry_run { Act::Rehearse } else { Act::ForReal };
+    let act = match (args.dry_run, args.anew) {
+        (true, _) => Act::Rehearse,
+        (_, true) => Act::Anew,
+        _ => Act::ForReal,
+    };
     let filled = copies::fill(&opened, &args.to, wanted.as_ref(), act, context)?;
     let exit = filled.exit();
     context.output.answer(&filled)?;

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::key_file::Reserved;
 use crate::output::Answer;
+use crate::place_memory::PlaceMemory;
 use crate::repo::probe::Probed;
 use crate::shown::shell_word;
 use crate::store_place::StorePlace;
@@ -124,6 +125,7 @@ fn create_with(
     let what = || format!("make a repository at {}", shown::location(url));
     let place = StorePlace::open(url, context)?;
     let probe = probe_free_place(&place, &what(), context)?;
+    let memory = PlaceMemory::of_place(&place, context)?;
     let StorePlace { location, store, .. } = place;
     let (how, reserved) = match key {
         NewKey::Passphrase(passphrase) => (NewHolder::Passphrase(passphrase), None),
@@ -132,10 +134,12 @@ fn create_with(
     };
     let options = InitOptions { parameters, created: Timestamp::now(), holder: holder.to_owned(), how };
     let created = context.wait(&what(), Repository::init(store, options))?;
+
     let key_file = match (reserved, created.key_file) {
         (Some((reserved, path)), Some(key)) => Some(keep(reserved, &key, path, &location)?),
         _ => None,
     };
+    memory.remember_if_possible(created.id);
     Ok(NewRepository {
         repository: created.id,
         location: location.to_string(),

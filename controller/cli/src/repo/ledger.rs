@@ -1,17 +1,17 @@
 //! The file in which it is kept what was verified when: one for each place of a repository, in the state folder, replaced whole. Copies of one repository have the same id, and rot
 //! each by itself.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use strongroom_repository::scrub::Ledger;
 use strongroom_repository::{ObjectId, RepositoryId};
 
-use crate::access::{Opened, create_private};
+use crate::access::Opened;
 use crate::context::Context;
-use crate::failure::{Cause, Doing, Failure};
+use crate::failure::{Cause, Failure};
+use crate::state_file;
 
 /// Enough to tell the places of one repository apart.
 const PLACE_DIGITS: usize = 16;
@@ -50,26 +50,10 @@ impl LedgerFile {
 
     /// Replaces it: whoever looks sees the old one or the new one, also after a power cut.
     pub(crate) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        create_private(folder).doing(|| "keep what was verified".into())?;
-        let temporary = self.path.with_extension(format!("new-{}", std::process::id()));
-        let text = ledger.to_text(&self.repository);
-        let written = write_durably(&temporary, text.as_bytes()).and_then(|()| fs::rename(&temporary, &self.path));
-        let written = written.and_then(|()| File::open(folder)?.sync_all());
-        written.map_err(|source| {
-            // The one that matters is in its place still.
-            let _ = fs::remove_file(&temporary);
-            self.failed("write", source)
-        })
+        state_file::replace(&self.path, &ledger.to_text(&self.repository), "keep what was verified")
     }
 
     fn failed(&self, doing: &'static str, source: io::Error) -> Failure {
         Failure::new("keep what was verified", Cause::File { doing, path: self.path.clone(), source })
     }
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

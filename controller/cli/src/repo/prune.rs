@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Answer;
 use crate::progress::{self, Reading};
+use crate::room;
 use crate::shown::{Align, Table, count, size, time};
 
 /// Remove what no snapshot needs
@@ -102,6 +103,7 @@ pub(crate) fn run(args: &PruneArgs, context: &Context) -> Result<Exit, Failure> 
     let executed = context.wait(&what, prune::execute(&opened.repository, &plan, &options, &progress));
     bar.finish();
     let report = executed?;
+    room::note_if_possible(&opened, room::stored(&opened, context).ok(), context);
     let exit = if report.faults.is_empty() { Exit::Success } else { Exit::Damaged };
     let cost = args.prices.map(|prices| cost(&plan, prices));
     context.output.answer(&Pruned { plan: &plan, cost, report: Some(report) })?;

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Answer;
+use crate::room;
 use crate::shown::{Align, Table, count, ratio, size, time};
 
 /// Show how large a repository is, and why
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &StatsArgs, context: &Context) -> Result<Exit, Failure> 
     let opened = args.repository.open(context)?;
     let what = format!("measure the repository at {}", opened.location);
     let stats = context.wait(&what, stats::gather(&opened.repository))?;
+    room::note_if_possible(&opened, Some(stats.stored.bytes), context);
     let config = opened.repository.config();
     context.output.answer(&Measured {
         repository: config.repository,

@@ -24,6 +24,7 @@ use crate::copies;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 use crate::restore;
+use crate::room;
 use crate::store_place::StorePlace;
 
 /// So many findings of one kind go into the record.
@@ -113,8 +114,10 @@ impl Executor for Local<'_> {
                 threads: order.limits.threads().and_then(|count| NonZeroUsize::try_from(count).ok()),
                 pace: Arc::new(Pace::new(order.limits.read_rate().and_then(|rate| NonZeroU64::new(rate.bytes())))),
             };
-            backup::make(&self.opened.repository, request, self.context)
+            let room = room::for_backup(self.opened, None, self.context)?;
+            backup::make(&self.opened.repository, request, room, self.context)
         })?;
+        room::note_added(self.opened, report.totals.bytes_stored, self.context);
         Ok(BackupDone {
             snapshot: report.snapshot,
             commit: report.commit,

@@ -17,6 +17,7 @@ use strongroom_worker::backup::BackupReport;
 use crate::access::Opened;
 use crate::context::Context;
 use crate::failure::{Cause, Failure};
+use crate::room;
 use crate::run::Local;
 
 /// Does the steps of one run.
@@ -115,6 +116,7 @@ impl Executor for Hands<'_> {
         let report = done.map_err(|fault| self.fail(fault))?;
         let report: BackupReport = serde_json::from_slice(&report)
             .map_err(|error| Failure::new("understand the worker's report", Cause::Program(Box::new(error))))?;
+        room::note_added(self.opened, report.totals.bytes_stored, self.context);
         Ok(BackupDone {
             snapshot: report.snapshot,
             commit: report.commit,

@@ -5,19 +5,24 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
 use strongroom_controller::daemon::{RunEnd, RunOrder};
+use strongroom_controller::gateway::Gateway;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
 use strongroom_plans::{FailureClass, Name, RepositorySpec, RunKind, Site};
-use strongroom_repository::{Repository, RepositoryId, SnapshotKind};
+use strongroom_repository::{RepositoryId, SnapshotKind};
+
+use tokio::sync::watch;
 
 use super::hands::Hands;
+use super::quota;
 use crate::access::{self, KeyArgs, Opened};
 use crate::backup::program;
 use crate::context::Context;
 use crate::copies;
 use crate::failure::{Cause, Failure};
+use crate::place_memory::PlaceMemory;
 use crate::run::{CopyAt, Local, Scratch, SystemClock};
 use crate::store_place::StorePlace;
 
@@ -33,6 +38,15 @@ pub(super) struct Runner<'a> {
     pub(super) copying: Mutex<()>,
     /// What runs have proven.
     pub(super) journal: Arc<Journal>,
+    /// The site in force.
+    pub(super) site: watch::Receiver<Arc<Site>>,
+}
+
+/// The gateway to those that hosts may store in.
+pub(super) fn gateway(repositories: &BTreeMap<Name, Opened>, stored_in: &[Name]) -> Gateway {
+    let open = || stored_in.iter().filter_map(|name| repositories.get(name));
+    let folder = |opened: &Opened| Some((opened.repository.id(), opened.location.folder()?.to_owned()));
+    Gateway::new(open().map(|opened| Arc::clone(&opened.repository))).with_folders(open().filter_map(folder))
 }
 
 /// The repositories of a site, open.
@@ -40,7 +54,7 @@ pub(super) struct Repositories {
     /// All, by the site's names.
     pub(super) all: BTreeMap<Name, Opened>,
     /// Those that hosts may store in: not the ones that are only copies of others.
-    pub(super) stored_in: Vec<Arc<Repository>>,
+    pub(super) stored_in: Vec<Name>,
 }
 
 /// Opens every repository of a site. Copies that are not there yet are made.
@@ -48,13 +62,14 @@ pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<
     let copied_from: BTreeMap<&Name, &Name> =
         site.plans().values().flat_map(|plan| plan.copies().iter().map(|copy| (copy, plan.repository()))).collect();
     let mut all = BTreeMap::new();
-    let mut stored_in: BTreeMap<RepositoryId, (&Name, Arc<Repository>)> = BTreeMap::new();
+    let mut stored_in: BTreeMap<RepositoryId, &Name> = BTreeMap::new();
     for (name, spec) in site.repositories().iter().filter(|(name, _)| !copied_from.contains_key(name)) {
         let opened = access::open_declared(spec, key, context).map_err(|failure| {
             failure.advise(format!("make it with `strongroom repo init {}`, and keep its key", spec.location()))
         })?;
         let id = opened.repository.id();
-        if let Some((other, _)) = stored_in.insert(id, (name, Arc::clone(&opened.repository))) {
+        PlaceMemory::of(&opened, context)?.check(id, context)?;
+        if let Some(other) = stored_in.insert(id, name) {
             let why = format!("{other} and {name} of the site are copies of one repository, and no plan says so");
             return Err(Failure::new("open the site's repositories", Cause::Usage(why))
                 .advise(format!("let plans store in one of them, with `copies: [{name}]`")));
@@ -71,7 +86,7 @@ pub(super) fn open_all(site: &Site, key: &KeyArgs, context: &Context) -> Result<
         let opened = copies::open_made(from, place, context)?;
         all.insert(copy.clone(), opened);
     }
-    let stored_in = stored_in.into_values().map(|(_, repository)| repository).collect();
+    let stored_in = stored_in.into_values().cloned().collect();
     Ok(Repositories { all, stored_in })
 }
 
@@ -102,6 +117,9 @@ impl Runner<'_> {
             return over(Ending::Failed, "its repository is not open");
         };
         let Ok(state) = self.context.state_dir() else { return over(Ending::Failed, "there is no state folder") };
+        if let Some(reason) = quota::refusal(order, &self.site.borrow().clone(), opened, self.context) {
+            return over(Ending::Failed, &reason);
+        }
         let kind = match order.kind {
             RunKind::Full => SnapshotKind::Full,
             RunKind::Incremental => SnapshotKind::Incremental,

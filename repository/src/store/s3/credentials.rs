@@ -91,6 +91,12 @@ impl Credentials {
         Self { source, obtained: Mutex::default() }
     }
 
+    /// When the key ends that is in use.
+    pub(super) async fn expires(&self) -> object_store::Result<Option<Timestamp>> {
+        self.get_credential().await?;
+        Ok(self.obtained.lock().await.as_ref().and_then(|known| known.expires))
+    }
+
     async fn obtain(&self) -> Result<Obtained, String> {
         match &self.source {
             CredentialSource::Key(key) => Ok(Obtained { credential: credential(key.clone()), expires: None }),

@@ -103,6 +103,8 @@ impl Meaning {
             "AccessDenied" if ["signature", "No such key"].iter().any(|words| message.contains(words)) => {
                 return Self::BadCredentials;
             }
+            // And for a bucket that holds as much as it may.
+            "AccessDenied" if message.contains("quota is reached") => return Self::Full,
             "NoSuchBucket" => return Self::NoBucket,
             "NoSuchKey" => return Self::NoObject,
             "RequestTimeTooSkewed" => return Self::Clock,

@@ -12,6 +12,7 @@ use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
+use reqwest::tls::TlsInfo;
 use tokio::sync::Semaphore;
 
 use super::bodies::{Download, Progress, Upload};
@@ -61,6 +62,7 @@ impl Transport {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
             .http1_only()
+            .tls_info(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .https_only(!endpoint.is_plain_http);
@@ -76,6 +78,12 @@ impl Transport {
     #[cfg(test)]
     pub(super) fn stalling_after(self, stall: Duration) -> Self {
         Self { stall, ..self }
+    }
+
+    /// The server's certificate as it showed it, in DER; whatever it answers otherwise.
+    pub(super) async fn certificate(&self, url: &str) -> Option<Vec<u8>> {
+        let answer = self.client.get(url).send().await.ok()?;
+        answer.extensions().get::<TlsInfo>()?.peer_certificate().map(<[u8]>::to_vec)
     }
 
     async fn execute(&self, request: HttpRequest) -> Result<reqwest::Response, S3Error> {

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::error::SftpError;
 use super::life::{Life, watched};
 use super::pool::SftpStream;
+use crate::store::Space;
 
 /// A server that has not said hello by then is none.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(20);
@@ -321,6 +322,15 @@ impl Session {
         };
         self.close(handle, path).await?;
         end.map(|()| entries)
+    }
+
+    /// The room below a folder that is there; nothing where the server does not tell.
+    pub(super) async fn space(&self, folder: &str) -> Result<Option<Space>, SftpError> {
+        if !self.can_tell_room {
+            return Ok(None);
+        }
+        let room = self.ask("look at", folder, self.raw.statvfs(folder)).await?;
+        Ok(Some(Space::of_blocks(room.fragment_size, room.blocks, room.blocks_avail)))
     }
 
     /// Why a write failed, since most servers do not say: no room, or a file system that takes no writes.

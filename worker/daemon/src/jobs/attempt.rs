@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use strongroom_repository::{Error, Repository, SnapshotKind};
-use strongroom_worker::backup::{self, BackupError, BackupEvent, BackupOptions, BackupReport, EventSink, Input};
+use strongroom_worker::backup::{self, BackupError, BackupEvent, BackupOptions, BackupReport, EventSink, Input, Room};
 use strongroom_worker::command::{Order, Running, Take};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
 use strongroom_worker::progress::Progress;
@@ -107,7 +107,7 @@ impl Attempt<'_> {
         let (gateway, give_up) =
             GatewayStore::with_patience(self.site.links.clone(), self.request.repository, self.site.patience);
         let opened = tokio::select! {
-            opened = opening::open(self.site, self.request, gateway) => opened.map_err(End::from),
+            opened = opening::open(self.site, self.request, gateway.clone()) => opened.map_err(End::from),
             wish = self.job.control().asked() => Err(End::Asked(wish)),
         };
         let repository = match opened {
@@ -121,12 +121,16 @@ impl Attempt<'_> {
         if self.job.with(|entry| entry.cancelling) {
             return (End::Asked(Wish::Cancel), Vec::new());
         }
-        let (end, hooks) = self.work(repository, give_up).await;
+        let room = tokio::select! {
+            room = opening::room(self.request, &gateway) => room,
+            wish = self.job.control().asked() => return (End::Asked(wish), Vec::new()),
+        };
+        let (end, hooks) = self.work(repository, room, give_up).await;
         self.after(end, hooks).await
     }
 
     /// The hooks before, and the backup.
-    async fn work(&self, repository: Arc<Repository>, give_up: GiveUp) -> (End, Vec<HookResult>) {
+    async fn work(&self, repository: Arc<Repository>, room: Room, give_up: GiveUp) -> (End, Vec<HookResult>) {
         let before = async {
             let hooks = hooks::before(self.job, self.request, &self.stop);
             tokio::pin!(hooks);
@@ -145,11 +149,11 @@ impl Attempt<'_> {
             }
         };
         self.job.show_doing("backing up");
-        (self.back_up(repository, give_up).await, hooks)
+        (self.back_up(repository, room, give_up).await, hooks)
     }
 
-    async fn back_up(&self, repository: Arc<Repository>, give_up: GiveUp) -> End {
-        let options = match self.options() {
+    async fn back_up(&self, repository: Arc<Repository>, room: Room, give_up: GiveUp) -> End {
+        let options = match self.options(room) {
             Ok(options) => options,
             Err(end) => return end,
         };
@@ -209,7 +213,7 @@ impl Attempt<'_> {
         (end, hooks)
     }
 
-    fn options(&self) -> Result<BackupOptions, End> {
+    fn options(&self, room: Room) -> Result<BackupOptions, End> {
         let request = self.request;
         let mut tags = request.tags.clone();
         tags.insert("job".into(), self.job.id().to_string());
@@ -224,6 +228,7 @@ impl Attempt<'_> {
             uploads: UPLOADS_AT_ONCE,
             threads: threads.unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX),
             pace: Arc::clone(self.job.pace()),
+            room,
             now: (self.site.clock)(),
             program: crate::PROGRAM.into(),
         })
@@ -284,6 +289,7 @@ fn kind(error: &BackupError) -> FailureKind {
         | BackupError::NoSource
         | BackupError::Root(_)
         | BackupError::StreamName(_) => FailureKind::Source,
+        BackupError::NoRoom(_) => FailureKind::Store,
         BackupError::Stream(_) => FailureKind::Command,
         BackupError::Repository(error) => kind_of_store(error),
         BackupError::Stopped | BackupError::Thread | BackupError::StateDamaged => FailureKind::Worker,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use strongroom_repository::store::Limited;
+use strongroom_repository::store::{Limited, Space};
 use strongroom_repository::{Error, ErrorKind, Repository, chain};
+use strongroom_worker::backup::Room;
 
 use super::Site;
 use crate::direct::{self, DirectError};
@@ -35,6 +36,27 @@ pub(super) async fn open(site: &Site, request: &Request, gateway: GatewayStore) 
     };
     let opened = Repository::open(store, &credential, &site.cache_folder).await;
     opened.map_err(|error| Unopened { kind: kind_of_store(&error), reason: told(&request.store, error) })
+}
+
+/// How much the job may store. What is not known refuses nothing.
+pub(super) async fn room(request: &Request, gateway: &GatewayStore) -> Room {
+    let known = match &request.store {
+        StorePlace::Gateway => gateway.room().await,
+        StorePlace::Directory(directory) => {
+            let space = Space::of(directory.clone()).await.ok();
+            space.map(|space| (space.free_bytes, space.usual_reserve_bytes()))
+        }
+    };
+    let at = match &request.store {
+        StorePlace::Gateway => "the repository".to_owned(),
+        StorePlace::Directory(directory) => directory.display().to_string(),
+    };
+    known.map_or_else(Room::default, |(free, reserve_bytes)| Room {
+        free_bytes: Some(free),
+        reserve_bytes,
+        at: Some(at),
+        ..Room::default()
+    })
 }
 
 /// A failure of the repository in words; of one that lies in a directory of this host, with what can be done here.
