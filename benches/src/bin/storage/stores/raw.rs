@@ -13,7 +13,7 @@ use crate::tool::Bucket;
 
 /// As in `worker/src/restore/fetch.rs`.
 const REQUEST_BYTES: u64 = 4 << 20;
-const REQUESTS_AHEAD: usize = 4;
+const REQUESTS_AHEAD: usize = 8;
 
 /// Bytes of all data packs, and the time to get them.
 pub(super) fn get_packs(runtime: &Handle, bucket: &Bucket, prefix: &str) -> Result<(u64, Duration)> {
