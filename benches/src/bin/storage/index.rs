@@ -69,7 +69,7 @@ fn heading(order: &All, runs: usize, run_bytes: u64, filter_bytes: u64) -> Resul
     Ok(format!(
         "## index: {} synthetic entries\n\n{}\n\n{runs} runs as `prune` joins them, {} chunks a frame: {:.2} GB, and {} MiB of filters \
          ({:.2} bits a chunk). One process a row, one thread. Memory is the peak of what is not a mapped file (`RssAnon`) while the index is opened and \
-         asked; the filters and what is touched of the runs are mapped (`RssFile`) and given back when memory is short. Opening hashes every file whole.\n\n",
+         asked; the filters and what was touched last of the runs are mapped (`RssFile`, with this program's own few MiB), and can be taken back when memory is short. Opening hashes every file whole.\n\n",
         order.entries,
         order.circumstances()?,
         order.chunks_per_frame,

@@ -120,7 +120,7 @@ impl All {
     /// The line below a heading.
     fn circumstances(&self) -> Result<String> {
         let note = self.note.as_ref().map(|note| format!("\n\n**{note}**")).unwrap_or_default();
-        Ok(format!("{}, {}{note}", self.date, machine::describe(&self.folder)?))
+        Ok(format!("Written by `benches/storage`. {}, {}{note}", self.date, machine::describe(&self.folder)?))
     }
 
     /// The Linux tree, made now where it is missing.
