@@ -20,9 +20,9 @@ use filter::Filter;
 pub use run::PackRow;
 pub(crate) use run::{Hit, Run};
 
-/// After so many searches in runs, the pages that they touched are let go of. Each may leave five pieces of 64 KiB (which is what the kernel maps around a page that is touched):
-/// 40 MiB in all, however large the index is.
-const SEARCHES_HELD: u32 = 128;
+/// After so many searches in runs, the pages that they touched are let go of. Each may leave five pieces of 64 KiB (which is what the kernel maps around a page that is touched), or of
+/// 2 MiB where it holds the file in such: some 30 MiB in all, however large the index is. Letting go costs a microsecond a search.
+const SEARCHES_HELD: u32 = 8;
 
 /// A frame of the repository, as long as the index that named it lives. Frames sort by run, pack and position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,7 +11,7 @@ use strongroom_benches::dice::Dice;
 use strongroom_repository::{ChunkId, Index, ObjectId};
 
 use super::make::chunk_id;
-use super::memory::{status, watched};
+use super::memory::watched;
 
 /// Half a MiB of ids.
 const IDS_AT_ONCE: u64 = 1 << 14;
@@ -50,29 +50,29 @@ pub(crate) struct Figures {
     pub(crate) open_anonymous_peak: u64,
     pub(crate) look_ups_per_second: f64,
     pub(crate) anonymous_peak: u64,
-    /// Pages of mapped files at the end, which the kernel takes back when it needs memory.
-    pub(crate) mapped: u64,
+    /// Pages of mapped files during the look-ups, which the kernel takes back when it needs memory.
+    pub(crate) mapped_peak: u64,
 }
 
 pub(crate) fn run(order: &Order) -> Result<()> {
     let names = fs::read_to_string(order.cache.join("runs"))?;
     let runs: Vec<ObjectId> = names.lines().map(str::parse).collect::<Result<_, _>>().ok().context("names of runs")?;
     let started = Instant::now();
-    let (index, open_anonymous_peak) = watched(|| Ok(Index::of_cache(&order.cache, &runs)?))?;
+    let (index, opening) = watched(|| Ok(Index::of_cache(&order.cache, &runs)?))?;
     let open_seconds = started.elapsed().as_secs_f64();
     ensure!(index.chunk_count() == order.entries, "{} chunks of {}", index.chunk_count(), order.entries);
     if order.drop_page_cache {
         fs::write("/proc/sys/vm/drop_caches", "3").context("dropping the page cache (needs root)")?;
     }
-    let ((found, seconds), anonymous_peak) = watched(|| Ok(ask(order, &index)))?;
+    let ((found, seconds), asking) = watched(|| Ok(ask(order, &index)))?;
     let expected = if order.ids == Ids::Present { order.look_ups } else { 0 };
     ensure!(found == expected, "{found} found of {expected}");
     let figures = Figures {
         open_seconds,
-        open_anonymous_peak,
+        open_anonymous_peak: opening.anonymous,
         look_ups_per_second: order.look_ups as f64 / seconds,
-        anonymous_peak,
-        mapped: status("RssFile")?,
+        anonymous_peak: asking.anonymous,
+        mapped_peak: asking.mapped,
     };
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())

@@ -11,17 +11,29 @@ use anyhow::{Context as _, Result};
 const LOOK: Duration = Duration::from_millis(2);
 
 /// One line of the process's status, in bytes.
-pub(crate) fn status(name: &str) -> Result<u64> {
+fn status(name: &str) -> Result<u64> {
     let text = fs::read_to_string("/proc/self/status")?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)).context("no such line in the status")?;
     let kib: u64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?;
     Ok(kib << 10)
 }
 
-/// Does something, and says how much memory that is nobody's file was held meanwhile at most. The kernel keeps no such maximum, so it is looked at often.
-pub(crate) fn watched<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
-    let (done, peak) = (AtomicBool::new(false), AtomicU64::new(0));
-    let look = || peak.fetch_max(status("RssAnon").unwrap_or_default(), Ordering::Relaxed);
+/// The most that was held at once, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peak {
+    /// What is nobody's file.
+    pub(crate) anonymous: u64,
+    /// Pages of mapped files.
+    pub(crate) mapped: u64,
+}
+
+/// Does something, and says how much memory was held meanwhile at most. The kernel keeps no such maxima, so it is looked at often.
+pub(crate) fn watched<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Peak)> {
+    let (done, anonymous, mapped) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let look = || {
+        anonymous.fetch_max(status("RssAnon").unwrap_or_default(), Ordering::Relaxed);
+        mapped.fetch_max(status("RssFile").unwrap_or_default(), Ordering::Relaxed);
+    };
     let worked = thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -34,5 +46,6 @@ pub(crate) fn watched<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
         worked
     });
     look();
-    Ok((worked?, peak.load(Ordering::Relaxed)))
+    let peak = Peak { anonymous: anonymous.load(Ordering::Relaxed), mapped: mapped.load(Ordering::Relaxed) };
+    Ok((worked?, peak))
 }
