@@ -8,5 +8,6 @@
 pub mod change;
 pub mod corpus;
 pub mod dice;
+pub mod page;
 pub mod text;
 pub mod vocabulary;

@@ -6,6 +6,7 @@ mod run;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::cache;
 use crate::error::Error;
@@ -18,6 +19,10 @@ use crate::pack::{FrameRow, PackContents, SegmentRow};
 use filter::Filter;
 pub use run::PackRow;
 pub(crate) use run::{Hit, Run};
+
+/// After so many searches in runs, the pages that they touched are let go of. Each may leave five pieces of 64 KiB (which is what the kernel maps around a page that is touched), or of
+/// 2 MiB where it holds the file in such: some 30 MiB in all, however large the index is. Letting go costs a microsecond a search.
+const SEARCHES_HELD: u32 = 8;
 
 /// A frame of the repository, as long as the index that named it lives. Frames sort by run, pack and position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +54,9 @@ pub(crate) struct FrameInfo {
 #[derive(Debug, Default)]
 pub struct Index {
     runs: Vec<(ObjectId, Run, Filter)>,
+    /// The runs that are mapped, to let go of what searches touched.
+    maps: Vec<Arc<Mapped>>,
+    searches: AtomicU32,
     /// What lies in these packs is the last resort of readers, and absent to writers.
     condemned: HashSet<ObjectId>,
 }
@@ -110,14 +118,17 @@ impl Index {
 
     /// An empty index that knows which packs are condemned.
     pub(crate) fn knowing(condemned: impl IntoIterator<Item = ObjectId>) -> Self {
-        Self { runs: Vec::new(), condemned: condemned.into_iter().collect() }
+        Self { condemned: condemned.into_iter().collect(), ..Self::default() }
     }
 
     /// Adds the run at its cache path; an error means that the file is absent or unusable and must be fetched again.
     pub(crate) fn add_cached(&mut self, cache: &Path, id: ObjectId) -> Result<(), Error> {
         let path = cache_path(cache, &id);
         let mapped = Mapped::open(&path).map_err(|source| Error::Cache { doing: "map", path: path.clone(), source })?;
-        self.add(id, Arc::new(mapped), &path)
+        let mapped = Arc::new(mapped);
+        self.add(id, Arc::clone(&mapped) as _, &path)?;
+        self.maps.push(mapped);
+        Ok(())
     }
 
     /// Adds a run from memory, and caches it if possible.
@@ -167,8 +178,15 @@ impl Index {
                 offset,
                 length,
             };
+            self.count_search();
             run.find(id).map(place)
         })
+    }
+
+    fn count_search(&self) {
+        if self.searches.fetch_add(1, Ordering::Relaxed) % SEARCHES_HELD == SEARCHES_HELD - 1 {
+            self.maps.iter().for_each(|mapped| mapped.let_go());
+        }
     }
 
     fn is_condemned(&self, frame: FrameId) -> bool {
@@ -231,5 +249,27 @@ impl Index {
                 (run.prefix(at), Place { frame, offset: hit.offset, length: hit.length })
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_let_go_of_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let packs = [run::synthetic(1, 20_000), run::synthetic(2, 300)];
+        let runs = packs.each_ref().map(|pack| cache_run(folder.path(), std::slice::from_ref(pack)).unwrap());
+        let index = Index::of_cache(folder.path(), &runs).unwrap();
+        let chunks = || packs.iter().flat_map(|pack| &pack.chunks);
+        for _ in 0..2 {
+            for chunk in chunks() {
+                let mut id = ChunkId([0; 32]);
+                id.0[..16].copy_from_slice(&chunk.prefix);
+                assert_eq!(index.find(&id).map(|place| place.length), Some(chunk.length));
+            }
+        }
+        assert!(index.searches.load(Ordering::Relaxed) > 2 * SEARCHES_HELD && index.maps.len() == 2);
     }
 }

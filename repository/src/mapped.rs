@@ -25,6 +25,13 @@ impl Mapped {
         let _ = map.advise(memmap2::Advice::Random);
         Ok(Self(map))
     }
+
+    /// Gives the pages that were touched back to the kernel, which keeps them in its cache for as long as it likes.
+    pub(crate) fn let_go(&self) {
+        #[expect(unsafe_code, reason = "the kernel alone can take pages out of a mapping")]
+        // SAFETY: the mapping is shared, read-only and of a file, so a page that is touched again has the same bytes; and a failure leaves it there.
+        let _ = unsafe { self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
 }
 
 impl AsRef<[u8]> for Mapped {

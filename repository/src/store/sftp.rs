@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::join;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use object_store::path::Path;
@@ -128,10 +129,22 @@ impl SftpStore {
         }
     }
 
-    /// A large object piece by piece, each read when it is asked for.
-    fn pieces(&self, location: &Path, size: u64) -> BoxStream<'static, Result<Bytes>> {
+    /// A whole object: a small one has come when its size is known, a large one comes in pieces.
+    async fn read_whole(&self, location: &Path) -> Result<(Attributes, BoxStream<'static, Result<Bytes>>), SftpError> {
+        let path = self.file(location)?;
+        let read = |session: Arc<Session>| {
+            let path = path.clone();
+            async move { read_first_piece(&session, &path).await }
+        };
+        let (found, first) = self.pool.with(read).await?;
+        let rest = self.pieces(location, first.len() as u64, found.size);
+        Ok((found, payload::once(first).chain(rest).boxed()))
+    }
+
+    /// A large object from `start` on, piece by piece, each read when it is asked for.
+    fn pieces(&self, location: &Path, start: u64, size: u64) -> BoxStream<'static, Result<Bytes>> {
         let (store, location) = (self.clone(), location.clone());
-        let starts = (0..size).step_by(PIECE_BYTES as usize);
+        let starts = (start..size).step_by(PIECE_BYTES as usize);
         let read = move |start: u64| {
             let (store, location) = (store.clone(), location.clone());
             async move {
@@ -210,23 +223,62 @@ impl SftpStore {
     }
 }
 
+/// The first piece of a file, all of it where there is no more.
+async fn read_first_piece(session: &Arc<Session>, path: &str) -> Result<(Attributes, Bytes), SftpError> {
+    let handle = session.open(path).await?;
+    let read = async {
+        let begun = session.read_beginning(&handle, path, &GetRange::Bounded(0..PIECE_BYTES));
+        let (found, begun) = join(session.attributes_of(&handle, path), begun).await;
+        let (found, begun) = (found?, begun.unwrap_or_default());
+        if found.kind != Kind::File {
+            return Err(SftpError::Missing { path: path.into() });
+        }
+        let rest = begun.len() as u64..found.size.min(PIECE_BYTES);
+        let bytes = match rest.is_empty() {
+            true => begun,
+            false => [begun, session.read(&handle, path, rest).await?].concat().into(),
+        };
+        Ok((found, bytes))
+    };
+    let read = read.await;
+    session.close_later(handle, path);
+    read
+}
+
+/// A range of a file, cut at its end.
 async fn read_once(
-    session: &Session,
+    session: &Arc<Session>,
     path: &str,
     range: &GetRange,
 ) -> Result<(Attributes, Range<u64>, Bytes), SftpError> {
     let handle = session.open(path).await?;
     let read = async {
-        let found = session.attributes_of(&handle, path).await?;
+        // On a long way every answer counts: what is wanted is asked for beside the size.
+        let begun = async {
+            match range {
+                GetRange::Bounded(range) if range.end.saturating_sub(range.start) <= PIECE_BYTES => {
+                    session.read(&handle, path, range.clone()).await
+                }
+                range => session.read_beginning(&handle, path, range).await,
+            }
+        };
+        let (found, begun) = join(session.attributes_of(&handle, path), begun).await;
+        let found = found?;
         if found.kind != Kind::File {
             return Err(SftpError::Missing { path: path.into() });
         }
         let range = range.as_range(found.size).map_err(|_| SftpError::Range { path: path.into(), size: found.size })?;
-        let bytes = session.read(&handle, path, range.clone()).await?;
+        // Where the file ends within what was asked for, that could not come; it is read again, as much as there is.
+        let begun = begun.ok().filter(|begun| begun.len() as u64 <= range.end - range.start).unwrap_or_default();
+        let rest = range.start + begun.len() as u64..range.end;
+        let bytes = match rest.is_empty() {
+            true => begun,
+            false => [begun, session.read(&handle, path, rest).await?].concat().into(),
+        };
         Ok((found, range, bytes))
     };
     let read = read.await;
-    session.close(handle, path).await?;
+    session.close_later(handle, path);
     read
 }
 
@@ -270,6 +322,10 @@ impl ObjectStore for SftpStore {
                 let (found, range, bytes) = self.read(location, range.clone()).await?;
                 (found, range, payload::once(bytes))
             }
+            None if !options.head && !asks_condition => {
+                let (found, bytes) = self.read_whole(location).await?;
+                (found, 0..found.size, bytes)
+            }
             range => {
                 let found = self.attributes(location).await?;
                 options.check_preconditions(&Self::meta(location, found))?;
@@ -277,7 +333,7 @@ impl ObjectStore for SftpStore {
                 match range {
                     _ if options.head => (found, 0..found.size, stream::empty().boxed()),
                     None if found.size == 0 => (found, 0..0, payload::once(Bytes::new())),
-                    None if found.size > PIECE_BYTES => (found, 0..found.size, self.pieces(location, found.size)),
+                    None if found.size > PIECE_BYTES => (found, 0..found.size, self.pieces(location, 0, found.size)),
                     range => {
                         let (found, range, bytes) = self.read(location, range.clone().unwrap_or(whole)).await?;
                         (found, range, payload::once(bytes))

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use futures::future::join;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, PutPayload, PutResult};
 
@@ -82,25 +83,35 @@ impl SftpStore {
         self.ensure_folder(session, folder).await?;
         let name = data_encoding::HEXLOWER.encode(&crate::keys::random::<16>());
         let temporary = format!("{temporaries}/{name}");
+        let mut opened = None;
         let put = async {
-            write(session, &temporary, payload).await?;
+            // On a long way every answer counts: the folder is opened beside the file.
+            let (written, flushable) = join(write(session, &temporary, payload), session.open_folder(folder)).await;
+            opened = flushable?;
+            written?;
             match publish {
                 Publish::New => session.publish_new(&temporary, path).await,
                 Publish::Over => session.publish_over(&temporary, path).await,
             }
         };
         let put = put.await;
+        let flush = async {
+            match opened {
+                Some(handle) if put.is_ok() => session.flush_open_folder(handle, folder).await,
+                Some(handle) => session.close(handle, folder).await,
+                None => Ok(()),
+            }
+        };
         // Renamed, it is not there any more; lost with the session, it stays, under a name that nobody looks for.
-        let removed = session.remove(&temporary).await;
+        let (removed, flushed) = join(session.remove(&temporary), flush).await;
         if let Err(error) = put {
             return Err(session.explained(error, &temporaries, payload.content_length() as u64).await);
         }
-        removed?;
-        session.flush_folder(folder).await
+        removed.and(flushed)
     }
 
     /// Makes a folder and those above it, each once in the life of a store.
-    async fn ensure_folder(&self, session: &Session, folder: &str) -> Result<(), SftpError> {
+    async fn ensure_folder(&self, session: &Arc<Session>, folder: &str) -> Result<(), SftpError> {
         let known = |folder: &str| self.folders.lock().unwrap_or_else(PoisonError::into_inner).contains(folder);
         let mut missing = Vec::new();
         let mut next = Some(folder);
@@ -130,13 +141,17 @@ impl SftpStore {
     }
 }
 
-async fn write(session: &Session, path: &str, payload: &PutPayload) -> Result<(), SftpError> {
+async fn write(session: &Arc<Session>, path: &str, payload: &PutPayload) -> Result<(), SftpError> {
     let handle = session.create(path).await?;
     let written = async {
         session.write(&handle, path, payload).await?;
         session.flush(&handle, path).await
     };
     let written = written.await;
+    if written.is_ok() && session.can_flush() {
+        session.close_later(handle, path);
+        return Ok(());
+    }
     let closed = session.close(handle, path).await;
     written.and(closed)
 }

@@ -1,6 +1,7 @@
 //! One SFTP session: the steps that a store is made of.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -199,6 +200,19 @@ impl Session {
         closed.map(drop)
     }
 
+    /// Closes what was only read, or is flushed already, without waiting for the answer: it says nothing that anybody would want to know.
+    pub(super) fn close_later(self: &Arc<Self>, mut handle: Handle<'_>, path: &str) {
+        let (session, id, path) = (Arc::clone(self), std::mem::take(&mut handle.id), path.to_owned());
+        // The permit belongs to the task from now on.
+        let Some(permit) = handle.permit.take() else { return };
+        permit.forget();
+        drop(tokio::spawn(async move {
+            // Whatever it answers, the handle is gone.
+            drop(session.ask("close", &path, session.raw.close(id.as_str())).await);
+            session.handles.add_permits(1);
+        }));
+    }
+
     pub(super) async fn attributes(&self, path: &str) -> Result<Attributes, SftpError> {
         let found = self.ask("look at", path, self.raw.stat(path)).await?;
         Ok(Attributes::from(&found.attrs))
@@ -216,21 +230,36 @@ impl Session {
         self.ask("flush", path, self.raw.fsync(handle.id.as_str())).await.map(drop)
     }
 
+    /// Whether a file that was flushed is durable, so that nothing is left to be told when it is closed.
+    pub(super) fn can_flush(&self) -> bool {
+        self.can_flush
+    }
+
     /// Flushes a folder, on servers that open one like a file; OpenSSH's does.
-    pub(super) async fn flush_folder(&self, path: &str) -> Result<(), SftpError> {
+    pub(super) async fn flush_folder(self: &Arc<Self>, path: &str) -> Result<(), SftpError> {
+        match self.open_folder(path).await? {
+            Some(handle) => self.flush_open_folder(handle, path).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Opens a folder that is to be flushed; none where a server does not open folders: nothing can be said about its durability.
+    pub(super) async fn open_folder(&self, path: &str) -> Result<Option<Handle<'_>>, SftpError> {
         if !self.can_flush {
-            return Ok(());
+            return Ok(None);
         }
         match self.open(path).await {
-            Ok(handle) => {
-                let flushed = self.flush(&handle, path).await;
-                self.close(handle, path).await?;
-                flushed
-            }
+            Ok(handle) => Ok(Some(handle)),
             Err(lost @ SftpError::Lost(_)) => Err(lost),
-            // It does not open folders: nothing can be said about its durability.
-            Err(_) => Ok(()),
+            Err(_) => Ok(None),
         }
+    }
+
+    /// Flushes a folder and closes it.
+    pub(super) async fn flush_open_folder(self: &Arc<Self>, handle: Handle<'_>, path: &str) -> Result<(), SftpError> {
+        let flushed = self.flush(&handle, path).await;
+        self.close_later(handle, path);
+        flushed
     }
 
     /// Gives a finished file its name, unless something has that name.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::PutPayload;
+use object_store::{GetRange, PutPayload};
 
 use super::error::SftpError;
 use super::session::{Handle, Session};
@@ -39,12 +39,30 @@ impl Session {
         let starts = range.clone().step_by(REQUEST_BYTES);
         let pieces = starts.map(|start| start..range.end.min(start + REQUEST_BYTES as u64));
         let read = |piece| self.read_piece(handle, path, piece);
-        let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
+        let mut bytes = Vec::with_capacity(range.end.saturating_sub(range.start) as usize);
         let mut read = stream::iter(pieces).map(read).buffered(REQUESTS_MAX);
         while let Some(piece) = read.try_next().await? {
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes.into())
+    }
+
+    /// The first bytes of a range that may pass the end of the file, in one request; none where it begins behind it, or counts from the end.
+    pub(super) async fn read_beginning(
+        &self,
+        handle: &Handle<'_>,
+        path: &str,
+        range: &GetRange,
+    ) -> Result<Bytes, SftpError> {
+        let (start, wanted) = match range {
+            GetRange::Bounded(range) => (range.start, range.end.saturating_sub(range.start)),
+            GetRange::Offset(start) => (*start, u64::MAX),
+            GetRange::Suffix(_) => return Ok(Bytes::new()),
+        };
+        let wanted = wanted.min(REQUEST_BYTES as u64) as u32;
+        let read = self.ask("read", path, self.raw.read(handle.id.as_str(), start, wanted)).await?.data;
+        // More than was asked for is no answer to it.
+        Ok(if read.len() > wanted as usize { Bytes::new() } else { read.into() })
     }
 
     async fn read_piece(&self, handle: &Handle<'_>, path: &str, piece: Range<u64>) -> Result<Vec<u8>, SftpError> {
