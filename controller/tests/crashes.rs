@@ -81,7 +81,7 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let loaded = site().expect("the site is sound");
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
-    let (maintenance, _nobody) = tokio::sync::mpsc::unbounded_channel();
+    let (maintenance, _nobody) = mpsc::unbounded_channel();
     let setting =
         Setting { journal, clock, start: begin, load, program: "test".into(), hosts, in_force, maintenance, beats };
     let daemon = Daemon::new(setting, loaded).await?;

@@ -88,7 +88,7 @@ impl Scene {
         let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
         let (journal, hosts, program) = (Arc::clone(&self.journal), self.hosts(), "test".into());
         let (clock, beats) = (self.clock.clone(), watch::channel(0).0);
-        let (maintenance, _nobody) = tokio::sync::mpsc::unbounded_channel();
+        let (maintenance, _nobody) = mpsc::unbounded_channel();
         let setting = Setting { journal, clock, start, load, program, hosts, in_force, maintenance, beats };
         let daemon = Daemon::new(setting, self.site.clone()).await?;
         let (requests, receive) = mpsc::channel(1);

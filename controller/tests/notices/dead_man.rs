@@ -63,7 +63,7 @@ async fn live(journal: Journal, port: u16) -> Result<Life> {
     let hosts = Hosts::new(Arc::clone(&journal), Arc::new(links));
     let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
     let program = "test".into();
-    let (maintenance, _nobody) = tokio::sync::mpsc::unbounded_channel();
+    let (maintenance, _nobody) = mpsc::unbounded_channel();
     let setting = Setting { journal, clock: SystemClock, start, load, program, hosts, in_force, maintenance, beats };
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
