@@ -40,7 +40,7 @@ impl Scene {
     fn back_up(&self, count: u64) -> Result<()> {
         let source = self.sandbox.folder("source")?;
         for number in 0..count {
-            tree::write(&source, "changes", &format!("{number} {}", "x".repeat(300_000)))?;
+            tree::write(&source, "changes", format!("{number} {}", "x".repeat(300_000)))?;
             let source = source.to_str().context("a path")?;
             self.operator.run(["backup", "--repo", &self.repository, "--tag", "plan=files", source])?.expect(0)?;
         }
