@@ -40,7 +40,7 @@ impl Scene {
     fn back_up(&self, count: u64) -> Result<()> {
         let source = self.sandbox.folder("source")?;
         for number in 0..count {
-            tree::write(&source, "changes", &format!("{number} {}", "x".repeat(300_000)))?;
+            tree::write(&source, "changes", format!("{number} {}", "x".repeat(300_000)))?;
             let source = source.to_str().context("a path")?;
             self.operator.run(["backup", "--repo", &self.repository, "--tag", "plan=files", source])?.expect(0)?;
         }
@@ -48,7 +48,8 @@ impl Scene {
     }
 
     fn snapshots(&self) -> Result<usize> {
-        Ok(self.operator.run(["snapshots", "--repo", &self.repository, "--json"])?.expect(0)?.json_lines()?.len())
+        let listed = self.operator.run(["snapshots", "--repo", &self.repository, "--json"])?.expect(0)?.json()?;
+        Ok(listed.as_array().context("a list")?.len())
     }
 
     /// A controller that answers; the plan's host has no restore point, which is another matter.
@@ -123,7 +124,7 @@ fn what_is_due_is_done_without_anybody_and_damage_is_told() -> Result<()> {
 
     let repository = Path::new(&scene.repository);
     let packs = stored::of_kind(repository, "packs")?;
-    stored::flip_bit(repository, packs.first().context("a pack")?, 8000)?;
+    stored::flip_bit(repository, packs.first().context("a pack")?, 1000)?;
     let notices = scene.sandbox.path("operator/notices");
     controller.wait_until("the damage is told", DUE_TIME_MAX, || {
         let told = fs::read_to_string(&notices)?;
