@@ -92,7 +92,7 @@ impl From<&Error> for Exit {
             ErrorKind::Key | ErrorKind::Permission => Self::Denied,
             ErrorKind::NoSpace | ErrorKind::Transient => Self::StoreOutOfReach,
             // A store that fails without saying why (EIO) is not there for us either.
-            ErrorKind::Other if matches!(error, Error::Store { .. }) => Self::StoreOutOfReach,
+            ErrorKind::Other if matches!(error, Error::Store { .. } | Error::Poisoned(_)) => Self::StoreOutOfReach,
             ErrorKind::Refused | ErrorKind::Other => Self::Failed,
         }
     }

@@ -89,3 +89,31 @@ fn a_host_that_was_never_seen_says_so() {
     world.run(&["host", "facts", "web1", "--refresh", "--socket", "socket"]).expect(1);
     world.run(&["host", "show", "web9", "--socket", "socket"]).expect(7);
 }
+
+/// Neither host is there; who is beyond the quota is not even asked.
+#[test]
+fn a_quota_refuses_the_runs_of_its_own_tenant_and_no_others() {
+    let world = world();
+    // It does not compress.
+    let mut noise = vec![0; 200_000];
+    blake3::Hasher::new_keyed(&[7; 32]).finalize_xof().fill(&mut noise);
+    world.write("data/noise", &noise);
+    world.run(&["backup", "data", "--host", "north1"]).expect(0);
+    let quotas = "quotas:\n  - { repository: main, hosts: tenant=north, soft: 50 KiB, hard: 100 KiB }\n  - { repository: main, hosts: tenant=south, hard: 100 KiB }\n  - { repository: main, hard: 1 GiB }\n";
+    let site = std::fs::read_to_string(world.path("site/site.yaml")).unwrap();
+    world.write("site/site.yaml", site + quotas);
+    let host = |name: &str, tenant: &str| {
+        format!("  {name}: {{ address: 127.0.0.1, port: 1, labels: {{ tenant: {tenant} }} }}\n")
+    };
+    world.write("site/hosts.yaml", format!("hosts:\n{}{}", host("north1", "north"), host("south1", "south")));
+    world.write("site/plans/nightly.yaml", PLAN.replace("name=web1", "\"*\""));
+    let _controller = world.serve("site");
+    let told = |host: &str| {
+        let ran = world.run(&["run", "nightly", "--host", host, "--watch", "--socket", "socket"]).expect(1);
+        format!("{}{}", ran.text(), ran.err)
+    };
+    let north = told("north1");
+    assert!(north.contains("of the quota of 100 KiB") && north.contains("tenant=north"), "{north}");
+    let south = told("south1");
+    assert!(!south.contains("quota") && south.contains("cannot be reached"), "{south}");
+}

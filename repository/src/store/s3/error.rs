@@ -356,6 +356,8 @@ mod tests {
         check(507, "XMinioStorageFull", ErrorKind::NoSpace);
         check(400, "XMinioAdminBucketQuotaExceeded", ErrorKind::NoSpace);
         check(403, "InsufficientStorage", ErrorKind::NoSpace);
+        let full = b"<Error><Code>AccessDenied</Code><Message>Forbidden: Bucket size quota is reached, maximum total size</Message></Error>";
+        assert_eq!(S3Error::answer(403, full).kind(), ErrorKind::NoSpace, "Garage");
         check(503, "SlowDown", ErrorKind::Transient);
         check(400, "RequestTimeout", ErrorKind::Transient);
         check(429, "", ErrorKind::Transient);
