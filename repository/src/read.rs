@@ -77,7 +77,7 @@ impl Repository {
     async fn fetch_read(&self, index: &Index, read: RangedRead, frames: &[FrameId]) -> Result<Vec<Bytes>, Error> {
         let has_standbys = !self.standbys.all().is_empty();
         let names: Vec<FrameName> = frames.iter().filter_map(|frame| index.lasting_name(*frame)).collect();
-        if has_standbys && let Some(sealed) = whole(self.from_standbys(&names, true).await) {
+        if has_standbys && let Some(sealed) = whole(self.ask_standbys(&names, true).await) {
             return Ok(sealed);
         }
         let own = match self.standbys.own_is_out() {
@@ -92,7 +92,7 @@ impl Repository {
             Err(error) if !has_standbys => Err(error),
             Err(error) => {
                 self.standbys.note_own(&error);
-                whole(self.from_standbys(&names, false).await).ok_or(error)
+                whole(self.ask_standbys(&names, false).await).ok_or(error)
             }
         }
     }

@@ -147,7 +147,7 @@ impl Copying<'_> {
     /// What the destination has, as of its newest commit. Asked after the session began, so that nothing of it is swept unseen.
     async fn there(&mut self) -> Result<&Live, Error> {
         let newest = self.to.history().newest;
-        if !self.there.as_ref().is_some_and(|(known, _)| *known == newest) {
+        if self.there.as_ref().is_none_or(|(known, _)| *known != newest) {
             let index = self.to.open_whole_index().await?;
             self.there = Some((self.to.history().newest, usable_frames(&index, self.to)));
         }

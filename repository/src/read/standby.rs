@@ -176,7 +176,7 @@ impl Repository {
     }
 
     /// Frames from copies that stand by: from nearer ones before our own store is asked, from all of them after it failed. Those that none can give stay nothing.
-    pub(super) async fn from_standbys(&self, names: &[FrameName], only_nearer: bool) -> Vec<Option<Bytes>> {
+    pub(super) async fn ask_standbys(&self, names: &[FrameName], only_nearer: bool) -> Vec<Option<Bytes>> {
         let mut found = vec![None; names.len()];
         for standby in self.standbys.all() {
             if (!only_nearer || standby.is_nearer) && found.iter().any(Option::is_none) {

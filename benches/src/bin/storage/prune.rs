@@ -146,12 +146,15 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, u64>> {
     Ok(found)
 }
 
+/// A line of the table: what it is called, and a candidate's figure.
+type Line = (&'static str, fn(&Row) -> f64);
+
 fn table(rows: &[Row]) -> Result<String> {
     let ours = rows.iter().find(|row| row.tool == Tool::Strongroom);
     let mut text = String::from("| |");
     rows.iter().for_each(|row| text.push_str(&format!(" {} |", row.tool.name())));
     text.push_str(&format!("\n|---|{}\n", "---:|".repeat(rows.len())));
-    let lines: [(&str, fn(&Row) -> f64); 11] = [
+    let lines: [Line; 11] = [
         ("all backups, wall s", |row| row.backups_seconds),
         ("forget, wall s", |row| row.forget.wall.as_secs_f64()),
         ("prune, wall s", |row| row.prune.wall.as_secs_f64()),
