@@ -127,7 +127,8 @@ impl Copying<'_> {
             }
             Err(trouble) => Err(trouble),
         };
-        if !matches!(brought, Ok((.., Some(_)))) {
+        // One that was stopped is taken up again; one that nobody will go on with is waited for by nobody.
+        if matches!(brought, Ok((.., None)) | Err(Trouble::Source(_))) {
             session.end_if_empty().await?;
         }
         let (sent, new, commit) = brought?;

@@ -35,7 +35,7 @@ impl Session {
         self.packer.leave_out(which);
     }
 
-    /// Ends a session that has stored nothing and will not: nobody need wait for it.
+    /// Ends a session that will not be committed, unless it has stored what the next one can take up: nobody need wait for it.
     pub(crate) async fn end_if_empty(&self) -> Result<(), Error> {
         if self.packs_so_far().is_empty() && self.packer.finish().await?.is_empty() {
             self.repository.end_maintenance(self.id()).await;
