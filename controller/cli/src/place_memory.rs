@@ -3,7 +3,7 @@
 //! By the first, a disk that is not mounted and another one in its place are found out before a byte is written. All of it may be lost: then the next run learns it anew.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -59,12 +59,21 @@ impl PlaceMemory {
 
     /// What is known. A file that cannot be understood is as good as none, which is said.
     pub(crate) fn known(&self, context: &Context) -> Result<Option<Known>, Failure> {
-        let text = state_file::read(&self.file).map_err(|source| self.unreadable(source))?;
-        let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
-        Ok(parsed.unwrap_or_else(|bad| {
-            context.say(&format!("{}: {bad}; it is made anew", self.file.display()));
-            None
-        }))
+        let Some(text) = self.text(&self.file)? else { return Ok(None) };
+        let known = parse(&text);
+        if known.is_none() {
+            context.say(&format!("{}: it is not what was written; it is made anew", self.file.display()));
+        }
+        Ok(known)
+    }
+
+    /// What is no text is as good as empty: a disk has turned bits over.
+    fn text(&self, path: &Path) -> Result<Option<String>, Failure> {
+        match state_file::read(path) {
+            Err(source) if source.kind() == io::ErrorKind::InvalidData => Ok(Some(String::new())),
+            Err(source) => Err(self.unreadable(source)),
+            Ok(text) => Ok(text),
+        }
     }
 
     /// Refuses another repository than the one that was here. The first one that is seen is remembered.
@@ -112,12 +121,16 @@ impl PlaceMemory {
         let known = Known { location: self.location.clone(), repository, quota_bytes };
         let text = serde_json::to_string_pretty(&known).map_err(|error| Cause::Program(Box::new(error)));
         let text = text.doing(|| "remember the repository".into())?;
-        state_file::replace(&self.file, &format!("{text}\n"), "remember the repository")
+        state_file::replace(
+            &self.file,
+            &format!("{}\n{text}\n", blake3::hash(text.as_bytes())),
+            "remember the repository",
+        )
     }
 
     /// What was measured, day by day.
     pub(crate) fn measures(&self) -> Result<Measures, Failure> {
-        let text = state_file::read(&self.measures).map_err(|source| self.unreadable(source))?;
+        let text = self.text(&self.measures)?;
         Ok(Measures::parse(&text.unwrap_or_default()))
     }
 
@@ -132,5 +145,29 @@ impl PlaceMemory {
     fn unreadable(&self, source: io::Error) -> Failure {
         let cause = Cause::File { doing: "read", path: self.file.clone(), source };
         Failure::new(format!("remember what lies at {}", self.location), cause)
+    }
+}
+
+/// The file's first line is the BLAKE3 of the rest: a bit that a disk turned over must not make another repository of the one that is there.
+fn parse(text: &str) -> Option<Known> {
+    let (hash, json) = text.split_once('\n')?;
+    let json = json.strip_suffix('\n')?;
+    (blake3::hash(json.as_bytes()).to_hex().as_str() == hash).then(|| serde_json::from_str(json).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bit_that_was_turned_over_is_found() {
+        let json = r#"{"location":"file:///srv/a","repository":"000102030405060708090a0b0c0d0e0f"}"#;
+        let text = format!("{}\n{json}\n", blake3::hash(json.as_bytes()));
+        assert!(parse(&text).is_some());
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert!(String::from_utf8(bytes).map_or(true, |turned| parse(&turned).is_none()), "byte {at}");
+        }
     }
 }
