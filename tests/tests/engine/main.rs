@@ -6,6 +6,7 @@
 mod bit_flips;
 mod bit_rot;
 mod capacity;
+mod copies;
 mod costs;
 mod damage;
 mod damaged_memory;
