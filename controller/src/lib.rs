@@ -13,7 +13,7 @@
 //! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
 //! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
 //!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it.
-//! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`status`]: what is protected. [`notify`]: who is told.
+//! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
 //! [`capacity`] says whether a store has room, and for how long.
@@ -23,6 +23,7 @@
 pub mod capacity;
 pub mod daemon;
 pub mod dialer;
+pub mod gate;
 pub mod gateway;
 pub mod hosts;
 pub mod install;
@@ -32,6 +33,7 @@ pub mod links;
 pub mod maintenance;
 pub mod notify;
 pub mod operator;
+pub mod permissions;
 pub mod redundancy;
 pub mod remote;
 pub mod runs;

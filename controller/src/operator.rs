@@ -1,17 +1,20 @@
 //! What the command line asks of a running controller, over its unix socket.
 //!
-//! Nothing is decided here: each call becomes a [`Request`] to the loop that owns the state, and its answer a document. Who asks is read from the socket.
+//! Nothing is decided here: each call passes the [`Gate`], becomes a [`Request`] to the loop that owns the state, and its answer a document. Who asks is read from the socket.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use rustix::process::geteuid;
 use serde::Serialize;
+use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
-    CancelRequest, Document, HostFactsRequest, HostsRequest, MaintainRequest, PauseRequest, ReloadRequest,
-    RetryRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest, TestNoticesRequest,
+    CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, MaintainRequest, PauseRequest,
+    ReloadRequest, RetryRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest, TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,14 +24,17 @@ use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request as Call, Response, Status};
 
 use crate::daemon::Standing;
+use crate::gate::Gate;
 use crate::journal::Who;
+use crate::permissions::{Act, Sight};
+use crate::run::Clock;
 use crate::runs::RunId;
 
 /// A question, and where its answer goes.
 #[derive(Debug)]
 pub enum Request {
     /// What is protected, overdue, unproven.
-    Status(Reply),
+    Status(Sight, Reply),
     /// Runs, the latest due first.
     Runs {
         /// Of this plan only.
@@ -37,6 +43,8 @@ pub enum Request {
         host: Option<String>,
         /// At most so many.
         count_max: u32,
+        /// Of these hosts only.
+        sight: Sight,
         /// The answer.
         reply: Reply,
     },
@@ -64,7 +72,7 @@ pub enum Request {
     /// Halt a run, or let it go on.
     Pause(RunId, Going, Mode, Who, Reply),
     /// The hosts, or one of them.
-    Hosts(Option<String>, Reply),
+    Hosts(Option<String>, Sight, Reply),
     /// One host and its facts.
     HostFacts {
         /// Its name or its address.
@@ -119,6 +127,9 @@ pub enum Refused {
     /// It cannot be done now, or not so.
     #[error("{0}")]
     Unfit(String),
+    /// Whoever asks may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// The controller cannot.
     #[error("{0}")]
     Broken(String),
@@ -134,12 +145,13 @@ impl From<Refused> for Status {
         match refused {
             Refused::Unknown(text) => Self::not_found(text),
             Refused::Unfit(text) => Self::failed_precondition(text),
+            Refused::Forbidden(text) => Self::permission_denied(text),
             Refused::Broken(text) => Self::internal(text),
         }
     }
 }
 
-/// Listens on a socket that only its owner can open.
+/// Listens on a socket that only its owner can open, until [`open_to`] says otherwise.
 pub fn listen(socket: &Path) -> std::io::Result<UnixListener> {
     match std::os::unix::net::UnixStream::connect(socket) {
         Ok(_) => return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "another controller listens on it")),
@@ -153,24 +165,32 @@ pub fn listen(socket: &Path) -> std::io::Result<UnixListener> {
     listener
 }
 
+/// Where a site names people, everybody may open the socket, and the gate decides; otherwise its owner alone.
+pub fn open_to(socket: &Path, site: &Site) -> std::io::Result<()> {
+    let mode = if site.people().is_empty() { 0o600 } else { 0o666 };
+    std::fs::set_permissions(socket, Permissions::from_mode(mode))
+}
+
 /// Answers on a socket until `shutdown`.
-pub async fn serve(
+pub async fn serve<C: Clock + Send + Sync + 'static>(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
+    gate: Gate<C>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = OperatorServer::new(Operator { requests });
+    let service = OperatorServer::new(Operator { requests, gate });
     Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown)
         .await
 }
 
-struct Operator {
+struct Operator<C> {
     requests: mpsc::Sender<Request>,
+    gate: Gate<C>,
 }
 
-impl Operator {
+impl<C: Clock> Operator<C> {
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Request) -> Result<T, Status> {
         let ends = |_| Status::unavailable("the controller is about to end");
         let (reply, answer) = oneshot::channel();
@@ -181,13 +201,13 @@ impl Operator {
     async fn document(&self, request: impl FnOnce(Reply) -> Request) -> Result<Response<Document>, Status> {
         self.ask(request).await.map(|json| Response::new(Document { json }))
     }
-}
 
-/// The other end of the socket.
-fn who<T>(call: &Call<T>) -> Result<Who, Status> {
-    let peer = call.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
-    let uid = peer.ok_or_else(|| Status::unauthenticated("the socket does not say who asks"))?.uid();
-    Ok(Who { uid, name: user_name(uid) })
+    /// The other end of the socket.
+    fn who<T>(&self, call: &Call<T>) -> Result<Who, Status> {
+        let peer = call.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+        let uid = peer.ok_or_else(|| Status::unauthenticated("the socket does not say who asks"))?.uid();
+        Ok(self.gate.identify(account(uid)))
+    }
 }
 
 /// The name of a user of this machine, from its own list; who comes from elsewhere has a number alone.
@@ -201,8 +221,11 @@ pub fn user_name(uid: u32) -> Option<String> {
 /// The user as whom this process acts.
 #[must_use]
 pub fn oneself() -> Who {
-    let uid = geteuid().as_raw();
-    Who { uid, name: user_name(uid) }
+    account(geteuid().as_raw())
+}
+
+fn account(uid: u32) -> Who {
+    Who { uid, name: user_name(uid), person: None, organisation: None }
 }
 
 fn run_id(run: &str) -> Result<RunId, Status> {
@@ -218,75 +241,96 @@ fn given(text: String) -> Option<String> {
 }
 
 #[tonic::async_trait]
-impl Service for Operator {
+impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
     type WatchStream = BoxStream<'static, Result<Document, Status>>;
 
-    async fn status(&self, _: Call<StatusRequest>) -> Result<Response<Document>, Status> {
-        self.document(Request::Status).await
+    async fn status(&self, call: Call<StatusRequest>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
+        self.document(|reply| Request::Status(sight, reply)).await
     }
 
     async fn runs(&self, call: Call<RunsRequest>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
         let RunsRequest { plan, host, count_max } = call.into_inner();
-        self.document(|reply| Request::Runs { plan: given(plan), host: given(host), count_max, reply }).await
+        self.document(|reply| Request::Runs { plan: given(plan), host: given(host), count_max, sight, reply }).await
     }
 
     async fn watch(&self, call: Call<RunReference>) -> Result<Response<Self::WatchStream>, Status> {
         let run = run_id(&call.get_ref().run)?;
+        self.gate.on_run(&self.who(&call)?, Act::See, &run).await?;
         let states = self.ask(|reply| Request::Watch(run, reply)).await?;
         Ok(Response::new(WatchStream::new(states).map(|standing| Ok(Document { json: document(&standing)? })).boxed()))
     }
 
     async fn start(&self, call: Call<StartRequest>) -> Result<Response<Started>, Status> {
-        let by = who(&call)?;
+        let by = self.who(&call)?;
         let StartRequest { plan, host, full } = call.into_inner();
-        let runs = self.ask(|reply| Request::Start { plan, host: given(host), full, by, reply }).await?;
+        let host = given(host);
+        self.gate.on_plan(&by, Act::Run, &plan, host.as_deref()).await?;
+        let runs = self.ask(|reply| Request::Start { plan, host, full, by, reply }).await?;
         Ok(Response::new(Started { runs: runs.iter().map(ToString::to_string).collect() }))
     }
 
     async fn cancel(&self, call: Call<CancelRequest>) -> Result<Response<Document>, Status> {
-        let (run, by, mode) = (run_id(&call.get_ref().run)?, who(&call)?, mode(call.get_ref().dry_run));
+        let (run, by, mode) = (run_id(&call.get_ref().run)?, self.who(&call)?, mode(call.get_ref().dry_run));
+        self.gate.on_run(&by, Act::Run, &run).await?;
         self.document(|reply| Request::Cancel(run, mode, by, reply)).await
     }
 
     async fn pause(&self, call: Call<PauseRequest>) -> Result<Response<Document>, Status> {
-        let (run, by, mode) = (run_id(&call.get_ref().run)?, who(&call)?, mode(call.get_ref().dry_run));
+        let (run, by, mode) = (run_id(&call.get_ref().run)?, self.who(&call)?, mode(call.get_ref().dry_run));
+        self.gate.on_run(&by, Act::Run, &run).await?;
         let going = if call.get_ref().resume { Going::On } else { Going::Halted };
         self.document(|reply| Request::Pause(run, going, mode, by, reply)).await
     }
 
     async fn show_run(&self, call: Call<RunReference>) -> Result<Response<Document>, Status> {
         let run = run_id(&call.get_ref().run)?;
+        self.gate.on_run(&self.who(&call)?, Act::See, &run).await?;
         self.document(|reply| Request::ShowRun(run, reply)).await
     }
 
     async fn retry(&self, call: Call<RetryRequest>) -> Result<Response<Document>, Status> {
-        let (run, by, mode) = (run_id(&call.get_ref().run)?, who(&call)?, mode(call.get_ref().dry_run));
+        let (run, by, mode) = (run_id(&call.get_ref().run)?, self.who(&call)?, mode(call.get_ref().dry_run));
+        self.gate.on_run(&by, Act::Run, &run).await?;
         self.document(|reply| Request::Retry(run, mode, by, reply)).await
     }
 
     async fn host_facts(&self, call: Call<HostFactsRequest>) -> Result<Response<Document>, Status> {
+        self.gate.on_host(&self.who(&call)?, Act::See, &call.get_ref().host).await?;
         let HostFactsRequest { host, refresh } = call.into_inner();
         self.document(|reply| Request::HostFacts { host, refresh, reply }).await
     }
 
     async fn hosts(&self, call: Call<HostsRequest>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
         let host = given(call.into_inner().host);
-        self.document(|reply| Request::Hosts(host, reply)).await
+        self.document(|reply| Request::Hosts(host, sight, reply)).await
     }
 
     async fn reload(&self, call: Call<ReloadRequest>) -> Result<Response<Document>, Status> {
-        let (by, mode) = (who(&call)?, mode(call.get_ref().dry_run));
+        let (by, mode) = (self.who(&call)?, mode(call.get_ref().dry_run));
+        self.gate.site_wide(&by, Act::LoadSite).await?;
         self.document(|reply| Request::Reload(mode, by, reply)).await
     }
 
     async fn maintain(&self, call: Call<MaintainRequest>) -> Result<Response<Document>, Status> {
-        let (by, mode) = (who(&call)?, mode(call.get_ref().dry_run));
+        let (by, mode) = (self.who(&call)?, mode(call.get_ref().dry_run));
+        self.gate.site_wide(&by, Act::Maintain).await?;
         let repository = call.into_inner().repository;
         self.document(|reply| Request::Maintain(repository, mode, by, reply)).await
     }
 
     async fn test_notices(&self, call: Call<TestNoticesRequest>) -> Result<Response<Document>, Status> {
+        self.gate.site_wide(&self.who(&call)?, Act::TestNotices).await?;
         let TestNoticesRequest { way, dry_run } = call.into_inner();
         self.document(|reply| Request::TestNotices { way: given(way), dry_run, reply }).await
+    }
+
+    async fn journal(&self, call: Call<JournalRequest>) -> Result<Response<Document>, Status> {
+        let by = self.who(&call)?;
+        let JournalRequest { from, count_max } = call.into_inner();
+        let entries = self.gate.journal(&by, (from > 0).then_some(from), count_max).await?;
+        Ok(Response::new(Document { json: document(&entries)? }))
     }
 }

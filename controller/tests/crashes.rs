@@ -17,6 +17,7 @@ use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Journal, JournalError};
 use strongroom_controller::links::Links;
 use strongroom_controller::operator::{self, Mode, Request};
+use strongroom_controller::permissions::Sight;
 use strongroom_controller::remote::{self, RemoteJob};
 use strongroom_controller::runs::Ending;
 use strongroom_controller::site::Loaded;
@@ -91,7 +92,7 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let waking = tokio::spawn(async move {
         loop {
             let (reply, answer) = oneshot::channel();
-            if requests.send(Request::Hosts(None, reply)).await.is_err() {
+            if requests.send(Request::Hosts(None, Sight::Everything, reply)).await.is_err() {
                 return;
             }
             drop(answer.await);

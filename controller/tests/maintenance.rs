@@ -20,6 +20,7 @@ use strongroom_controller::maintenance::{
     Figures, ForgetFigures, MaintenanceEnd, MaintenanceEnding, MaintenanceOrder, MaintenanceReport,
 };
 use strongroom_controller::operator::{Mode, Refused, Request, oneself};
+use strongroom_controller::permissions::Sight;
 use strongroom_controller::runs::{Ending, RunId};
 use strongroom_controller::site::Loaded;
 use strongroom_controller::status::{Status, UpkeepState};
@@ -90,7 +91,7 @@ impl Life {
     /// Asking wakes the loop, which looks at the clock then.
     async fn status(&self) -> Result<Status> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Status(reply)).await?;
+        self.requests.send(Request::Status(Sight::Everything, reply)).await?;
         Ok(serde_json::from_str(&answer.await??)?)
     }
 

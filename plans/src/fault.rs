@@ -145,6 +145,8 @@ codes! {
     OpenPassword = "P-0053",
     /// A copy in a place where the plan stores already.
     StoredTwice = "P-0054",
+    /// Two roles that nobody may hold together.
+    RolesExclude = "P-0055",
 }
 
 impl Faults {

@@ -65,6 +65,7 @@ mod limits;
 mod mail;
 mod maintenance;
 mod notification;
+mod people;
 mod preset;
 mod quota;
 mod selector;
@@ -93,6 +94,7 @@ mod schema;
 mod difference;
 mod runs_ahead;
 mod weaker;
+mod weaker_site;
 
 mod templates;
 
@@ -116,6 +118,7 @@ pub use maintenance::{Maintenance, Percent, PruneRules, ScrubRules};
 pub use missed::MissedRule;
 pub use name::{Line, Name};
 pub use notification::{Notification, Occasion, Way};
+pub use people::{Person, Role};
 pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
 pub use quota::Quota;
 pub use recurrence::Recurrence;

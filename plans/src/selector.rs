@@ -67,6 +67,11 @@ impl Selector {
         self.term.holds(host)
     }
 
+    /// Whether it is `*`: all hosts that there are and will be.
+    pub fn is_everything(&self) -> bool {
+        self.term == Term::All
+    }
+
     /// The labels that it asks for.
     pub(crate) fn keys(&self) -> BTreeSet<&str> {
         let mut keys = BTreeSet::new();

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
+use crate::people::Person;
 use crate::quota::Quota;
 use crate::said::Said;
 use crate::schedule::Zone;
@@ -32,6 +33,7 @@ pub struct Site {
     pub(crate) notifications: Vec<Notification>,
     pub(crate) dead_man: Option<DeadMan>,
     pub(crate) quotas: Vec<Quota>,
+    pub(crate) people: BTreeMap<Name, Person>,
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
     pub(crate) version: ContentHash,
@@ -93,6 +95,16 @@ impl Site {
     /// How much repositories, hosts and plans may take.
     pub fn quotas(&self) -> &[Quota] {
         &self.quotas
+    }
+
+    /// Who may do what. Where nobody is named, it is whoever may open the controller's socket.
+    pub fn people(&self) -> &BTreeMap<Name, Person> {
+        &self.people
+    }
+
+    /// Whose account that is.
+    pub fn person_of(&self, user: &str) -> Option<&Person> {
+        self.people.values().find(|person| person.users().iter().any(|own| own.as_str() == user))
     }
 
     /// The hosts by name.

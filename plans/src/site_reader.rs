@@ -19,6 +19,7 @@ use crate::include::{INCLUDE, PartFiles};
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
+use crate::people::Person;
 use crate::preset::Preset;
 use crate::quota::Quota;
 use crate::report::quoted;
@@ -48,6 +49,7 @@ pub(crate) struct SiteDraft {
     said: Vec<Said>,
     dead_man: Option<DeadMan>,
     quotas: Vec<(Quota, Option<Span>)>,
+    people: Declared<Person>,
 }
 
 /// A plan file: what was found wrong with it, and what it says.
@@ -74,7 +76,7 @@ static SITE: Shape = Shape {
         ("notifications", Meaning::Now("[{ command: [/usr/local/bin/page], on: [failed, missed] }]")),
         ("dead-man", Meaning::Now("{ url: \"https://monitor.example.org/ping\", every: 5m }")),
         ("quotas", Meaning::Now("[{ repository: main, hosts: tenant=north, hard: 100 GiB }]")),
-        ("people", Meaning::Later("take it out: who may ask is decided by the accounts of the controller's machine")),
+        ("people", Meaning::Now("wang: { users: [wang], roles: { operator: \"*\" } }")),
     ],
 };
 
@@ -216,6 +218,7 @@ impl SiteDraft {
             said: Vec::new(),
             dead_man: None,
             quotas: Vec::new(),
+            people: Declared::unreadable(),
         }
     }
 
@@ -233,6 +236,7 @@ impl SiteDraft {
             notifications: fields.optional("notifications", findings, Notification::read_all).unwrap_or_default(),
             dead_man: fields.optional("dead-man", findings, DeadMan::read),
             quotas: Vec::new(),
+            people: Person::read_all(&fields, findings),
             said: fields
                 .said(findings.text())
                 .into_iter()
@@ -260,6 +264,7 @@ impl SiteDraft {
             notifications: self.notifications,
             dead_man: self.dead_man,
             quotas: self.quotas.into_iter().map(|(quota, _)| quota).collect(),
+            people: self.people.into_values(|person| person),
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
             version: files.version(),

@@ -20,6 +20,7 @@ use crate::site::Site;
 use crate::site_repository::Access;
 use crate::source::{Input, Source};
 use crate::source_path::SourcePath;
+use crate::weaker_site;
 use crate::window::CutOff;
 
 /// One way in which less is protected.
@@ -49,7 +50,7 @@ pub enum Loss {
     Runs,
     /// What was stored so far stays in another repository.
     Repository,
-    /// What is stored can be removed by whoever takes a host over.
+    /// What is stored can be removed by whoever takes a host over, or somebody may do what he could not.
     Access,
     /// Nobody hears of it.
     Notification,
@@ -62,6 +63,7 @@ const NAMES_SHOWN_MAX: usize = 5;
 
 pub(crate) fn of_sites(old: &Site, new: &Site, changes: &[PlanChange]) -> Vec<Weaker> {
     let mut weaker = lost_coverage(old, new);
+    weaker.extend(weaker_site::of_site(old, new));
     for plan in changes {
         let name = &plan.plan;
         let sides = old.plans().get(name).zip(new.plans().get(name));

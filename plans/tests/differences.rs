@@ -176,6 +176,37 @@ fn hosts_that_write_to_a_repository_themselves() {
 }
 
 #[test]
+fn people_who_may_do_more() {
+    let people = |text: &str| Box::leak(format!("{text}\ncalendars:").into_boxed_str());
+    let of = |text: &str| site(&[("site.yaml", "calendars:", people(text))]);
+    let one = of("people: { li: { users: [li], roles: { viewer: role=web } } }");
+    let weaker = |old: &Site, new: &Site| -> Vec<String> {
+        Difference::of_sites(old, new, from()).weaker.into_iter().map(|weaker| weaker.what).collect()
+    };
+    let more = of("people: { li: { users: [li, root], roles: { viewer: \"*\", owner: role=web } } }");
+    let granted = ["li is viewer on * now", "li is owner on role=web now", "the account root is li now"];
+    assert_eq!(weaker(&one, &more), granted);
+    assert_eq!(weaker(&site(&[]), &one), ["li is viewer on role=web now"]);
+    let open = "the site names nobody any more: whoever may open the socket may do everything";
+    assert_eq!(weaker(&one, &site(&[])), [open]);
+}
+
+#[test]
+fn repositories_that_are_looked_after_less() {
+    let kept = |more: &'static str| site(&[("site.yaml", "main: { at: /srv/main }", more)]);
+    let scrubbed = kept("main: { at: /srv/main, maintenance: { at: daily 05:00, scrub: { every: 30d } } }");
+    let pruned = kept("main: { at: /srv/main, maintenance: { at: daily 05:00 } }");
+    let lost = |old: &Site, new: &Site| -> Vec<(Loss, String)> {
+        Difference::of_sites(old, new, from()).weaker.into_iter().map(|weaker| (weaker.loss, weaker.what)).collect()
+    };
+    let gone = "main is not maintained any more: nothing is forgotten, pruned or scrubbed".to_owned();
+    assert_eq!(lost(&scrubbed, &site(&[])), [(Loss::Proof, gone)]);
+    let unscrubbed = "main is not scrubbed any more: what rots there is found when it is needed".to_owned();
+    assert_eq!(lost(&scrubbed, &pruned), [(Loss::Proof, unscrubbed)]);
+    assert_eq!(lost(&site(&[]), &scrubbed), []);
+}
+
+#[test]
 fn other_repositories_and_silence() {
     let stays = "what was stored so far stays in /srv/main; /srv/other knows nothing of it";
     check(&[("plans/db.yaml", "repository: main", "repository: other")], &[(Loss::Repository, stays)]);

@@ -35,6 +35,7 @@ pub fn rounds(daily: usize, full: usize) -> usize {
 }
 
 fn note(what: &str, name: &str, reason: &str) -> anyhow::Result<()> {
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = format!("{what}\t{name}\t{reason}\n");
     match std::env::var_os(NOTES) {
         // One write of one line: tests append side by side.

@@ -24,6 +24,9 @@ pub(crate) fn next(cause: &Cause) -> Option<&'static str> {
         Cause::File { source, .. } => return file(source.kind()),
         Cause::Output(_) => "check that there is room where standard output goes",
         Cause::Key(_) => "give the key with --key FILE, or its passphrase with --passphrase-file FILE",
+        Cause::Forbidden(_) => {
+            "ask somebody who has that role (`strongroom site people` lists who has which), or have it given to you in site.yaml"
+        }
         Cause::Absent(_) | Cause::WrongPlace(_) | Cause::Stopped(_) => return None,
         Cause::Damaged(_) => {
             "`strongroom repo check --read-data` says what else is damaged; an older snapshot may have a good copy"

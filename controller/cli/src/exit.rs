@@ -75,7 +75,7 @@ impl From<&Cause> for Exit {
             Cause::Location(_) | Cause::Usage(_) | Cause::Plan(_) => Self::Usage,
             Cause::File { source, .. } => source.kind().into(),
             Cause::Output(_) | Cause::Program(_) => Self::Failed,
-            Cause::Key(_) => Self::Denied,
+            Cause::Key(_) | Cause::Forbidden(_) => Self::Denied,
             Cause::Absent(_) => Self::NotFound,
             Cause::WrongPlace(_) => Self::StoreOutOfReach,
             Cause::Damaged(_) => Self::Damaged,

@@ -49,6 +49,9 @@ pub(crate) enum Cause {
     /// A key is missing, wrong, or kept carelessly.
     #[error("{0}")]
     Key(String),
+    /// Who asks may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// A path or an object that was asked for is not there.
     #[error("{0}")]
     Absent(String),

@@ -110,7 +110,7 @@ pub(crate) fn refused(status: Status) -> Cause {
     match status.code() {
         Code::NotFound => Cause::Absent(status.message().to_owned()),
         Code::FailedPrecondition | Code::InvalidArgument => Cause::Usage(status.message().to_owned()),
-        Code::PermissionDenied | Code::Unauthenticated => Cause::Key(status.message().to_owned()),
+        Code::PermissionDenied | Code::Unauthenticated => Cause::Forbidden(status.message().to_owned()),
         _ => Cause::Program(Box::new(status)),
     }
 }

@@ -8,12 +8,14 @@ mod maintain;
 mod quota;
 mod runner;
 
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use strongroom_controller::daemon::{Daemon, Setting};
 use strongroom_controller::dialer::Dialer;
+use strongroom_controller::gate::Gate;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
@@ -21,6 +23,7 @@ use strongroom_controller::notify::{Pace, Sender, keep_pinging};
 use strongroom_controller::operator::{self, Mode, Request};
 use strongroom_controller::site::{Loaded, SiteError};
 use strongroom_controller::ssh::{SshError, ensure_key};
+use strongroom_plans::Site;
 use strongroom_worker::service_manager;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -100,8 +103,11 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };
-        let folder = args.controller.socket().parent().map(create_private).transpose();
-        folder.and_then(|_| operator::listen(args.controller.socket()).map_err(failed)).doing(|| "serve".into())?
+        let folder = args.controller.socket().parent().map(create_passable).transpose();
+        let listening = folder.and_then(|_| operator::listen(args.controller.socket()).map_err(failed));
+        listening
+            .and_then(|listener| open_to(&args.controller, &site.site).map(|()| listener))
+            .doing(|| "serve".into())?
     };
     let counts = format!("{} plans, {} hosts", site.site.plans().len(), site.site.hosts().len());
     context.say(&format!(
@@ -128,6 +134,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let (beats, beating) = watch::channel(0);
             let pinging = tokio::spawn(keep_pinging(beating, in_force.clone()));
             let knowing = tokio::spawn(hosts.clone().keep_known(SystemClock, in_force.clone()));
+            let opening = tokio::spawn(keep_open(in_force.clone(), args.controller.clone()));
+            let gate = Gate::new(in_force.clone(), Arc::clone(&journal), SystemClock);
             let sender = Sender::new(Arc::clone(&journal), SystemClock, in_force, Pace::default());
             let (stop_sending, stopped) = oneshot::channel::<()>();
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));
@@ -138,7 +146,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
             let stop = context.signals.clone();
-            let answering = tokio::spawn(operator::serve(listener, requests, until_stopped(stop)));
+            let answering = tokio::spawn(operator::serve(listener, requests, gate, until_stopped(stop)));
             service_manager::tell("READY=1");
             let stop = context.signals.clone();
             let stopping = async {
@@ -151,6 +159,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
                 failed = &mut sending => failed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
             };
             knowing.abort();
+            opening.abort();
             hangup.abort();
             answering.abort();
             pinging.abort();
@@ -169,6 +178,28 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
 
 async fn until_stopped(signals: Signals) {
     signals.arrived().await;
+}
+
+/// The socket's folder: others may pass through it, and see nothing in it.
+fn create_passable(folder: &Path) -> Result<(), Cause> {
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder);
+    created.map_err(|source| Cause::File { doing: "create", path: folder.to_owned(), source })
+}
+
+/// Lets everybody ask where the site names people. Who may do what is the gate's business.
+fn open_to(controller: &ControllerArgs, site: &Site) -> Result<(), Cause> {
+    let failed = |source| Cause::File { doing: "set who may open", path: controller.socket().to_owned(), source };
+    operator::open_to(controller.socket(), site).map_err(failed)
+}
+
+/// The same whenever another site is in force.
+async fn keep_open(mut in_force: watch::Receiver<Arc<Site>>, controller: ControllerArgs) {
+    while in_force.changed().await.is_ok() {
+        let site = Arc::clone(&in_force.borrow_and_update());
+        if let Err(error) = open_to(&controller, &site) {
+            tracing::error!(error = strongroom_repository::chain(&error), "people cannot reach the controller");
+        }
+    }
 }
 
 /// The usual wish to a daemon to read its configuration again.

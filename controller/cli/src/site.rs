@@ -2,6 +2,7 @@
 
 mod load;
 mod new;
+mod people;
 
 use clap::Subcommand;
 
@@ -9,11 +10,12 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Make a site's directory, or load it
+/// Make a site's directory, load it, or list its people
 #[derive(Debug, Subcommand)]
 pub(crate) enum SiteCommand {
     New(new::NewArgs),
     Load(load::LoadArgs),
+    People(people::PeopleArgs),
 }
 
 impl SiteCommand {
@@ -21,6 +23,7 @@ impl SiteCommand {
         match self {
             Self::New(args) => new::run(args, context),
             Self::Load(args) => load::run(args, context),
+            Self::People(args) => people::run(args, context),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::hosts::with_known;
 use crate::journal::{Event, JournalError, Origin, Who};
 use crate::notify::{self, Tested};
 use crate::operator::{Refused, Reply, Request, document};
+use crate::permissions::Sight;
 use crate::run::Clock;
 use crate::runs::{Run, RunId};
 use crate::site::{HostRow, Loaded, Times};
@@ -29,13 +30,18 @@ where
     /// Answers one question. An error is one of the journal, and ends the loop; whoever asked and did not wait gets no answer.
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), JournalError> {
         match request {
-            Request::Status(reply) => {
-                let status = self.status().await?;
+            Request::Status(sight, reply) => {
+                let mut status = self.status().await?;
+                status.rows.retain(|row| sight.has(&row.host));
                 let _ = reply.send(document(&status));
             }
-            Request::Runs { plan, host, count_max, reply } => {
+            Request::Runs { plan, host, count_max, sight, reply } => {
                 let count_max = count_max.min(RUNS_MAX);
-                let runs = self.setting.journal.runs(plan.as_deref(), host.as_deref(), count_max).await?;
+                // Those that are not seen do not count.
+                let fetched = if sight == Sight::Everything { count_max } else { RUNS_MAX };
+                let mut runs = self.setting.journal.runs(plan.as_deref(), host.as_deref(), fetched).await?;
+                runs.retain(|run| sight.has(&run.host));
+                runs.truncate(count_max as usize);
                 let _ = reply.send(document(&runs));
             }
             Request::Watch(run, reply) => {
@@ -61,9 +67,10 @@ where
                 let cancelled = self.cancel(&run, mode, by).await?;
                 let _ = reply.send(cancelled.and_then(|run| document(&run)));
             }
-            Request::Hosts(host, reply) => {
+            Request::Hosts(host, sight, reply) => {
+                let is_meant = |found: &HostRow| host.as_ref().is_none_or(|host| found.name == *host);
                 let hosts: Vec<_> =
-                    self.site.hosts().filter(|found| host.as_ref().is_none_or(|host| found.name == *host)).collect();
+                    self.site.hosts().filter(|found| is_meant(found) && sight.has(&found.name)).collect();
                 let unknown =
                     || Err(Refused::Unknown(format!("the site has no host {}", host.clone().unwrap_or_default())));
                 let is_unknown = hosts.is_empty() && host.is_some();

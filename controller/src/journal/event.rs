@@ -1,10 +1,13 @@
 //! What an entry of the journal says. The JSON of these types is kept for years: fields are added, never changed.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_plans::RunKind;
 
 use crate::maintenance::{Figures, MaintenanceEnding};
+use crate::permissions::Act;
 use crate::runs::{Ending, RunId};
 
 /// Something that happened, or is about to.
@@ -34,6 +37,17 @@ pub enum Event {
         faults: String,
         /// Who wanted to load it.
         by: Who,
+    },
+    /// Somebody wanted to do what he may not.
+    Refused {
+        /// What.
+        act: Act,
+        /// On what.
+        object: String,
+        /// Who.
+        by: Who,
+        /// Why he may not.
+        reason: String,
     },
     /// A run came due, or a person asked for it.
     RunPlanned {
@@ -199,4 +213,20 @@ pub struct Who {
     /// The user's name, where the system knows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The person whose account that is, as the site calls him.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// For whom that person works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.person, &self.name) {
+            (Some(person), _) => out.write_str(person),
+            (None, Some(name)) => out.write_str(name),
+            (None, None) => write!(out, "the user {}", self.uid),
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod jump;
 mod keys;
 mod mount;
 mod notify;
+mod people;
 mod plan;
 mod plan_language;
 mod round_trip;

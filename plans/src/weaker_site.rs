@@ -1,0 +1,48 @@
+//! What a change of `site.yaml` itself protects less: who may do more, and what is looked after no more.
+
+use crate::people::{Person, Role};
+use crate::site::Site;
+use crate::site_repository::RepositorySpec;
+use crate::weaker::{Loss, Weaker};
+
+pub(crate) fn of_site(old: &Site, new: &Site) -> Vec<Weaker> {
+    let mut weaker = Vec::new();
+    for (name, before) in old.repositories() {
+        let now = new.repositories().get(name);
+        weaker.extend(now.and_then(|now| looked_after_less(before, now)).map(|what| {
+            let what = format!("{name} {what}");
+            Weaker { plan: None, loss: Loss::Proof, what }
+        }));
+    }
+    let access = |what: String| Weaker { plan: None, loss: Loss::Access, what };
+    if !old.people().is_empty() && new.people().is_empty() {
+        weaker.push(access("the site names nobody any more: whoever may open the socket may do everything".to_owned()));
+    }
+    // Where nobody was named before, naming somebody opens the socket to him.
+    weaker.extend(new.people().values().flat_map(|person| granted(old, person)).map(access));
+    weaker
+}
+
+/// What is done less for a repository.
+fn looked_after_less(before: &RepositorySpec, now: &RepositorySpec) -> Option<&'static str> {
+    let scrubs = |spec: &RepositorySpec| spec.maintenance().is_some_and(|maintenance| maintenance.scrub().is_some());
+    match (before.maintenance().is_some(), now.maintenance().is_some()) {
+        (true, false) => Some("is not maintained any more: nothing is forgotten, pruned or scrubbed"),
+        _ if scrubs(before) && !scrubs(now) => {
+            Some("is not scrubbed any more: what rots there is found when it is needed")
+        }
+        _ => None,
+    }
+}
+
+/// Roles that a person did not have so, and accounts that were not his.
+fn granted(old: &Site, person: &Person) -> Vec<String> {
+    let before = old.people().get(person.name());
+    let was = |role: Role| before.and_then(|before| before.roles().get(&role));
+    let roles = person.roles().iter().filter(|(role, hosts)| was(**role) != Some(*hosts));
+    let roles = roles.map(|(role, hosts)| format!("{} is {role} on {hosts} now", person.name()));
+    let is_new = |user: &&_| before.is_some_and(|before| !before.users().contains(user));
+    let users = person.users().iter().filter(is_new);
+    let users = users.map(|user| format!("the account {} is {} now", user.as_str(), person.name()));
+    roles.chain(users).collect()
+}
