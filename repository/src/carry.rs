@@ -5,12 +5,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use object_store::PutPayload;
 
 use crate::error::{Error, ErrorKind, chain};
 use crate::index::{FrameId, Index};
-use crate::pack::{FinishedPack, MovedPack, StoredChunk};
-use crate::repository::Repository;
+use crate::object;
+use crate::pack::{FinishedPack, MovedPack, PackContents, StoredChunk};
+use crate::repository::{Repository, put_new};
 use crate::scrub::examine::blocking;
+use crate::session::put_parity;
 
 /// The chunks of each frame, in their order.
 pub(crate) fn chunks_of(index: &Index, frames: &[FrameId]) -> HashMap<FrameId, Vec<StoredChunk>> {
@@ -30,7 +33,18 @@ pub(crate) fn chunks_of(index: &Index, frames: &[FrameId]) -> HashMap<FrameId, V
 pub(crate) async fn good_frames(
     repository: &Arc<Repository>,
     index: &Arc<Index>,
+    frames: Vec<FrameId>,
+    faults: &mut Vec<String>,
+) -> Result<HashMap<FrameId, Bytes>, Error> {
+    good_frames_that(repository, index, frames, |_, _| Ok(()), faults).await
+}
+
+/// The same, of those whose plain bytes are accepted.
+pub(crate) async fn good_frames_that(
+    repository: &Arc<Repository>,
+    index: &Arc<Index>,
     mut frames: Vec<FrameId>,
+    accept: impl Fn(FrameId, &[u8]) -> Result<(), Error> + Send + 'static,
     faults: &mut Vec<String>,
 ) -> Result<HashMap<FrameId, Bytes>, Error> {
     frames.sort_unstable();
@@ -42,7 +56,10 @@ pub(crate) async fn good_frames(
     let (opener, table) = (Arc::clone(repository), Arc::clone(index));
     let opened = blocking(move || {
         let open = |(frame, sealed): (FrameId, Result<Bytes, Error>)| {
-            let checked = sealed.and_then(|sealed| opener.open_frame_of(&table, frame, &sealed).map(|_| sealed));
+            let checked = sealed.and_then(|sealed| {
+                accept(frame, &opener.open_frame_of(&table, frame, &sealed)?)?;
+                Ok(sealed)
+            });
             (frame, checked)
         };
         fetched.into_iter().map(open).collect::<Vec<_>>()
@@ -78,4 +95,13 @@ async fn one_by_one(
 pub(crate) async fn finish(repository: &Arc<Repository>, pack: MovedPack) -> Result<FinishedPack, Error> {
     let finisher = Arc::clone(repository);
     blocking(move || pack.finish(&finisher.key.shared.inventory)).await
+}
+
+/// Finishes a pack of such frames and stores it, its parity first; durable when this returns.
+pub(crate) async fn store(repository: &Arc<Repository>, pack: MovedPack) -> Result<PackContents, Error> {
+    let FinishedPack { contents, parts } = finish(repository, pack).await?;
+    let name = object::hashed_name(contents.kind, &contents.id);
+    put_parity(repository, &contents, parts.clone()).await?;
+    put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await?;
+    Ok(contents)
 }

@@ -20,6 +20,7 @@ use crate::error::{Error, chain};
 use crate::ids::ObjectId;
 use crate::index::{self, FrameId, Index};
 use crate::object::{self, ObjectType};
+use crate::read::FrameName;
 use crate::repository::{Repository, get, list};
 
 /// How deep a check goes.
@@ -132,10 +133,20 @@ pub async fn run(
 
 /// The files that packs which are not what they were cost, as things stand; and those of snapshots and pages that cannot be read. What lies well elsewhere too is not lost.
 pub(crate) async fn affected(repository: &Arc<Repository>, packs: &BTreeSet<ObjectId>) -> Result<Vec<Affected>, Error> {
+    affected_but(repository, packs, &HashSet::new()).await
+}
+
+/// The same, were it not for frames that are good elsewhere.
+pub(crate) async fn affected_but(
+    repository: &Arc<Repository>,
+    packs: &BTreeSet<ObjectId>,
+    good: &HashSet<FrameName>,
+) -> Result<Vec<Affected>, Error> {
     let index = repository.open_index().await?;
     let mut report = CheckReport::default();
     let mut bad = Bad::new();
     data::check_packs(repository, &index, packs, &mut bad).await?;
+    bad.retain(|(frame, _)| index.lasting_name(*frame).is_none_or(|name| !good.contains(&name)));
     trees::check(repository, &index, &bad, &mut report).await?;
     report.affected.sort();
     report.affected.dedup();

@@ -29,12 +29,19 @@ mod sessions;
 mod strays;
 pub(crate) mod usage;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::error::Error;
+use crate::ids::ObjectId;
+use crate::repository::Repository;
+
 pub use execute::{PruneReport, execute};
+pub(crate) use index::put_run;
 pub use plan::{MovedTally, PackFate, PrunePlan, Requests, When, Why, plan};
 pub use sessions::{OpenSession, SessionFate};
 pub use strays::Stray;
@@ -50,6 +57,18 @@ pub struct PruneOptions {
     pub moved_bytes_max: Option<u64>,
     /// A session that has been open for longer is fenced if something waits for it.
     pub fence_after: Duration,
+}
+
+/// Sweeps some condemned packs, and does nothing else: for whoever has found another home for what is needed of them. Those that an open session may build on stay.
+pub(crate) async fn sweep(
+    repository: &Arc<Repository>,
+    packs: &BTreeSet<ObjectId>,
+    now: Timestamp,
+) -> Result<PruneReport, Error> {
+    let options = PruneOptions { now, unused_percent_max: 100, moved_bytes_max: Some(0), fence_after: Duration::MAX };
+    let mut plan = plan(repository, &options).await?;
+    plan.confine_to(packs);
+    execute(repository, &plan, &options, &PruneProgress::default()).await
 }
 
 /// How far a prune has come; for a progress bar.

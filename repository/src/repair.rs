@@ -4,12 +4,17 @@
 //! place; a crash anywhere in between is completed by the next repair. What cannot be made anew stays as it is: its good parts are still worth something, and the next backup stores
 //! again what its source has.
 //!
+//! A pack that heals neither from parity nor from a pack of its name heals frame by frame, where what snapshots need of it is good: in a copy that was pruned by itself, or in what is
+//! left of it. Those frames go into new packs, and the damaged one is condemned and goes, as in a prune (`frames`, `repack`).
+//!
 //! Deliberately absent: bringing back key objects that are not there, because `key remove` deletes them; and anything about the hint, which every writer writes anew.
 
 mod act;
 mod foreseen;
+mod frames;
 mod heal;
 mod plan;
+mod repack;
 
 use std::collections::BTreeSet;
 
@@ -17,6 +22,8 @@ use serde::Serialize;
 
 pub use act::{RepairReport, run};
 pub use plan::{plan, plan_to_open};
+
+use frames::Takes;
 
 use crate::check::Affected;
 use crate::ids::ObjectId;
@@ -59,6 +66,13 @@ pub enum How {
         /// Where it is.
         location: String,
     },
+    /// A pack: what snapshots need of it goes into new packs, sealed as it is. When nothing is needed of it any more, it goes.
+    Repacked {
+        /// Where the frames are taken from; nothing if none is needed.
+        from: Vec<FromWhere>,
+        /// Frames that snapshots need and nobody has.
+        lost_frames: u64,
+    },
     /// A parity, anew from its pack.
     Recoded,
     /// An index run: the whole index anew from the packs.
@@ -67,6 +81,26 @@ pub enum How {
     Deleted,
     /// Not at all.
     Cannot,
+}
+
+/// Frames of a damaged pack, and where they are good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FromWhere {
+    /// Where: a copy, or the pack itself.
+    pub location: String,
+    /// How many.
+    pub frames: u64,
+    /// Their sealed bytes.
+    pub bytes: u64,
+}
+
+impl How {
+    /// Whether nothing is lost.
+    #[must_use]
+    pub fn heals(&self) -> bool {
+        !matches!(self, Self::Cannot | Self::Repacked { lost_frames: 1.., .. })
+    }
 }
 
 /// One object of a plan.
@@ -89,21 +123,26 @@ pub struct RepairPlan {
     pub items: Vec<Item>,
     /// Packs that are condemned and will be good: their chunks may be used again.
     pub reprieve: BTreeSet<ObjectId>,
+    /// Packs that cannot be made good: nothing may be built upon them.
+    pub condemn: BTreeSet<ObjectId>,
     /// Every file that stays lost in what cannot be repaired.
     pub lost: Vec<Affected>,
+    /// The frames that go into new packs.
+    #[serde(skip)]
+    takes: Takes,
 }
 
 impl RepairPlan {
     /// Whether there is nothing to do and nothing wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.reprieve.is_empty()
+        self.items.is_empty() && self.reprieve.is_empty() && self.condemn.is_empty()
     }
 
     /// Whether everything that is wrong can be repaired.
     #[must_use]
     pub fn heals_all(&self) -> bool {
-        self.items.iter().all(|item| item.how != How::Cannot)
+        self.items.iter().all(|item| item.how.heals())
     }
 }
 

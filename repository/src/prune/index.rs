@@ -68,7 +68,7 @@ pub(super) async fn write(
 }
 
 /// Writes a run of these packs, and keeps it in the cache.
-pub(super) async fn put_run(repository: &Arc<Repository>, packs: Vec<PackContents>) -> Result<ObjectId, Error> {
+pub(crate) async fn put_run(repository: &Arc<Repository>, packs: Vec<PackContents>) -> Result<ObjectId, Error> {
     let sealer = Arc::clone(repository);
     #[expect(
         clippy::disallowed_methods,

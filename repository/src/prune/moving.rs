@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use object_store::PutPayload;
-
 use super::PruneProgress;
 use super::mark;
 use super::plan::Work;
 use crate::carry;
 use crate::error::Error;
 use crate::index::FrameId;
-use crate::object::{self, ObjectType};
-use crate::pack::{FinishedPack, MovedPack, PackContents};
-use crate::repository::{Repository, put_new};
-use crate::session::put_parity;
+use crate::object::ObjectType;
+use crate::pack::{MovedPack, PackContents};
+use crate::repository::Repository;
 
 /// Sealed bytes that are fetched and checked at once; beside them lies the pack that is being filled.
 const BATCH_BYTES: u64 = 32 << 20;
@@ -61,12 +58,12 @@ pub(super) async fn move_frames(
                 progress.bytes_done.fetch_add(step.sealed_bytes, Ordering::Relaxed);
                 if pack.size() >= repository.config.parameters.pack_target as usize {
                     let full = std::mem::replace(&mut pack, MovedPack::new(repository.id(), kind));
-                    moved.packs.push(store(repository, full).await?);
+                    moved.packs.push(carry::store(repository, full).await?);
                 }
             }
         }
         if !pack.is_empty() {
-            moved.packs.push(store(repository, pack).await?);
+            moved.packs.push(carry::store(repository, pack).await?);
         }
     }
     Ok(moved)
@@ -99,12 +96,4 @@ fn batches(mut moves: &[Move]) -> impl Iterator<Item = &[Move]> {
         moves = rest;
         (!batch.is_empty()).then_some(batch)
     })
-}
-
-async fn store(repository: &Arc<Repository>, pack: MovedPack) -> Result<PackContents, Error> {
-    let FinishedPack { contents, parts } = carry::finish(repository, pack).await?;
-    let name = object::hashed_name(contents.kind, &contents.id);
-    put_parity(repository, &contents, parts.clone()).await?;
-    put_new(&*repository.store, &name, PutPayload::from_iter(parts)).await?;
-    Ok(contents)
 }

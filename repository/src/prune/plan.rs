@@ -1,6 +1,6 @@
 //! What a prune will do, and why; made without changing anything.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -134,6 +134,15 @@ impl PrunePlan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.packs.is_empty() && self.index_runs == 0 && self.strays.is_empty()
+    }
+
+    /// Leaves of the plan only the sweep of these packs, where they are condemned already; strays are remembered, and left.
+    pub(super) fn confine_to(&mut self, packs: &BTreeSet<ObjectId>) {
+        self.packs.retain(|fate| fate.why == Why::Condemned && packs.contains(&fate.pack));
+        self.work.condemn.clear();
+        self.work.moving.clear();
+        self.sessions.clear();
+        self.strays.retain(|stray| stray.when != When::Now);
     }
 
     /// Bytes that the store will hold less, once everything is deleted that can be.

@@ -8,7 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 
 use super::heal::Bench;
-use super::{Copy, How, Item, RepairPlan, staged_name};
+use super::{Copy, How, Item, RepairPlan, repack, staged_name};
 use crate::error::Error;
 use crate::history::Operation;
 use crate::ids::ObjectId;
@@ -24,11 +24,17 @@ use crate::scrub::examine::read_whole;
 pub struct RepairReport {
     /// Objects that are what they were again.
     pub repaired: Vec<String>,
+    /// Packs of which everything that is needed lies in new packs.
+    pub repacked: Vec<String>,
+    /// The new packs.
+    pub new_packs: u64,
+    /// Repacked ones that stay for now, condemned: open sessions may have built on them, and the prune after these deletes them.
+    pub waiting: Vec<ObjectId>,
     /// Objects that nobody needed.
     pub deleted: Vec<String>,
     /// Packs that are condemned no longer.
     pub reprieved: Vec<ObjectId>,
-    /// The commit that says so.
+    /// The commit that says so, or that puts new packs into the index and condemns what stays damaged.
     pub commit: Option<u64>,
     /// The commit that put a new index in force.
     pub index_commit: Option<u64>,
@@ -43,7 +49,9 @@ pub async fn run(
 ) -> Result<RepairReport, Error> {
     let bench = Bench { authority, store, copies };
     let mut report = RepairReport::default();
-    for item in plan.items.iter().filter(|item| !matches!(item.how, How::Cannot | How::RebuiltIndex)) {
+    for item in
+        plan.items.iter().filter(|item| !matches!(item.how, How::Cannot | How::RebuiltIndex | How::Repacked { .. }))
+    {
         match item.how {
             How::Deleted => {
                 delete(&**store, &item.object).await?;
@@ -63,6 +71,7 @@ pub async fn run(
             report.repaired.push(item.object.clone());
         }
     }
+    repack::run(&bench, plan, &mut report).await?;
     let condemned = |pack: &&ObjectId| authority.history().condemned.contains_key(*pack);
     let packs: Vec<ObjectId> = plan.reprieve.iter().filter(condemned).copied().collect();
     if !packs.is_empty() {

@@ -32,7 +32,7 @@ impl Bench<'_> {
                 None => None,
             },
             How::Recoded => self.recoded(name).await?,
-            How::RebuiltIndex | How::Deleted | How::Cannot => None,
+            How::Repacked { .. } | How::RebuiltIndex | How::Deleted | How::Cannot => None,
         };
         let Some(bytes) = bytes else { return Ok(None) };
         match self.verify(name, bytes.clone()).await? && self.fits_chain(name, &bytes).await? {

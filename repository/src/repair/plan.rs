@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::heal::{Bench, commit_number};
-use super::{Copy, FOLDER, How, Item, RepairPlan, Suspects, foreseen, object_of};
+use super::{Copy, FOLDER, How, Item, RepairPlan, Suspects, foreseen, frames, object_of};
 use crate::check;
 use crate::error::Error;
 use crate::ids::{ObjectId, SessionId};
@@ -49,12 +49,35 @@ pub async fn plan(repository: &Arc<Repository>, copies: &[Copy], suspects: Suspe
     leftovers(&bench, &mut plan).await?;
     plan.items.sort_by_key(|item| (order(&item.object, &item.how), item.object.clone()));
     if !plan.heals_all() {
-        let hopeless = plan.items.iter().filter(|item| item.how == How::Cannot);
-        let packs: BTreeSet<ObjectId> = hopeless.filter_map(|item| pack_id(&item.object)).collect();
-        let foreseen = foreseen::repository(&bench, &plan).await?;
-        plan.lost = check::affected(&foreseen, &packs).await?;
+        frame_by_frame(&bench, &mut plan).await?;
     }
     Ok(plan)
+}
+
+/// Where whole objects cannot be had: which frames can, and what that still costs.
+async fn frame_by_frame(bench: &Bench<'_>, plan: &mut RepairPlan) -> Result<(), Error> {
+    let foreseen = foreseen::repository(bench, plan).await?;
+    let copies = frames::open_copies(bench).await;
+    frames::stand_by(&foreseen, &copies, bench);
+    frames::plan(bench, &foreseen, &copies, plan).await?;
+    drop_parity_of_repacked(plan);
+    if !plan.heals_all() {
+        let hopeless = plan.items.iter().filter(|item| !item.how.heals());
+        let packs: BTreeSet<ObjectId> = hopeless.filter_map(|item| pack_id(&item.object)).collect();
+        let brought = plan.takes.0.iter().map(|take| take.frame).collect();
+        plan.lost = check::affected_but(&foreseen, &packs, &brought).await?;
+    }
+    Ok(())
+}
+
+/// Damaged parity of a damaged pack that goes helps nobody.
+fn drop_parity_of_repacked(plan: &mut RepairPlan) {
+    let whole = plan.items.iter().filter(|item| matches!(item.how, How::Repacked { lost_frames: 0, .. }));
+    let parities: BTreeSet<String> =
+        whole.filter_map(|item| pack_id(&item.object)).map(|pack| parity::name_of(&pack)).collect();
+    for item in plan.items.iter_mut().filter(|item| item.how == How::Cannot && parities.contains(&item.object)) {
+        item.how = How::Deleted;
+    }
 }
 
 /// Plans how a repository that cannot be opened can be opened again: its configuration, its keys and its history, with a copy that still opens as the judge.

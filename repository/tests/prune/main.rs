@@ -7,6 +7,7 @@ mod damage;
 mod gate;
 mod model;
 mod one_by_one;
+mod repacked_copy;
 mod scene;
 mod shares;
 mod simulation;

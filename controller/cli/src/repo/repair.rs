@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_repository::repair::{self, Copy, How, Item, RepairPlan, RepairReport, Suspects};
+use strongroom_repository::repair::{self, Copy, FromWhere, How, Item, RepairPlan, RepairReport, Suspects};
 use strongroom_repository::scrub::{Ledger, Outcome, Verified};
 use strongroom_repository::store;
 use strongroom_repository::{Error, RepositoryId};
@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Doing, Failure};
 use crate::output::Answer;
-use crate::shown::{self, count};
+use crate::shown::{self, count, size};
 
 /// What is repaired first may show what else is wrong: commits that lead to snapshots, packs that parity is made from.
 const ROUNDS_MAX: usize = 4;
@@ -28,10 +28,12 @@ const ROUNDS_MAX: usize = 4;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Looks at what `repo scrub` found, at what is missing and at everything small, plans how each damaged \
-object is made anew, and does just that: packs from their parity, everything from other copies of the \
-repository (--from), the index from the packs. New bytes are compared with the object's name and are \
-durable before the damaged ones go; a repair that is interrupted is completed by the next one. What \
-cannot be repaired is listed with every file that it costs. Ends with 4 if damage is left.
+object is made anew, and does just that: packs from their parity, everything from other copies of \
+the repository (--from), the index from the packs. Where a copy has been pruned by itself and has no \
+pack of that name, what is needed of it is taken frame by frame, into new packs. New bytes are \
+compared with the object's name and are durable before the damaged ones go; a repair that is \
+interrupted is completed by the next one. What cannot be repaired is listed with every file that it \
+costs. Ends with 4 if damage is left.
 
 Examples:
   strongroom repo repair /srv/backup --dry-run
@@ -140,8 +142,15 @@ impl Job<'_> {
             self.context.wait(&self.what(), opened.repository.refresh())?;
             let planned = repair::plan(&opened.repository, &self.stores, suspects);
             let plan = self.context.wait(&self.what(), planned)?;
+            // The same again: what is left waits for somebody else.
+            let is_known = answer.plans.last() == Some(&plan);
+            let is_over = plan.items.iter().all(|item| item.how == How::Cannot)
+                && plan.reprieve.is_empty()
+                && plan.condemn.is_empty();
+            if is_known && !is_over {
+                return Ok(());
+            }
             answer.note_plan(&plan);
-            let is_over = plan.items.iter().all(|item| item.how == How::Cannot) && plan.reprieve.is_empty();
             if is_over || self.args.dry_run {
                 return Ok(());
             }
@@ -178,7 +187,10 @@ impl Repaired {
     }
 
     fn note_done(&mut self, done: RepairReport) {
-        self.left.retain(|item| !done.repaired.contains(&item.object) && !done.deleted.contains(&item.object));
+        let is_done = |object: &String| {
+            [&done.repaired, &done.repacked, &done.deleted].iter().any(|objects| objects.contains(object))
+        };
+        self.left.retain(|item| !is_done(&item.object));
         self.done.push(done);
     }
 }
@@ -191,6 +203,9 @@ impl Answer for Repaired {
         for pack in &first.reprieve {
             writeln!(out, "  pack {pack} is condemned no longer")?;
         }
+        for pack in &first.condemn {
+            writeln!(out, "  pack {pack} is condemned: nothing is built upon it any more")?;
+        }
         if self.dry_run {
             writeln!(out, "\nnothing was changed")?;
             return self.write_lost(out);
@@ -201,13 +216,31 @@ impl Answer for Repaired {
         }
         let repaired: usize = self.done.iter().map(|done| done.repaired.len()).sum();
         writeln!(out, "\n{} objects are what they were again", count(repaired as u64))?;
+        self.write_repacked(out)?;
         self.write_lost(out)
     }
 }
 
 impl Repaired {
+    fn write_repacked(&self, out: &mut dyn Write) -> io::Result<()> {
+        let repacked: usize = self.done.iter().map(|done| done.repacked.len()).sum();
+        if repacked == 0 {
+            return Ok(());
+        }
+        let new: u64 = self.done.iter().map(|done| done.new_packs).sum();
+        writeln!(out, "what is needed of {} packs lies in {} new ones", count(repacked as u64), count(new))?;
+        match self.done.last().map_or(0, |done| done.waiting.len()) {
+            0 => Ok(()),
+            waiting => writeln!(
+                out,
+                "{} of them are condemned and stay until the sessions end that may have built on them: then a prune deletes them",
+                count(waiting as u64)
+            ),
+        }
+    }
+
     fn write_lost(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(last) = self.plans.last().filter(|_| self.left.iter().any(|item| item.how == How::Cannot)) else {
+        let Some(last) = self.plans.last().filter(|_| self.left.iter().any(|item| !item.how.heals())) else {
             return Ok(());
         };
         writeln!(out, "\nDAMAGE that stays: {} objects", count(self.left.len() as u64))?;
@@ -226,9 +259,21 @@ fn write_item(out: &mut dyn Write, item: &Item) -> io::Result<()> {
         How::Interrupted => writeln!(out, "    a repair that was interrupted is completed"),
         How::Parity => writeln!(out, "    made anew from its parity"),
         How::Copy { location, .. } => writeln!(out, "    taken from {location}"),
+        How::Repacked { from, lost_frames } => write_sources(out, from, *lost_frames),
         How::Recoded => writeln!(out, "    made anew from its pack"),
         How::RebuiltIndex => writeln!(out, "    the index is made anew from the packs"),
         How::Deleted => writeln!(out, "    deleted: nobody needs it"),
         How::Cannot => writeln!(out, "    CANNOT be repaired: no parity that suffices, no copy that has it"),
+    }
+}
+
+fn write_sources(out: &mut dyn Write, from: &[FromWhere], lost_frames: u64) -> io::Result<()> {
+    for FromWhere { location, frames, bytes } in from {
+        writeln!(out, "    into new packs: {} frames ({}) from {location}", count(*frames), size(*bytes))?;
+    }
+    match (lost_frames, from.is_empty()) {
+        (0, true) => writeln!(out, "    nothing in it is needed: it is condemned, and goes"),
+        (0, false) => writeln!(out, "    the damaged pack is condemned, and goes"),
+        (lost, _) => writeln!(out, "    CANNOT be had anywhere: {} frames", count(lost)),
     }
 }
