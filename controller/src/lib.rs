@@ -34,6 +34,7 @@ pub mod notify;
 pub mod operator;
 pub mod redundancy;
 pub mod remote;
+pub mod restore_job;
 pub mod runs;
 pub mod scheduler;
 pub mod site;

@@ -156,6 +156,6 @@ fn class(kind: FailureKind) -> Option<FailureClass> {
         FailureKind::Source => Some(FailureClass::Source),
         FailureKind::Command => Some(FailureClass::Command),
         FailureKind::StoreUnreachable => Some(FailureClass::Lost),
-        FailureKind::Worker | FailureKind::Unspecified => None,
+        FailureKind::Worker | FailureKind::Target | FailureKind::Unspecified => None,
     }
 }
