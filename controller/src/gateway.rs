@@ -7,6 +7,7 @@
 //!
 //! * Nothing is overwritten or deleted for a host. The one object that is overwritten, the hint, is written here and never taken from a host.
 //! * An object that is named by its hash is stored under no other name; a commit follows the one before it, so that no host can leave a gap that stops the others.
+//! * What a backup stored is read by no host, but for what a restore needs that the controller has it do, as long as a [`Lent`] stands.
 //! * A put that was answered is durable. One that has arrived whole is stored whether its host is still there or not.
 //! * What is on its way is in memory, up to a bound; a store may be a folder, a bucket or another machine.
 //!
@@ -15,6 +16,7 @@
 
 mod answer;
 mod held;
+mod lent;
 mod policy;
 mod put;
 mod serve;
@@ -27,10 +29,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use object_store::ObjectStore;
 use strongroom_proto::gateway::{RoomReply, RoomRequest};
 use strongroom_repository::store::Space;
-use strongroom_repository::{Repository, RepositoryId};
+use strongroom_repository::{Repository, RepositoryId, chain};
 use tonic::Status;
 
 pub use held::Held;
+pub use lent::Lent;
 pub use serve::serve;
 
 /// The repositories that hosts may add to, and what is held of their interrupted puts. One for all hosts.
@@ -41,6 +44,7 @@ pub struct Gateway {
     received_bytes: AtomicU64,
     /// Where they lie, of those that lie in a folder here.
     folders: HashMap<RepositoryId, PathBuf>,
+    loans: lent::Loans,
 }
 
 impl Gateway {
@@ -85,7 +89,7 @@ impl Gateway {
 /// What went wrong with a store, as the worker must see it: whether to try again, and whose fault it is.
 fn status(error: &object_store::Error) -> Status {
     use strongroom_repository::store::ErrorKind;
-    let text = strongroom_repository::chain(error);
+    let text = chain(error);
     match strongroom_repository::store::kind(error) {
         ErrorKind::NotFound => Status::not_found(text),
         ErrorKind::AlreadyExists => Status::already_exists(text),

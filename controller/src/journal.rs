@@ -12,6 +12,7 @@ mod chain;
 mod event;
 mod hosts;
 mod outbox;
+mod restores;
 mod store;
 mod upkeep;
 

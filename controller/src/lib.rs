@@ -36,6 +36,8 @@ pub mod operator;
 pub mod permissions;
 pub mod redundancy;
 pub mod remote;
+pub mod restore_job;
+pub mod restores;
 pub mod runs;
 pub mod scheduler;
 pub mod site;

@@ -14,11 +14,12 @@ use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
     CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, MaintainRequest, PauseRequest,
-    ReloadRequest, RetryRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest, TestNoticesRequest,
+    ReloadRequest, RestoreRequest, RetryRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest,
+    TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream, WatchStream};
 use tonic::transport::Server;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request as Call, Response, Status};
@@ -27,6 +28,7 @@ use crate::daemon::Standing;
 use crate::gate::Gate;
 use crate::journal::Who;
 use crate::permissions::{Act, Sight};
+use crate::restores::{self, RestoreAsked};
 use crate::run::Clock;
 use crate::runs::RunId;
 
@@ -96,6 +98,9 @@ pub enum Request {
         reply: Reply,
     },
 }
+
+/// News of a restore that nobody has read yet: beyond it, progress is left out.
+const NEWS_MAX: usize = 16;
 
 /// Whether something is done, or only said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,9 +181,10 @@ pub async fn serve<C: Clock + Send + Sync + 'static>(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
     gate: Gate<C>,
+    restores: mpsc::UnboundedSender<RestoreAsked>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = OperatorServer::new(Operator { requests, gate });
+    let service = OperatorServer::new(Operator { requests, gate, restores });
     Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown)
@@ -188,6 +194,7 @@ pub async fn serve<C: Clock + Send + Sync + 'static>(
 struct Operator<C> {
     requests: mpsc::Sender<Request>,
     gate: Gate<C>,
+    restores: mpsc::UnboundedSender<RestoreAsked>,
 }
 
 impl<C: Clock> Operator<C> {
@@ -332,5 +339,24 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let JournalRequest { from, count_max } = call.into_inner();
         let entries = self.gate.journal(&by, (from > 0).then_some(from), count_max).await?;
         Ok(Response::new(Document { json: document(&entries)? }))
+    }
+
+    type RestoreStream = BoxStream<'static, Result<Document, Status>>;
+
+    async fn restore(&self, call: Call<RestoreRequest>) -> Result<Response<Self::RestoreStream>, Status> {
+        let by = self.who(&call)?;
+        let request = call.into_inner();
+        let source = restores::source_host(&request.snapshot)?.to_owned();
+        if request.reason.trim().is_empty() && !request.dry_run {
+            return Err(Refused::Unfit("a restore needs a reason: it stands in the journal".into()).into());
+        }
+        for host in [&source, &request.host] {
+            self.gate.on_host(&by, Act::Restore, host).await?;
+        }
+        let (news, told) = mpsc::channel(NEWS_MAX);
+        let asked = RestoreAsked { request, source, by, news };
+        self.restores.send(asked).map_err(|_| Status::unavailable("the controller is about to end"))?;
+        let told = ReceiverStream::new(told).map(|news| Ok(Document { json: document(&news?)? }));
+        Ok(Response::new(told.boxed()))
     }
 }

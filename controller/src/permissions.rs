@@ -19,6 +19,8 @@ pub enum Act {
     See,
     /// Start, retry, halt or end runs.
     Run,
+    /// Have a host restore: needed for the host whose data they are, and for the one that gets them.
+    Restore,
     /// Have a repository maintained, which forgets by its rules.
     Maintain,
     /// Put another site into force, and with it other people.
@@ -71,15 +73,15 @@ pub enum Sight {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::See, Self::Run, Self::Maintain, Self::LoadSite, Self::TestNotices, Self::ReadJournal];
+    pub const ALL: [Self; 7] =
+        [Self::See, Self::Run, Self::Restore, Self::Maintain, Self::LoadSite, Self::TestNotices, Self::ReadJournal];
 
     /// The roles that are enough for it.
     #[must_use]
     pub fn roles(self) -> &'static [Role] {
         match self {
             Self::See => &Role::ALL,
-            Self::Run => &[Role::Operator, Role::OnCall],
+            Self::Run | Self::Restore => &[Role::Operator, Role::OnCall],
             Self::Maintain => &[Role::Operator],
             Self::LoadSite | Self::TestNotices => &[Role::Security],
             Self::ReadJournal => &[Role::Auditor],
@@ -92,6 +94,7 @@ impl Act {
         match self {
             Self::See => "see",
             Self::Run => "run",
+            Self::Restore => "restore",
             Self::Maintain => "maintain",
             Self::LoadSite => "load-site",
             Self::TestNotices => "test-notices",
@@ -105,6 +108,7 @@ impl fmt::Display for Act {
         out.write_str(match self {
             Self::See => "look at",
             Self::Run => "start or end runs on",
+            Self::Restore => "restore from or on",
             Self::Maintain => "have repositories maintained on",
             Self::LoadSite => "load",
             Self::TestNotices => "send test notices of",

@@ -8,7 +8,10 @@ use std::time::Duration;
 use strongroom_proto::feature;
 use strongroom_proto::worker::backup_job::Source;
 use strongroom_proto::worker::job_state::State;
-use strongroom_proto::worker::{EnrollRequest, FailureKind, HelloReply, JobReference, JobState, Running, StartRequest};
+use strongroom_proto::worker::{
+    EnrollRequest, FailureKind, HelloReply, JobReference, JobState, LendPart, Running, StartRequest,
+};
+use strongroom_repository::Loan;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Code;
@@ -81,6 +84,14 @@ pub enum JobFault {
         /// Why.
         reason: String,
     },
+    /// What the restore needs could not be read, so nothing was lent and nothing begun.
+    #[error("what is to be restored on {host} cannot be read: {reason}")]
+    Snapshot {
+        /// Where to.
+        host: String,
+        /// Why.
+        reason: String,
+    },
     /// The job failed there.
     #[error("{reason}")]
     Failed {
@@ -105,6 +116,21 @@ where
     K: Fn() -> F,
     F: Future<Output = Result<Vec<u8>, String>>,
 {
+    run_lending(links, job, None, key, progress).await
+}
+
+/// The same for a job that asks for keys: it gets the loan, and once more after each restart of its worker.
+pub(crate) async fn run_lending<K, F>(
+    links: &Arc<Links>,
+    job: &RemoteJob,
+    loan: Option<&Loan>,
+    key: K,
+    progress: impl Fn(&Running),
+) -> Result<Vec<u8>, JobFault>
+where
+    K: Fn() -> F,
+    F: Future<Output = Result<Vec<u8>, String>>,
+{
     let mut begun = false;
     let mut seen = Instant::now();
     let mut again = AGAIN_FIRST;
@@ -112,7 +138,7 @@ where
         let failure = match links.reach(&job.host).await {
             Ok(link) => {
                 let mut heard = false;
-                match attend(&link, job, &key, &progress, &mut heard).await {
+                match attend(&link, (job, loan), &key, &progress, &mut heard).await {
                     Attended::Ended(result) => return result,
                     Attended::Cut(why) => {
                         link.give_up();
@@ -144,7 +170,16 @@ enum Attended {
     Cut(Unreachable),
 }
 
-async fn attend<K, F>(link: &Link, job: &RemoteJob, key: &K, progress: &impl Fn(&Running), heard: &mut bool) -> Attended
+/// What is to be done, and the keys that it may ask for.
+type Lending<'a> = (&'a RemoteJob, Option<&'a Loan>);
+
+async fn attend<K, F>(
+    link: &Link,
+    (job, loan): Lending<'_>,
+    key: &K,
+    progress: &impl Fn(&Running),
+    heard: &mut bool,
+) -> Attended
 where
     K: Fn() -> F,
     F: Future<Output = Result<Vec<u8>, String>>,
@@ -159,7 +194,7 @@ where
         return Attended::Ended(result);
     }
     tokio::select! {
-        attended = watch_job(link, job, is_paused, progress) => attended,
+        attended = watch_job(link, (job, loan), is_paused, progress) => attended,
         () = link.ended() => Attended::Cut(Unreachable { why: "the line was cut".into(), passing: true }),
     }
 }
@@ -188,6 +223,9 @@ where
 
 /// What a job asks for and its worker does not know of. What a worker knows and cannot do, it refuses itself.
 fn beyond(request: &StartRequest, worker: &HelloReply) -> Option<&'static str> {
+    if request.restore.is_some() && !knows(worker, feature::RESTORE) {
+        return Some("restores");
+    }
     let backup = request.backup.as_ref()?;
     let asked = [
         (matches!(backup.source, Some(Source::Command(_))), feature::COMMAND_SOURCE, "a `command` as a source"),
@@ -199,7 +237,7 @@ fn beyond(request: &StartRequest, worker: &HelloReply) -> Option<&'static str> {
     Some(missing.2)
 }
 
-async fn watch_job(link: &Link, job: &RemoteJob, is_paused: bool, progress: &impl Fn(&Running)) -> Attended {
+async fn watch_job(link: &Link, (job, loan): Lending<'_>, is_paused: bool, progress: &impl Fn(&Running)) -> Attended {
     let reference = JobReference { job: job.request.job.clone(), generation: job.request.generation };
     let failed = |status: tonic::Status| {
         let lost = || Unreachable { why: said(&status), passing: true };
@@ -216,7 +254,14 @@ async fn watch_job(link: &Link, job: &RemoteJob, is_paused: bool, progress: &imp
     loop {
         tokio::select! {
             state = states.message() => match state {
-                Ok(Some(state)) => if let Some(result) = result(state, progress) { return Attended::Ended(result) },
+                Ok(Some(state)) => {
+                    if wants_loan(&state) && let Err(attended) = lend(link, (job, loan), reference.clone()).await {
+                        return attended;
+                    }
+                    if let Some(result) = result(state, progress) {
+                        return Attended::Ended(result);
+                    }
+                }
                 Ok(None) => return Attended::Cut(Unreachable { why: "the worker ended the watch".into(), passing: true }),
                 Err(status) => return failed(status),
             },
@@ -234,6 +279,27 @@ async fn watch_job(link: &Link, job: &RemoteJob, is_paused: bool, progress: &imp
                 }
             }
         }
+    }
+}
+
+fn wants_loan(state: &JobState) -> bool {
+    matches!(&state.state, Some(State::Running(running)) if running.wants_loan)
+}
+
+/// How much of a loan one message holds.
+const LOAN_PART_BYTES: usize = 1 << 20;
+
+/// Hands over the keys. A worker that has them already lets them be.
+async fn lend(link: &Link, (job, loan): Lending<'_>, reference: JobReference) -> Result<(), Attended> {
+    let refused = |reason| Attended::Ended(Err(JobFault::Refused { host: job.host.clone(), reason }));
+    let loan = loan.ok_or_else(|| refused("it asks for keys, and none are to be lent for this job".into()))?;
+    let bytes = loan.to_bytes();
+    let first = LendPart { job: Some(reference), loan: Vec::new() };
+    let parts = bytes.chunks(LOAN_PART_BYTES).map(|part| LendPart { job: None, loan: part.to_vec() });
+    let parts: Vec<LendPart> = [first].into_iter().chain(parts).collect();
+    match link.worker().lend(futures::stream::iter(parts)).await {
+        Ok(_) => Ok(()),
+        Err(status) => Err(cut(&status).map_or_else(|| refused(said(&status)), Attended::Cut)),
     }
 }
 
@@ -277,6 +343,7 @@ fn result(state: JobState, progress: &impl Fn(&Running)) -> Option<Result<Vec<u8
             None
         }
         State::BackedUp(done) => Some(Ok(done.report)),
+        State::Restored(done) => Some(Ok(done.report)),
         State::Failed(failed) => Some(Err(JobFault::Failed { kind: failed.kind(), reason: failed.reason })),
         State::Cancelled(_) => Some(Err(JobFault::Cancelled)),
     }

@@ -122,6 +122,7 @@ async fn back_up(links: Arc<Links>, order: RunOrder, work: Work) {
         job: format!("{}.1", order.run),
         generation: order.attempt.into(),
         backup: Some(BackupJob::default()),
+        restore: None,
     };
     let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone(), pause: order.pause.clone() };
     let done = remote::run(&links, &job, || async { Ok(b"key".to_vec()) }, |_| {}).await;

@@ -41,6 +41,7 @@ const MATRIX: &str = "\
               viewer operator on-call approver owner security auditor
 see           yes    yes      yes     yes      yes   yes      yes
 run           -      yes      yes     -        -     -        -
+restore       -      yes      yes     -        -     -        -
 maintain      -      yes      -       -        -     -        -
 load-site     -      -        -       -        -     yes      -
 test-notices  -      -        -       -        -     yes      -

@@ -41,7 +41,7 @@ impl Scene {
         generation: u64,
         (cancel, pause): (watch::Receiver<bool>, watch::Receiver<bool>),
     ) -> Result<Vec<u8>, JobFault> {
-        let request = StartRequest { job: job.into(), generation, backup: Some(BackupJob::default()) };
+        let request = StartRequest { job: job.into(), generation, backup: Some(BackupJob::default()), restore: None };
         self.run_job(RemoteJob { host: "web1".into(), request, cancel, pause }).await
     }
 
@@ -83,7 +83,8 @@ async fn a_worker_that_does_not_know_what_a_job_asks_for_gets_no_such_job() -> R
     ];
     for (feature, backup) in jobs {
         let run = || {
-            let request = StartRequest { job: format!("{feature}.1"), generation: 1, backup: Some(backup.clone()) };
+            let job = format!("{feature}.1");
+            let request = StartRequest { job, generation: 1, backup: Some(backup.clone()), restore: None };
             let (cancel, pause) = (watch::channel(false).1, watch::channel(false).1);
             scene.run_job(RemoteJob { host: "web1".into(), request, cancel, pause })
         };

@@ -70,6 +70,7 @@ impl From<LoadLimits> for Limits {
             upload_bytes_per_second: limits.upload().map_or(0, ByteSize::bytes),
             read_bytes_per_second: limits.read_rate().map_or(0, ByteSize::bytes),
             threads: limits.threads().map_or(0, NonZeroU32::get),
+            download_bytes_per_second: 0,
         }
     }
 }

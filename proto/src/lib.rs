@@ -70,6 +70,8 @@ pub mod feature {
     pub const LIMITS: &str = "limits";
     /// It can halt a job.
     pub const PAUSE: &str = "pause";
+    /// It restores with keys that it is lent.
+    pub const RESTORE: &str = "restore";
 }
 
 /// How `strongroom-worker connect` begins its refusal, on standard error, and the code that it ends with: that a key can do nothing else is proven by hearing this.

@@ -78,6 +78,9 @@ pub enum Error {
     /// The key may write but not read, or the act needs the admin key.
     #[error("this needs a reader's key: a writer's key can add backups, not {0}")]
     WriterOnly(&'static str),
+    /// The key opens what was lent for one restore, and this is not part of it.
+    #[error("the keys that were lent for this restore do not open {0}")]
+    NotLent(String),
     /// A local cache file could not be used.
     #[error("cannot {doing} {path}")]
     Cache {
@@ -194,7 +197,7 @@ impl Error {
                 ErrorKind::Corrupt
             }
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
-            Self::Key(_) | Self::Foreign { .. } | Self::WriterOnly(_) => ErrorKind::Key,
+            Self::Key(_) | Self::Foreign { .. } | Self::WriterOnly(_) | Self::NotLent(_) => ErrorKind::Key,
             Self::Exists
             | Self::NotACopy { .. }
             | Self::SameCopy

@@ -22,7 +22,9 @@ pub use secrets::{BaseSecret, Secret, SharedKeys, random};
 pub use sheet::{BadSheet, from_sheet, to_sheet};
 
 use crate::error::Error;
-use crate::ids::{PublicKey, RepositoryId};
+use crate::ids::{PublicKey, RepositoryId, SegmentNonce};
+use crate::loan::Loan;
+use crate::pack::{SegmentRow, segment_secret};
 
 /// What the caller brings.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub enum Credential {
     File(KeyFile),
     /// A passphrase; every passphrase holder of the repository is tried.
     Passphrase(zeroize::Zeroizing<String>),
+    /// A writer's key file, and what was lent beside it for one restore.
+    Lent(WriterFile, Loan),
 }
 
 /// What only readers hold.
@@ -52,6 +56,8 @@ pub struct Key {
     pub(crate) signer: Ed25519KeyPair,
     pub(crate) admin: PublicKey,
     pub(crate) reader: Option<ReaderSecrets>,
+    /// What a writer may read, for one restore.
+    pub(crate) loan: Option<Loan>,
 }
 
 impl Key {
@@ -64,6 +70,7 @@ impl Key {
             signer: signing_key(&file.signing_key)?,
             admin: file.admin_key,
             reader: None,
+            loan: None,
         })
     }
 
@@ -77,10 +84,19 @@ impl Key {
             admin: public_of(&signer),
             signer,
             reader: Some(secrets),
+            loan: None,
         })
     }
 
-    /// Whether this key opens data.
+    /// A writer's key that opens what was lent to its holder.
+    pub(crate) fn borrower(file: &WriterFile, loan: &Loan) -> Result<Self, Error> {
+        if loan.repository() != file.repository {
+            return Err(Error::Foreign { key: loan.repository(), here: file.repository });
+        }
+        Ok(Self { loan: Some(loan.clone()), ..Self::writer(file)? })
+    }
+
+    /// Whether this key opens all data.
     #[must_use]
     pub fn can_read(&self) -> bool {
         self.reader.is_some()
@@ -96,6 +112,27 @@ impl Key {
     #[must_use]
     pub fn signer(&self) -> PublicKey {
         public_of(&self.signer)
+    }
+
+    /// Opens a segment's data key; the error says whether it may not, or cannot.
+    pub(crate) fn data_key(&self, segment: &SegmentRow) -> Result<Result<Secret, CannotOpen>, Error> {
+        if let Some(loan) = &self.loan {
+            let lent = loan.keys.get(&segment.nonce).cloned();
+            return lent.map(Ok).ok_or_else(|| Error::NotLent(format!("segment {}", segment.nonce)));
+        }
+        let private = self.secrets("read them")?.epochs.get(&segment.epoch);
+        let private = private.ok_or_else(|| Error::Key(format!("this key does not open epoch {}", segment.epoch)))?;
+        Ok(segment_secret(&self.repository, segment, private))
+    }
+
+    /// Whether a segment is among those that it may open; whether it can, shows when it does.
+    pub(crate) fn may_open(&self, segment: &SegmentNonce) -> bool {
+        self.loan.as_ref().is_none_or(|loan| loan.keys.contains_key(segment))
+    }
+
+    /// Fails for a key that opens nothing at all.
+    pub(crate) fn check_opens(&self) -> Result<(), Error> {
+        if self.loan.is_some() { Ok(()) } else { self.secrets("read them").map(drop) }
     }
 
     /// The reader's secrets, or why not; `what` completes "a writer's key can add backups, not …".

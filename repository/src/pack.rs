@@ -9,7 +9,7 @@ mod tables;
 pub use builder::PackContents;
 pub(crate) use builder::{FinishedPack, PackBuilder};
 pub use frame::{FRAME_HEADER_SIZE, FrameHeader, compress};
-pub(crate) use frame::{SegmentKey, open_frame, segment_key};
+pub(crate) use frame::{SegmentKey, open_frame, segment_secret};
 pub(crate) use moved::MovedPack;
 pub use reader::{PackFooter, TRAILER_SIZE, Trailer, scan_frames};
 pub use tables::{FrameRow, SegmentRow, StoredChunk};

@@ -16,6 +16,7 @@ use crate::index::Run;
 use crate::keys::hybrid::{self, Purpose};
 use crate::keys::inventory::{self, Binding};
 use crate::keys::{KeyFile, KeyRecord, Secret, from_sheet};
+use crate::loan::Loan;
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
 use crate::parity::{Parity, claims_to_be_of};
@@ -52,6 +53,8 @@ pub const ALL: &[Parser] = &[
     ("session-notes", notes::parse),
     ("parity", parity),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
+    ("loan", |bytes| drop(Loan::from_bytes(bytes))),
+    ("loan-content", |bytes| drop(Loan::decode(bytes))),
     ("gone-names", |bytes| drop(Gone::decode(bytes))),
 ];
 

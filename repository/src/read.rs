@@ -3,7 +3,7 @@
 mod frames;
 mod standby;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
@@ -18,7 +18,7 @@ use crate::ids::{ChunkId, FileHash};
 use crate::index::{FrameId, FrameInfo, Index, PackRow, Place};
 use crate::keys::Secret;
 use crate::object;
-use crate::pack::{FRAME_HEADER_SIZE, SegmentKey, open_frame, segment_key};
+use crate::pack::{FRAME_HEADER_SIZE, SegmentKey, open_frame};
 use crate::repository::{Repository, get_range};
 use crate::tree::entry::{ChunkRef, Entry};
 
@@ -37,7 +37,14 @@ pub(crate) enum NameOf {
 impl Repository {
     /// Where a chunk lies. [`Repository::open_index`] must have been called.
     pub fn locate(&self, id: &ChunkId) -> Result<Place, Error> {
-        self.current_index().find(id).ok_or(Error::Unindexed { id: *id })
+        let index = self.current_index();
+        let best = index.find(id).ok_or(Error::Unindexed { id: *id })?;
+        if self.may_open(&index, &best) {
+            return Ok(best);
+        }
+        // Stored once more since the keys were lent: what was lent is still there.
+        let lent = index.places(id).into_iter().find(|place| self.may_open(&index, place));
+        Ok(lent.unwrap_or(best))
     }
 
     /// Bytes of a frame in its pack, header included.
@@ -155,17 +162,22 @@ impl Repository {
         if let Some(key) = keys.get(&info.segment.nonce) {
             return Ok(Arc::clone(key));
         }
-        let epochs: &BTreeMap<u32, Secret> = &self.key.secrets("read them")?.epochs;
-        let private = epochs.get(&info.segment.epoch);
-        let private =
-            private.ok_or_else(|| Error::Key(format!("this key does not open epoch {}", info.segment.epoch)))?;
-        let key = segment_key(&self.id(), &info.segment, private).map_err(|bad| {
-            let name = object::hashed_name(info.pack.kind, &info.pack.id);
-            Error::damaged(name, format!("the sealed data key in the index is {bad}"))
-        })?;
-        let key = Arc::new(key);
+        let key = Arc::new(SegmentKey::new(info.segment.nonce, &self.data_key(info)?));
         keys.insert(info.segment.nonce, Arc::clone(&key));
         Ok(key)
+    }
+
+    /// The data key of a frame's segment.
+    pub(crate) fn data_key(&self, info: &FrameInfo) -> Result<Secret, Error> {
+        self.key.data_key(&info.segment)?.map_err(|bad| {
+            let name = object::hashed_name(info.pack.kind, &info.pack.id);
+            Error::damaged(name, format!("the sealed data key in the index is {bad}"))
+        })
+    }
+
+    /// Whether the key that opened the repository may open what lies at a place.
+    fn may_open(&self, index: &Index, place: &Place) -> bool {
+        index.lasting_name(place.frame).is_some_and(|(segment, _)| self.key.may_open(&segment))
     }
 
     pub(crate) fn name(&self, of: NameOf, hash: &FileHash) -> ChunkId {
@@ -220,10 +232,12 @@ impl Repository {
 
     /// From the first place where its bytes are good; what is wrong with the best one is told if none is.
     async fn read_named(&self, index: &Index, of: NameOf, id: &ChunkId) -> Result<Bytes, Error> {
-        self.key.secrets("read them")?;
+        self.key.check_opens()?;
         let standbys = self.standbys.all();
         let mut first_fault = None;
-        for place in index.places(id) {
+        let mut places = index.places(id);
+        places.sort_by_key(|place| !self.may_open(index, place));
+        for place in places {
             match self.read_place(index, of, id, place).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt || !standbys.is_empty() => {
                     first_fault.get_or_insert(error);
@@ -243,6 +257,9 @@ impl Repository {
 
     async fn read_place(&self, index: &Index, of: NameOf, id: &ChunkId, place: Place) -> Result<Bytes, Error> {
         let name = index.lasting_name(place.frame).ok_or(Error::Unindexed { id: *id })?;
+        if let Some(trace) = &mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner) {
+            trace.insert(name.0, name.1);
+        }
         let plain = match self.frames.get(name) {
             Some(plain) => plain,
             None => {

@@ -6,6 +6,7 @@ mod gone;
 mod history_file;
 mod index_in_force;
 mod keyring;
+mod lending;
 mod objects;
 mod snapshots;
 
@@ -32,6 +33,7 @@ use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
 use crate::index::Index;
 use crate::keys::inventory::{self, Binding};
 use crate::keys::{Credential, Key};
+use crate::live::Live;
 use crate::object::{self, ObjectType};
 use crate::pack::SegmentKey;
 use crate::read::{FrameCache, Standbys};
@@ -57,6 +59,8 @@ pub struct Repository {
     pub(crate) segment_keys: Mutex<HashMap<SegmentNonce, Arc<SegmentKey>>>,
     pub(crate) frames: FrameCache,
     pub(crate) standbys: Standbys,
+    /// The frames that were looked for by name, where somebody wants to know.
+    pub(crate) trace: Mutex<Option<Live>>,
 }
 
 impl Repository {
@@ -110,6 +114,7 @@ impl Repository {
             segment_keys: Mutex::default(),
             frames: FrameCache::default(),
             standbys: Standbys::default(),
+            trace: Mutex::default(),
         }
     }
 

@@ -67,6 +67,13 @@ impl Pace {
         }
     }
 
+    /// Waits for the end of a halt.
+    pub(crate) async fn may_go_on(&self) {
+        while self.is_halted.load(Ordering::Relaxed) {
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.paid_until.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -66,7 +66,7 @@ mod writer;
 
 pub use aspect::Aspect;
 pub use error::RestoreError;
-pub use events::{Listener, RestoreEvent};
+pub use events::{Gate, Listener, RestoreEvent};
 pub use options::{Overwrite, Owners, Replaced, RestoreOptions};
 pub use plan::{PathNote, PlanSummary, RestorePlan, Resumes, Warning};
 pub use planning::plan;

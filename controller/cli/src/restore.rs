@@ -1,11 +1,13 @@
 //! `strongroom restore`: files back from a snapshot, read back from the disk and compared.
 
+mod on_host;
 mod summary;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::ArgPredicate;
 use clap::{Args, ValueEnum};
 use strongroom_repository::Snapshot;
 use strongroom_worker::progress::Progress;
@@ -19,22 +21,28 @@ use crate::context::Context;
 use crate::copies::CopiesArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fleet::ControllerArgs;
 use crate::progress;
 use summary::{Planned, Restored};
 
 /// Restore files from a snapshot, and verify them
 #[derive(Debug, Args)]
+#[command(mut_arg("repo", |repo| repo.required(false).required_unless_present("on").default_value_if("on", ArgPredicate::IsPresent, "")))]
 #[command(after_help = "\
 Everything is written beside its place, flushed, read back from the disk, compared with the hash \
 that was taken at the source, and only then put in place. Stopped at any moment, the same command \
 goes on where it was. Ends with 3 if some files or some of their metadata could not be restored, \
 with 4 if what was read is damaged.
 
+With --on, the running controller has a host of its site restore into a directory of that host. SNAP names \
+the host whose data they are (latest@db1), and --reason is written down. Ctrl-C ends it.
+
 Examples:
   strongroom restore --repo /srv/backup latest --target /tmp/restored --dry-run
   strongroom restore --repo /srv/backup latest@web1 /etc/nginx --target /tmp/restored
   strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv --target / --overwrite changed
-  strongroom restore --repo /srv/backup --copy s3://backups/main latest@db1 --target /tmp/restored")]
+  strongroom restore --repo /srv/backup --copy s3://backups/main latest@db1 --target /tmp/restored
+  strongroom restore latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated' --dry-run")]
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
@@ -66,6 +74,29 @@ pub(crate) struct RestoreArgs {
     /// Only show the plan
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    on_host: OnHostArgs,
+}
+
+/// A restore that the running controller has a host do.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On a host of the fleet")]
+struct OnHostArgs {
+    /// Restore on this host of the site; --target is a directory there
+    #[arg(long, value_name = "HOST", conflicts_with = "urls")]
+    on: Option<String>,
+
+    /// Why: it stands in the journal
+    #[arg(long, value_name = "TEXT", requires = "on")]
+    reason: Option<String>,
+
+    /// The site's name of the repository [default: the first that has the snapshot]
+    #[arg(long, value_name = "NAME", requires = "on")]
+    from: Option<String>,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -82,6 +113,9 @@ enum OwnersArg {
 }
 
 pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
+    if let Some(host) = &args.on_host.on {
+        return on_host::run(args, host, context);
+    }
     let options = args.options(context)?;
     let opened = args.repository.open_with(&args.copies, context)?;
     let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;

@@ -6,6 +6,7 @@
 mod hands;
 mod maintain;
 mod quota;
+mod restores;
 mod runner;
 
 use std::os::unix::fs::DirBuilderExt;
@@ -82,13 +83,14 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let gateway = Arc::new(runner::gateway(&repositories, &stored_in));
     let (new_site, in_force) = watch::channel(Arc::clone(&site.site));
     let dialer = Arc::new(Dialer::new(in_force.clone(), key.identity(), state.join(KNOWN_HOSTS)));
-    let links = Arc::new(Links::new(dialer, gateway, program()));
+    let links = Arc::new(Links::new(dialer, Arc::clone(&gateway), program()));
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let declared = site.site.repositories().clone();
     let site_in_force = in_force.clone();
     let runner = Runner {
         context,
         links,
+        gateway,
         repositories,
         declared,
         journal: Arc::clone(&journal),
@@ -100,6 +102,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         failure.advise("give the controller an owner's key, or take `maintenance:` of that repository out of site.yaml")
     })?;
     let (maintenance, mut orders) = mpsc::unbounded_channel();
+    let (restores, mut asked) = mpsc::unbounded_channel();
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };
@@ -130,6 +133,12 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
                 scope.spawn(move || runner.maintain(order));
             }
         });
+        // Ends when nobody can ask any more.
+        scope.spawn(move || {
+            while let Some(asked) = asked.blocking_recv() {
+                scope.spawn(move || runner.restore(&asked));
+            }
+        });
         let served = context.serve(async {
             let (beats, beating) = watch::channel(0);
             let pinging = tokio::spawn(keep_pinging(beating, in_force.clone()));
@@ -146,7 +155,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
             let stop = context.signals.clone();
-            let answering = tokio::spawn(operator::serve(listener, requests, gate, until_stopped(stop)));
+            let answering = tokio::spawn(operator::serve(listener, requests, gate, restores, until_stopped(stop)));
             service_manager::tell("READY=1");
             let stop = context.signals.clone();
             let stopping = async {

@@ -12,6 +12,7 @@ use strongroom_repository::Repository;
 use strongroom_repository::keys::KeyRecord;
 use tonic::Status;
 
+use super::lent::count;
 use super::policy::{self, Readable};
 use super::put::no_business;
 use super::{Gateway, status};
@@ -24,12 +25,13 @@ const LIST_AT_ONCE: usize = 1000;
 pub(super) type Parts<T> = BoxStream<'static, Result<T, Status>>;
 
 impl Gateway {
-    pub(super) async fn get(&self, request: GetRequest) -> Result<Parts<GetPart>, Status> {
+    pub(super) async fn get(&self, host: &str, request: GetRequest) -> Result<Parts<GetPart>, Status> {
         let repository = self.repository(&request.repository)?;
+        let mut loan = None;
         match policy::readable(&request.name).ok_or_else(|| no_business("read", &request.name))? {
             Readable::Freely => {}
             Readable::LookedAt if request.head => {}
-            Readable::LookedAt => return Err(no_business("read", &request.name)),
+            Readable::LookedAt => loan = Some(self.lent(host, repository, &request.name).await?),
             Readable::IfWriterKey if is_writer_key(repository, &request.name).await? => {}
             // The same answer as for a key that is not there: which holders there are is no host's business.
             Readable::IfWriterKey => return Err(Status::not_found(request.name)),
@@ -45,7 +47,11 @@ impl Gateway {
         }
         let bytes = result.into_stream().map_err(|error| status(&error));
         let parts = bytes.map_ok(|bytes| stream::iter(cut(bytes)).map(Ok)).try_flatten();
-        Ok(first.chain(parts.map_ok(|bytes| GetPart { bytes, ..GetPart::default() })).boxed())
+        let parts = parts.map_ok(|bytes| GetPart { bytes, ..GetPart::default() });
+        let allowed = move |part: GetPart| {
+            future::ready(loan.as_ref().map_or(Ok(()), |loan| count(loan, part.bytes.len())).map(|()| part))
+        };
+        Ok(first.chain(parts.and_then(allowed)).boxed())
     }
 
     /// Only its own session could interest a writer, and that it knows: lists are for the history alone.

@@ -22,7 +22,8 @@ pub(super) enum Creatable {
 pub(super) enum Readable {
     /// To everybody who writes.
     Freely,
-    /// Only whether it is there, and its length: a run that ended early asks so what it need not send again. A writer has no key for the bytes, and needs none.
+    /// Only whether it is there, and its length: a run that ended early asks so what it need not send again. A writer has no key for the bytes, and needs none,
+    /// unless something of it was lent to this host for a restore.
     LookedAt,
     /// If it registers a writer: other keys are wrapped by passphrases, which a host could try at leisure.
     IfWriterKey,

@@ -62,7 +62,7 @@ impl Service for ForHost {
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<Self::GetStream>, Status> {
-        self.gateway.get(request.into_inner()).await.map(Response::new)
+        self.gateway.get(&self.host, request.into_inner()).await.map(Response::new)
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<Self::ListStream>, Status> {

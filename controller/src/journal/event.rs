@@ -8,6 +8,7 @@ use strongroom_plans::RunKind;
 
 use crate::maintenance::{Figures, MaintenanceEnding};
 use crate::permissions::Act;
+use crate::restores::{RestoreEnding, RestoreScope};
 use crate::runs::{Ending, RunId};
 
 /// Something that happened, or is about to.
@@ -163,6 +164,30 @@ pub enum Event {
         reason: Option<String>,
         /// What it came to.
         figures: Box<Figures>,
+    },
+    /// A host is about to restore. One without an end was cut off; the same request goes on with it.
+    RestoreStarted {
+        /// The job on the host.
+        restore: String,
+        /// Who wants it.
+        by: Who,
+        /// Why.
+        reason: String,
+        /// What is restored, and where to.
+        order: RestoreScope,
+    },
+    /// A host's restore is over.
+    RestoreEnded {
+        /// The job on the host.
+        restore: String,
+        /// What came of it.
+        ending: RestoreEnding,
+        /// Why, where it did not go well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The host's report: counts, what was proven, the first findings.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<serde_json::Value>,
     },
     /// A notice was not taken for so long that it is told no more.
     NoticeGivenUp {

@@ -12,11 +12,12 @@ use super::chain::{Broken, Entry, EntryHash};
 use super::event::Event;
 use super::hosts;
 use super::outbox::{self, FollowError};
+use super::restores;
 use super::upkeep;
 use crate::runs::{Impossible, Run, RunId, fold};
 
 /// The layout of the database. A newer one is refused; an older one is brought up to date by the statements after its own.
-const LAYOUTS: [&str; 6] = ["
+const LAYOUTS: [&str; 7] = ["
     create table entries (
         number   integer primary key,
         time     text    not null,
@@ -40,7 +41,7 @@ const LAYOUTS: [&str; 6] = ["
     create index runs_open on runs (due) where ending is null;
 ", outbox::LAYOUT, hosts::LAYOUT, "
     create index entries_by_run on entries (json_extract(text, '$.run')) where json_extract(text, '$.run') is not null;
-", hosts::SIGHTINGS, upkeep::LAYOUT];
+", hosts::SIGHTINGS, upkeep::LAYOUT, restores::LAYOUT];
 
 /// The journal. One process writes it, the controller that owns the socket; others may read meanwhile. Should two write, the second one's entry has a number that is taken,
 /// and is refused.

@@ -17,7 +17,7 @@ use strongroom_proto::worker::job_state::State;
 use strongroom_proto::worker::worker_server::{Worker, WorkerServer};
 use strongroom_proto::worker::{
     BackedUp, Cancelled, EnrollReply, EnrollRequest, FactsReply, FactsRequest, HelloReply, HelloRequest, JobReference,
-    JobState, JobsReply, JobsRequest, Running, StartRequest,
+    JobState, JobsReply, JobsRequest, LendPart, Running, StartRequest,
 };
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::watch;
@@ -43,6 +43,8 @@ pub(crate) struct Host {
     enrolled: Mutex<bool>,
     features: Mutex<Vec<String>>,
     jobs: Mutex<BTreeMap<String, Job>>,
+    /// How often its worker loses the keys of a restore.
+    forgets: AtomicU64,
     /// How long a job takes.
     pub(crate) work: Duration,
     lines: AtomicU64,
@@ -56,6 +58,8 @@ struct Job {
     request: StartRequest,
     state: watch::Sender<JobState>,
     executions: u32,
+    /// The loans that it got.
+    lent: Vec<Vec<u8>>,
     paused: watch::Sender<bool>,
 }
 
@@ -69,6 +73,7 @@ impl Fleet {
             enrolled: Mutex::new(false),
             features: Mutex::default(),
             jobs: Mutex::default(),
+            forgets: AtomicU64::new(0),
             work,
             lines: AtomicU64::new(0),
             boot: AtomicU64::new(1),
@@ -104,6 +109,38 @@ impl Host {
     /// From the next line on, its worker says that it can do this.
     pub(crate) fn learn(&self, feature: &str) {
         lock(&self.features).push(feature.into());
+    }
+
+    /// The loans that a job got.
+    pub(crate) fn lent(&self, job: &str) -> Vec<Vec<u8>> {
+        lock(&self.jobs).get(job).map(|job| job.lent.clone()).unwrap_or_default()
+    }
+
+    /// Whether a job is only to look.
+    pub(crate) fn is_dry_run(&self, job: &str) -> bool {
+        lock(&self.jobs).get(job).and_then(|job| job.request.restore.as_ref()).is_some_and(|restore| restore.dry_run)
+    }
+
+    /// So often, its worker loses the keys of a restore as soon as it has them, as in a restart.
+    pub(crate) fn forgets_keys(&self, times: u64) {
+        self.forgets.store(times, Ordering::Relaxed);
+    }
+
+    fn take_loan(self: &Arc<Self>, job: &str, loan: Vec<u8>) -> Option<JobState> {
+        let mut jobs = lock(&self.jobs);
+        let job = jobs.get_mut(job)?;
+        job.lent.push(loan);
+        let less = |left: u64| left.checked_sub(1);
+        let forgotten = self.forgets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        job.state.send_modify(|state| {
+            if let Some(State::Running(running)) = &mut state.state {
+                running.wants_loan = forgotten;
+            }
+        });
+        if !forgotten {
+            work(self, job.request.clone());
+        }
+        Some(job.state.borrow().clone())
     }
 
     /// How often it was asked for its facts.
@@ -230,7 +267,8 @@ impl AsyncWrite for Cuttable {
 struct Service(Arc<Host>);
 
 fn running(request: &StartRequest) -> JobState {
-    let running = Running { doing: "backing up".into(), ..Running::default() };
+    let wants_loan = request.restore.is_some();
+    let running = Running { doing: "working".into(), wants_loan, ..Running::default() };
     JobState {
         job: request.job.clone(),
         generation: request.generation,
@@ -302,6 +340,17 @@ impl Worker for Service {
         Ok(Response::new(EnrollReply::default()))
     }
 
+    async fn lend(&self, request: Request<tonic::Streaming<LendPart>>) -> Result<Response<JobState>, Status> {
+        let mut parts = request.into_inner();
+        let (mut job, mut loan) = (String::new(), Vec::new());
+        while let Some(part) = parts.message().await? {
+            job.extend(part.job.map(|reference| reference.job));
+            loan.extend(part.loan);
+        }
+        let answer = self.0.take_loan(&job, loan).ok_or_else(|| Status::not_found("no such job"))?;
+        Ok(Response::new(answer))
+    }
+
     async fn start(&self, request: Request<StartRequest>) -> Result<Response<JobState>, Status> {
         let request = request.into_inner();
         if !*lock(&self.0.enrolled) {
@@ -326,9 +375,12 @@ impl Worker for Service {
         let answer = state.borrow().clone();
         jobs.insert(
             request.job.clone(),
-            Job { request: request.clone(), state, executions: 1, paused: watch::channel(false).0 },
+            Job { request: request.clone(), state, executions: 1, lent: Vec::new(), paused: watch::channel(false).0 },
         );
-        work(&self.0, request);
+        // A restore begins when it has its keys.
+        if request.restore.is_none() {
+            work(&self.0, request);
+        }
         Ok(Response::new(answer))
     }
 

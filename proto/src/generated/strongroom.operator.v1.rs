@@ -110,6 +110,69 @@ pub struct JournalRequest {
     #[prost(uint32, tag = "2")]
     pub count_max: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreRequest {
+    /// `latest@HOST`, `TIME@HOST` or the first digits of an id with `@HOST`: the host whose data they are is always named.
+    #[prost(string, tag = "1")]
+    pub snapshot: ::prost::alloc::string::String,
+    /// The site's name of the repository; empty for the first one that has the snapshot.
+    #[prost(string, tag = "2")]
+    pub repository: ::prost::alloc::string::String,
+    /// Raw bytes, as the snapshot has them; none for everything.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The host that restores, by its name in the site.
+    #[prost(string, tag = "4")]
+    pub host: ::prost::alloc::string::String,
+    /// An absolute directory there; raw bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub target: ::prost::alloc::vec::Vec<u8>,
+    #[prost(enumeration = "RestoreOverwrite", tag = "6")]
+    pub overwrite: i32,
+    #[prost(bool, tag = "7")]
+    pub set_aside: bool,
+    #[prost(bool, tag = "8")]
+    pub owners_by_name: bool,
+    /// From the store, bytes a second; 0 for no bound.
+    #[prost(uint64, tag = "9")]
+    pub download_bytes_per_second: u64,
+    /// Why; never empty.
+    #[prost(string, tag = "10")]
+    pub reason: ::prost::alloc::string::String,
+    /// Only look what it would do.
+    #[prost(bool, tag = "11")]
+    pub dry_run: bool,
+}
+/// What to do about files that exist in the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RestoreOverwrite {
+    Never = 0,
+    Changed = 1,
+    Always = 2,
+}
+impl RestoreOverwrite {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Never => "RESTORE_OVERWRITE_NEVER",
+            Self::Changed => "RESTORE_OVERWRITE_CHANGED",
+            Self::Always => "RESTORE_OVERWRITE_ALWAYS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESTORE_OVERWRITE_NEVER" => Some(Self::Never),
+            "RESTORE_OVERWRITE_CHANGED" => Some(Self::Changed),
+            "RESTORE_OVERWRITE_ALWAYS" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod operator_client {
     #![allow(
@@ -512,6 +575,31 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Journal"));
             self.inner.unary(req, path, codec).await
         }
+        /// Has a host restore. Documents tell how far it is, the last one what came of it. Whoever stops listening ends it; the same request goes on where it was.
+        pub async fn restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Document>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/Restore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Restore"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -601,6 +689,17 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::JournalRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Server streaming response type for the Restore method.
+        type RestoreStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Document, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Has a host restore. Documents tell how far it is, the last one what came of it. Whoever stops listening ends it; the same request goes on where it was.
+        async fn restore(
+            &self,
+            request: tonic::Request<super::RestoreRequest>,
+        ) -> std::result::Result<tonic::Response<Self::RestoreStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct OperatorServer<T> {
@@ -1283,6 +1382,52 @@ pub mod operator_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/Restore" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestoreSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::RestoreRequest>
+                    for RestoreSvc<T> {
+                        type Response = super::Document;
+                        type ResponseStream = T::RestoreStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

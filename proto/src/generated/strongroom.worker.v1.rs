@@ -60,8 +60,52 @@ pub struct StartRequest {
     /// Grows with each new attempt at the same job.
     #[prost(uint64, tag = "2")]
     pub generation: u64,
+    /// One of the two.
     #[prost(message, optional, tag = "3")]
     pub backup: ::core::option::Option<BackupJob>,
+    /// Only for workers with the feature `restore`.
+    #[prost(message, optional, tag = "4")]
+    pub restore: ::core::option::Option<RestoreJob>,
+}
+/// A snapshot, or some of its paths, into a directory of the host.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreJob {
+    /// In hex.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub snapshot: ::prost::alloc::string::String,
+    /// Raw bytes, as the snapshot has them; none for everything.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Absolute. It need not exist.
+    #[prost(bytes = "vec", tag = "4")]
+    pub target: ::prost::alloc::vec::Vec<u8>,
+    #[prost(enumeration = "Overwrite", tag = "5")]
+    pub overwrite: i32,
+    /// Replaced files are moved beside the restored ones instead of being removed.
+    #[prost(bool, tag = "6")]
+    pub set_aside: bool,
+    /// Owners by their names where the host knows these, else by number.
+    #[prost(bool, tag = "7")]
+    pub owners_by_name: bool,
+    #[prost(message, optional, tag = "8")]
+    pub limits: ::core::option::Option<Limits>,
+    /// Only look: the report is the plan, and nothing is written.
+    #[prost(bool, tag = "9")]
+    pub dry_run: bool,
+    /// As for a backup.
+    #[prost(message, optional, tag = "10")]
+    pub direct: ::core::option::Option<DirectStore>,
+}
+/// A loan in pieces, which the repository's engine made.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendPart {
+    /// In the first part only.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<JobReference>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub loan: ::prost::alloc::vec::Vec<u8>,
 }
 /// One source into one snapshot.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -152,6 +196,9 @@ pub struct Limits {
     /// From the source, bytes a second; 0 for no bound.
     #[prost(uint64, tag = "3")]
     pub read_bytes_per_second: u64,
+    /// From the store to a restore, bytes a second; 0 for no bound.
+    #[prost(uint64, tag = "4")]
+    pub download_bytes_per_second: u64,
 }
 /// Commands around the backup.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -184,7 +231,7 @@ pub struct JobState {
     /// Grows with each change that is not mere progress.
     #[prost(uint64, tag = "3")]
     pub number: u64,
-    #[prost(oneof = "job_state::State", tags = "4, 5, 6, 7")]
+    #[prost(oneof = "job_state::State", tags = "4, 5, 6, 7, 8")]
     pub state: ::core::option::Option<job_state::State>,
 }
 /// Nested message and enum types in `JobState`.
@@ -199,6 +246,8 @@ pub mod job_state {
         Failed(super::Failed),
         #[prost(message, tag = "7")]
         Cancelled(super::Cancelled),
+        #[prost(message, tag = "8")]
+        Restored(super::Restored),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -217,10 +266,20 @@ pub struct Running {
     /// It was halted, and reads nothing.
     #[prost(bool, tag = "6")]
     pub paused: bool,
+    /// A restore that waits for its keys (`Lend`).
+    #[prost(bool, tag = "7")]
+    pub wants_loan: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackedUp {
     /// The worker's report, JSON.
+    #[prost(bytes = "vec", tag = "1")]
+    pub report: ::prost::alloc::vec::Vec<u8>,
+}
+/// A restore that ended, whatever it came to: its report says that.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Restored {
+    /// The worker's report, JSON; of a dry run, the plan.
     #[prost(bytes = "vec", tag = "1")]
     pub report: ::prost::alloc::vec::Vec<u8>,
 }
@@ -240,6 +299,38 @@ pub struct JobsReply {
     #[prost(message, repeated, tag = "1")]
     pub jobs: ::prost::alloc::vec::Vec<JobState>,
 }
+/// What to do about files that exist in the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Overwrite {
+    /// They stay.
+    Never = 0,
+    /// Those that differ are replaced.
+    Changed = 1,
+    Always = 2,
+}
+impl Overwrite {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Never => "OVERWRITE_NEVER",
+            Self::Changed => "OVERWRITE_CHANGED",
+            Self::Always => "OVERWRITE_ALWAYS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OVERWRITE_NEVER" => Some(Self::Never),
+            "OVERWRITE_CHANGED" => Some(Self::Changed),
+            "OVERWRITE_ALWAYS" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum FailureKind {
@@ -254,6 +345,8 @@ pub enum FailureKind {
     Command = 4,
     /// The worker's own fault, or its host's.
     Worker = 5,
+    /// Where to restore to: it cannot be written, or has no room.
+    Target = 6,
 }
 impl FailureKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -268,6 +361,7 @@ impl FailureKind {
             Self::Source => "FAILURE_KIND_SOURCE",
             Self::Command => "FAILURE_KIND_COMMAND",
             Self::Worker => "FAILURE_KIND_WORKER",
+            Self::Target => "FAILURE_KIND_TARGET",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -279,6 +373,7 @@ impl FailureKind {
             "FAILURE_KIND_SOURCE" => Some(Self::Source),
             "FAILURE_KIND_COMMAND" => Some(Self::Command),
             "FAILURE_KIND_WORKER" => Some(Self::Worker),
+            "FAILURE_KIND_TARGET" => Some(Self::Target),
             _ => None,
         }
     }
@@ -463,6 +558,28 @@ pub mod worker_client {
                 .insert(GrpcMethod::new("strongroom.worker.v1.Worker", "Start"));
             self.inner.unary(req, path, codec).await
         }
+        /// Hands over the keys of one restore. They stay in the worker's memory until the job has ended; a worker that was restarted asks for them again (`wants_loan`).
+        pub async fn lend(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::LendPart>,
+        ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.worker.v1.Worker/Lend",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.worker.v1.Worker", "Lend"));
+            self.inner.client_streaming(req, path, codec).await
+        }
         /// The job's state now, and again whenever it changes; the stream ends with the job. Progress may be left out, states never are.
         pub async fn watch(
             &mut self,
@@ -610,6 +727,11 @@ pub mod worker_server {
         async fn start(
             &self,
             request: tonic::Request<super::StartRequest>,
+        ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status>;
+        /// Hands over the keys of one restore. They stay in the worker's memory until the job has ended; a worker that was restarted asks for them again (`wants_loan`).
+        async fn lend(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::LendPart>>,
         ) -> std::result::Result<tonic::Response<super::JobState>, tonic::Status>;
         /// Server streaming response type for the Watch method.
         type WatchStream: tonic::codegen::tokio_stream::Stream<
@@ -886,6 +1008,51 @@ pub mod worker_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.worker.v1.Worker/Lend" => {
+                    #[allow(non_camel_case_types)]
+                    struct LendSvc<T: Worker>(pub Arc<T>);
+                    impl<
+                        T: Worker,
+                    > tonic::server::ClientStreamingService<super::LendPart>
+                    for LendSvc<T> {
+                        type Response = super::JobState;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::LendPart>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Worker>::lend(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LendSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

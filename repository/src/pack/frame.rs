@@ -90,18 +90,22 @@ pub(crate) fn fresh_segment(
 }
 
 /// Opens a segment's data key with the epoch's private key.
-pub(crate) fn segment_key(
+pub(crate) fn segment_secret(
     repository: &RepositoryId,
     row: &SegmentRow,
     private: &Secret,
-) -> Result<SegmentKey, CannotOpen> {
+) -> Result<Secret, CannotOpen> {
     let plain = hybrid::open(Purpose::Segment, repository, private, &row.nonce.0, &row.sealed_key)?;
     let plain = zeroize::Zeroizing::new(plain);
-    let bytes = plain.as_slice().try_into().map_err(|_| CannotOpen)?;
-    Ok(SegmentKey { key: aes_key(bytes), nonce: row.nonce })
+    plain.as_slice().try_into().map(Secret).map_err(|_| CannotOpen)
 }
 
 impl SegmentKey {
+    /// An opened data key, for use.
+    pub(crate) fn new(nonce: SegmentNonce, secret: &Secret) -> Self {
+        Self { key: aes_key(secret.expose()), nonce }
+    }
+
     fn aad(&self, repository: &RepositoryId, kind: ObjectType, header: &[u8; FRAME_HEADER_SIZE]) -> Vec<u8> {
         [&repository.0[..], &[kind as u8], &self.nonce.0, &header[4..18]].concat()
     }

@@ -1,20 +1,23 @@
 //! Well-formed inputs for every parser, made by the encoders: what mutants are made from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Config, KeyFile, REPOSITORY};
 use crate::config::Parameters;
 use crate::history::{Commit, Operation};
-use crate::ids::{ChunkId, ObjectId, PublicKey, SessionId};
+use crate::ids::{ChunkId, ObjectId, PublicKey, SegmentNonce, SessionId};
 use crate::index;
 use crate::keys::hybrid::{self, Purpose};
 use crate::keys::inventory::{self, Binding};
 use crate::keys::{ReaderFile, Secret, public_key, signing_key, to_sheet};
+use crate::loan::Loan;
 use crate::object::{self, ObjectType};
 use crate::pack::{PackBuilder, StoredChunk};
 use crate::parity::{self, Subject};
 use crate::scrub::{Ledger, Outcome, Verified};
 use crate::session::notes;
+use crate::snapshot::{Manifest, Snapshot, SnapshotKind, Totals};
 use crate::tree::entry::{ChunkRef, Consistency, Content, Entry, Extent, Kind, Time};
 use crate::tree::inner::{self, Child};
 use crate::tree::leaf::LeafBuilder;
@@ -58,7 +61,29 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("parity", parity()),
         ("ledger", ledger().into_bytes()),
         ("gone-names", vec![7; 40]),
+        ("loan", loan().to_bytes().to_vec()),
+        ("loan-content", loan().to_bytes()[5..].to_vec()),
     ]
+}
+
+fn loan() -> Loan {
+    let time = jiff::Timestamp::UNIX_EPOCH;
+    let manifest = Manifest {
+        host: "sample".into(),
+        time,
+        finished: time,
+        kind: SnapshotKind::Full,
+        sources: vec!["/etc".into()],
+        tags: BTreeMap::new(),
+        root: Some(ChunkId([4; 32])),
+        parent: None,
+        program: "sample".into(),
+        totals: Totals::default(),
+        problems: Vec::new(),
+    };
+    let snapshot = Snapshot { id: ObjectId([3; 32]), manifest, signer: "sample".into() };
+    let keys = [1, 2].map(|n| (SegmentNonce([n; 16]), Secret::new([n; 32])));
+    Loan::new(REPOSITORY, &snapshot, keys.into())
 }
 
 fn parity() -> Vec<u8> {

@@ -64,6 +64,13 @@ pub(super) async fn unlock(store: &dyn ObjectStore, config: &Config, credential:
             Err(Error::damaged(CONFIG, "it is not signed by the admin that this writer's key trusts"))
         }
         Credential::File(KeyFile::Writer(file)) => Key::writer(file),
+        Credential::Lent(file, _) if foreign(file.repository) => {
+            Err(Error::Foreign { key: file.repository, here: config.repository })
+        }
+        Credential::Lent(file, _) if file.admin_key != config.admin_key => {
+            Err(Error::damaged(CONFIG, "it is not signed by the admin that this writer's key trusts"))
+        }
+        Credential::Lent(file, loan) => Key::borrower(file, loan),
         Credential::File(KeyFile::Reader(file)) => {
             let public = public_key(&file.private_key).map_err(|bad| Error::Key(bad.to_string()))?;
             let record = holder_record(store, config, &public, config.epoch).await?;

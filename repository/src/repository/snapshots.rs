@@ -5,7 +5,7 @@ use crate::cache;
 use crate::error::{Error, ErrorKind};
 use crate::ids::ObjectId;
 use crate::object::{self, ObjectType};
-use crate::snapshot::{Inventory, Sealed, Snapshot};
+use crate::snapshot::{Inventory, Manifest, Sealed, Snapshot};
 
 /// The snapshots in force.
 #[derive(Debug, Default)]
@@ -51,12 +51,24 @@ impl Repository {
 
     /// Opens one snapshot in force.
     pub async fn snapshot(&self, id: ObjectId) -> Result<Snapshot, Error> {
-        let secrets = self.key.secrets("read snapshots")?;
+        let lent = self.lent_manifest(&id)?;
         let bytes = self.snapshot_bytes(&id).await?;
         let sealed = Sealed::check(&bytes, id, &self.id())?;
         let signer = self.signer_name(&sealed.signer).await?;
-        let manifest = sealed.manifest(&self.id(), &secrets.epochs)?;
+        let manifest = match lent {
+            Some(manifest) => manifest,
+            None => sealed.manifest(&self.id(), &self.key.secrets("read snapshots")?.epochs)?,
+        };
         Ok(Snapshot { id: sealed.id, manifest, signer })
+    }
+
+    /// The manifest of the snapshot that was lent, if that is this one; none where all can be read.
+    fn lent_manifest(&self, id: &ObjectId) -> Result<Option<Manifest>, Error> {
+        match &self.key.loan {
+            Some(loan) if loan.snapshot != *id => Err(Error::NotLent(format!("snapshot {id}"))),
+            Some(loan) => Ok(Some(loan.manifest.clone())),
+            None => self.key.secrets("read snapshots").map(|_| None),
+        }
     }
 
     /// What garbage collection knows of a snapshot; needs no private key.

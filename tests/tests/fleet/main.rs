@@ -10,4 +10,5 @@ mod helpers;
 mod jump;
 mod lab;
 mod lab_faults;
+mod restore_on_host;
 mod stores;

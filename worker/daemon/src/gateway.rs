@@ -49,6 +49,16 @@ pub struct GatewayStore {
     repository: RepositoryId,
     patience: Duration,
     given_up: watch::Receiver<bool>,
+    refusals: Refusals,
+}
+
+/// What it means where the gateway refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusals {
+    /// That it always will.
+    Final,
+    /// That a controller which was restarted has not lent again yet what is read.
+    Passing,
 }
 
 /// Ends all calls of a store, which otherwise wait for links that nobody needs any more.
@@ -73,7 +83,13 @@ impl GatewayStore {
     #[must_use]
     pub fn with_patience(links: Links, repository: RepositoryId, patience: Duration) -> (Self, GiveUp) {
         let (give_up, given_up) = watch::channel(false);
-        (Self { links, repository, patience, given_up }, GiveUp(give_up))
+        (Self { links, repository, patience, given_up, refusals: Refusals::Final }, GiveUp(give_up))
+    }
+
+    /// The same for a restore, to which the controller lends what it reads.
+    #[must_use]
+    pub fn borrowing(self) -> Self {
+        Self { refusals: Refusals::Passing, ..self }
     }
 
     /// How much may be stored: bytes that are free, and bytes of them that are to stay free. Nothing where nobody can tell, as behind a gateway of an older release.
@@ -87,7 +103,7 @@ impl GatewayStore {
     }
 
     fn retry(&self, name: &str) -> Retry {
-        Retry::new(self.links.clone(), name, self.patience, self.given_up.clone())
+        Retry::new(self.links.clone(), name, self.patience, self.given_up.clone()).taking(self.refusals)
     }
 }
 

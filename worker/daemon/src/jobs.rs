@@ -11,6 +11,8 @@
 //! |----------------------|--------------------------------|---------------------------|
 //! | a job that runs      | waits                          | runs, up to [`AT_ONCE`]   |
 //!
+//! Of restores, those to one target wait for each other, and [`AT_ONCE`] run beside the backups.
+//!
 //! Deliberately absent: when and why a job is to run, and whether to try again. That is the controller's.
 
 mod attempt;
@@ -21,6 +23,8 @@ mod hooks;
 mod job;
 mod opening;
 mod report;
+mod restoring;
+mod target;
 mod turns;
 mod view;
 
@@ -30,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use strongroom_repository::Loan;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::JoinSet;
 
@@ -40,7 +45,7 @@ use crate::gateway::Links;
 use crate::job_id::JobId;
 use crate::keys::Keys;
 use crate::ledger::{self, Entry, Ledger, LedgerError, Recorded};
-use crate::request::Request;
+use crate::task::Task;
 use control::Wish;
 use decide::{Decision, decide};
 use job::Job;
@@ -114,6 +119,17 @@ pub enum LookupError {
     },
 }
 
+/// Why keys are not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LendError {
+    /// There is no such job.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// The job restores another snapshot, or is a backup.
+    #[error("the keys that were lent are not those of job '{0}'")]
+    NotForThis(JobId),
+}
+
 impl Jobs {
     /// The jobs of a ledger. Those that were running when it was last used are taken up again.
     pub fn open(site: Site, folder: PathBuf) -> Result<Self, LedgerError> {
@@ -142,7 +158,7 @@ impl Jobs {
     }
 
     /// Starts a job, or finds it started.
-    pub async fn start(&self, id: JobId, generation: u64, request: Request) -> Result<View, StartError> {
+    pub async fn start(&self, id: JobId, generation: u64, request: Task) -> Result<View, StartError> {
         let mut table = self.inner.table.lock().await;
         let mut committing = Vec::new();
         if let Some(job) = table.get(&id) {
@@ -168,15 +184,30 @@ impl Jobs {
         Ok(job.view())
     }
 
-    fn check_room(&self, table: &BTreeMap<JobId, Arc<Job>>, request: &Request) -> Result<(), StartError> {
+    fn check_room(&self, table: &BTreeMap<JobId, Arc<Job>>, request: &Task) -> Result<(), StartError> {
         if self.is_stopping() {
             return Err(StartError::Stopping);
         }
-        if !self.inner.site.keys.has(request.repository) {
-            return Err(StartError::NotEnrolled(request.repository));
+        if !self.inner.site.keys.has(request.repository()) {
+            return Err(StartError::NotEnrolled(request.repository()));
         }
         let running = table.values().filter(|job| !job.with(Entry::has_ended)).count();
         if running < RUNNING_MAX { Ok(()) } else { Err(StartError::TooMany(RUNNING_MAX)) }
+    }
+
+    /// Hands a restore its keys, for as long as it runs.
+    pub async fn lend(&self, id: &JobId, generation: u64, loan: Loan) -> Result<View, LendError> {
+        let job = self.find(id, generation).await?;
+        let is_meant = job.with(|entry| match &entry.request {
+            Task::Restore(request) => (request.repository, request.snapshot) == (loan.repository(), loan.snapshot()),
+            Task::Backup(_) => false,
+        });
+        if !is_meant {
+            return Err(LendError::NotForThis(id.clone()));
+        }
+        tracing::info!(job = %id, segments = loan.segments(), "keys were lent");
+        job.lend(loan);
+        Ok(job.view())
     }
 
     /// The job's state, now and whenever it changes. Generation 0 is whichever is the newest.
@@ -291,6 +322,7 @@ impl From<&Recorded> for Option<Phase> {
         match state {
             Recorded::Running => None,
             Recorded::BackedUp { report } => Some(Phase::BackedUp { report: report.to_string().into() }),
+            Recorded::Restored { report } => Some(Phase::Restored { report: report.to_string().into() }),
             Recorded::Failed { kind, reason } => Some(Phase::Failed { kind: *kind, reason: reason.clone() }),
             Recorded::Cancelled => Some(Phase::Cancelled),
         }

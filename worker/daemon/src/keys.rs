@@ -1,6 +1,6 @@
 //! The keys with which this host adds to repositories: one file for each, readable by their owner only.
 //!
-//! A key that can read is refused. A host must not be able to read what it backed up, so that whoever takes the host over cannot either.
+//! A key that can read is refused. A host must not be able to read what it backed up, so that whoever takes the host over cannot either. The keys of a restore are lent, and are not kept here.
 
 use std::io;
 use std::path::{Path, PathBuf};

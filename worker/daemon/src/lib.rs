@@ -10,7 +10,7 @@
 //!    into a directory that this host has.
 //! 6. [`facts`]: what the host is and has.
 //!
-//! What holds: the daemon can be killed at any instruction; a job outlives its connection and the daemon; the host can add backups, never read them; nor remove them, where it stores through the gateway.
+//! What holds: the daemon can be killed at any instruction; a job outlives its connection and the daemon; the host can add backups, and reads none but what is lent to it for one restore; nor remove them, where it stores through the gateway.
 //!
 //! Deliberately absent: any port that is listened on, any schedule, any credential of a store but the mounts of the host.
 
@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod request;
 pub mod serve;
 pub mod service;
+pub mod task;
 mod wire;
 
 /// Program and version, for records.

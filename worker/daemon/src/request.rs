@@ -2,6 +2,8 @@
 //!
 //! Values that are not given are not written, so that a release that adds one still recognises the requests of the release before it by their fingerprint.
 
+mod restore;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use strongroom_repository::RepositoryId;
 use strongroom_worker::command::{HOOK_TIME, OUTPUT_TIME};
+
+pub use restore::RestoreRequest;
 
 /// Nothing that is still of use takes longer.
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -101,6 +105,9 @@ pub struct Limits {
     /// Threads; none for one for each processor.
     #[serde(skip_serializing_if = "is_default")]
     pub threads: Option<NonZeroU64>,
+    /// From the store, to a restore.
+    #[serde(skip_serializing_if = "is_default")]
+    pub download_bytes_per_second: Option<NonZeroU64>,
 }
 
 /// A command around the backup.
@@ -124,6 +131,12 @@ pub enum RequestFault {
     /// The repository's id.
     #[error("'{}' is not the id of a repository", .0.escape_default())]
     Repository(String),
+    /// The snapshot's id.
+    #[error("'{}' is not the id of a snapshot", .0.escape_default())]
+    Snapshot(String),
+    /// A way to treat existing files that a newer release knows.
+    #[error("the request says to treat existing files in a way ({0}) that this worker does not know")]
+    Overwrite(i32),
     /// No host.
     #[error("the request names no host")]
     NoHost,

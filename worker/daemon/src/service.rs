@@ -6,22 +6,34 @@ use jiff::Timestamp;
 use strongroom_proto::worker::worker_server::Worker;
 use strongroom_proto::worker::{
     EnrollReply, EnrollRequest, FactsReply, FactsRequest, HelloReply, HelloRequest, JobReference, JobState, JobsReply,
-    JobsRequest, StartRequest,
+    JobsRequest, LendPart, StartRequest,
 };
 use strongroom_proto::{PROTOCOL_NEWEST, PROTOCOL_OLDEST, common_protocol, feature};
-use strongroom_repository::chain;
+use strongroom_repository::{Loan, chain};
 use tokio::sync::watch;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
+use zeroize::Zeroizing;
 
 use crate::facts::{self, host};
 use crate::job_id::{BadJobId, JobId};
-use crate::jobs::{Jobs, LookupError, StartError, View};
+use crate::jobs::{Jobs, LendError, LookupError, StartError, View};
 use crate::keys::{Keys, KeysError};
-use crate::request::RequestFault;
+use crate::request::{RequestFault, RestoreRequest};
+use crate::task::Task;
 
 /// What this worker can do beyond the oldest protocol.
-const FEATURES: [&str; 6] =
-    [feature::COMMAND_SOURCE, feature::DIRECT_STORE, feature::GATEWAY, feature::HOOKS, feature::LIMITS, feature::PAUSE];
+const FEATURES: [&str; 7] = [
+    feature::COMMAND_SOURCE,
+    feature::DIRECT_STORE,
+    feature::GATEWAY,
+    feature::HOOKS,
+    feature::LIMITS,
+    feature::PAUSE,
+    feature::RESTORE,
+];
+
+/// Of a loan: a segment takes 48 bytes and stands for up to 64 MiB, so this is a restore of 300 TiB.
+const LOAN_BYTES_MAX: usize = 256 << 20;
 
 /// The service. Clones are the same service.
 #[derive(Debug, Clone)]
@@ -75,13 +87,35 @@ impl Worker for Service {
     }
 
     async fn start(&self, request: Request<StartRequest>) -> Result<Response<JobState>, Status> {
-        let StartRequest { job, generation, backup } = request.into_inner();
+        let StartRequest { job, generation, backup, restore } = request.into_inner();
         let job = job_id(&job)?;
         if generation == 0 {
             return Err(Status::invalid_argument("generations count from 1"));
         }
-        let backup = backup.ok_or(RequestFault::NoSource).and_then(crate::request::Request::try_from);
-        let view = self.jobs.start(job, generation, backup.map_err(Refusal::from)?).await.map_err(Refusal::from)?;
+        let task = match (backup, restore) {
+            (Some(backup), None) => crate::request::Request::try_from(backup).map(Task::from),
+            (None, Some(restore)) => RestoreRequest::try_from(restore).map(Task::from),
+            _ => Err(RequestFault::NoSource),
+        };
+        let view = self.jobs.start(job, generation, task.map_err(Refusal::from)?).await.map_err(Refusal::from)?;
+        Ok(Response::new(view.into()))
+    }
+
+    async fn lend(&self, request: Request<Streaming<LendPart>>) -> Result<Response<JobState>, Status> {
+        let mut parts = request.into_inner();
+        let first = parts.message().await?.unwrap_or_default();
+        let JobReference { job, generation } = first.job.unwrap_or_default();
+        let job = job_id(&job)?;
+        let mut bytes = Zeroizing::new(first.loan);
+        while let Some(part) = parts.message().await? {
+            let part = Zeroizing::new(part.loan);
+            if bytes.len() + part.len() > LOAN_BYTES_MAX {
+                return Err(Status::invalid_argument("more keys than any restore needs"));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        let loan = Loan::from_bytes(&bytes).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
+        let view = self.jobs.lend(&job, generation, loan).await.map_err(Refusal::from)?;
         Ok(Response::new(view.into()))
     }
 
@@ -189,6 +223,15 @@ impl From<LookupError> for Refusal {
             LookupError::Unknown(_) | LookupError::Newer { .. } => Status::not_found(error.to_string()),
             LookupError::Older { .. } => Status::aborted(error.to_string()),
         })
+    }
+}
+
+impl From<LendError> for Refusal {
+    fn from(error: LendError) -> Self {
+        match error {
+            LendError::Lookup(error) => error.into(),
+            LendError::NotForThis(_) => Self(Status::invalid_argument(error.to_string())),
+        }
     }
 }
 

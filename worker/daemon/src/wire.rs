@@ -3,18 +3,19 @@
 use std::num::NonZeroU64;
 
 use strongroom_proto::worker::{self as wire, backup_job, direct_store, job_state};
+use strongroom_repository::text::escape;
 use strongroom_worker::progress::Position;
+use strongroom_worker::restore::{Overwrite, Owners, Replaced};
 
 use crate::jobs::{Phase, View};
 use crate::ledger::FailureKind;
-use crate::request::{Hook, Limits, Request, RequestFault, Source, StorePlace};
+use crate::request::{Hook, Limits, Request, RequestFault, RestoreRequest, Source, StorePlace};
 
 impl TryFrom<wire::BackupJob> for Request {
     type Error = RequestFault;
 
     fn try_from(job: wire::BackupJob) -> Result<Self, RequestFault> {
         let repository = job.repository.parse().map_err(|_| RequestFault::Repository(job.repository))?;
-        let limits = job.limits.unwrap_or_default();
         let hooks = job.hooks.unwrap_or_default();
         let request = Self {
             repository,
@@ -23,15 +24,47 @@ impl TryFrom<wire::BackupJob> for Request {
             host: job.host,
             tags: job.tags.into_iter().collect(),
             source: job.source.ok_or(RequestFault::NoSource)?.into(),
-            limits: Limits {
-                upload_bytes_per_second: NonZeroU64::new(limits.upload_bytes_per_second),
-                read_bytes_per_second: NonZeroU64::new(limits.read_bytes_per_second),
-                threads: NonZeroU64::new(limits.threads.into()),
-            },
+            limits: job.limits.unwrap_or_default().into(),
             before: hooks.before.into_iter().map(Hook::from).collect(),
             after: hooks.after.into_iter().map(Hook::from).collect(),
         };
         request.check().map(|()| request)
+    }
+}
+
+impl TryFrom<wire::RestoreJob> for RestoreRequest {
+    type Error = RequestFault;
+
+    fn try_from(job: wire::RestoreJob) -> Result<Self, RequestFault> {
+        let overwrite = wire::Overwrite::try_from(job.overwrite).map_err(|_| RequestFault::Overwrite(job.overwrite))?;
+        let request = Self {
+            repository: job.repository.parse().map_err(|_| RequestFault::Repository(job.repository))?,
+            store: job.direct.map_or(Ok(StorePlace::Gateway), StorePlace::try_from)?,
+            snapshot: job.snapshot.parse().map_err(|_| RequestFault::Snapshot(job.snapshot))?,
+            paths: job.paths.iter().map(|path| escape(path)).collect(),
+            target: escape(&job.target),
+            overwrite: match overwrite {
+                wire::Overwrite::Never => Overwrite::Never,
+                wire::Overwrite::Changed => Overwrite::Changed,
+                wire::Overwrite::Always => Overwrite::Always,
+            },
+            replaced: if job.set_aside { Replaced::SetAside } else { Replaced::Remove },
+            owners: if job.owners_by_name { Owners::ByName } else { Owners::ByNumber },
+            limits: job.limits.unwrap_or_default().into(),
+            dry_run: job.dry_run,
+        };
+        request.check().map(|()| request)
+    }
+}
+
+impl From<wire::Limits> for Limits {
+    fn from(limits: wire::Limits) -> Self {
+        Self {
+            upload_bytes_per_second: NonZeroU64::new(limits.upload_bytes_per_second),
+            read_bytes_per_second: NonZeroU64::new(limits.read_bytes_per_second),
+            threads: NonZeroU64::new(limits.threads.into()),
+            download_bytes_per_second: NonZeroU64::new(limits.download_bytes_per_second),
+        }
     }
 }
 
@@ -76,16 +109,18 @@ impl From<View> for wire::JobState {
             job: view.job.to_string(),
             generation: view.generation,
             number: view.number,
-            state: Some(state(view.phase, view.is_paused)),
+            state: Some(state(view.phase, (view.is_paused, view.wants_loan))),
         }
     }
 }
 
-fn state(phase: Phase, paused: bool) -> job_state::State {
+/// The flags are those of [`View`]: paused, and waiting for keys.
+fn state(phase: Phase, flags: (bool, bool)) -> job_state::State {
     use job_state::State;
     match phase {
-        Phase::Running { doing, position } => State::Running(running(doing, position, paused)),
+        Phase::Running { doing, position } => State::Running(running(doing, position, flags)),
         Phase::BackedUp { report } => State::BackedUp(wire::BackedUp { report: report.to_vec() }),
+        Phase::Restored { report } => State::Restored(wire::Restored { report: report.to_vec() }),
         Phase::Failed { kind, reason } => {
             State::Failed(wire::Failed { reason, kind: wire::FailureKind::from(kind).into() })
         }
@@ -93,7 +128,7 @@ fn state(phase: Phase, paused: bool) -> job_state::State {
     }
 }
 
-fn running(doing: String, position: Position, paused: bool) -> wire::Running {
+fn running(doing: String, position: Position, (paused, wants_loan): (bool, bool)) -> wire::Running {
     wire::Running {
         doing,
         files_done: position.files_done,
@@ -101,6 +136,7 @@ fn running(doing: String, position: Position, paused: bool) -> wire::Running {
         bytes_done: position.bytes_done,
         bytes_total: position.bytes_total,
         paused,
+        wants_loan,
     }
 }
 
@@ -112,6 +148,7 @@ impl From<FailureKind> for wire::FailureKind {
             FailureKind::Source => Self::Source,
             FailureKind::Command => Self::Command,
             FailureKind::Worker => Self::Worker,
+            FailureKind::Target => Self::Target,
         }
     }
 }

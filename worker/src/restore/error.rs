@@ -43,6 +43,9 @@ pub enum RestoreError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Whoever was asked did not let it go on.
+    #[error("the restore was not completed: {0}")]
+    Withheld(String),
     /// The repository or its store failed.
     #[error(transparent)]
     Repository(#[from] strongroom_repository::Error),

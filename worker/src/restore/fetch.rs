@@ -12,6 +12,7 @@ use super::error::RestoreError;
 use super::findings::Findings;
 use super::jobs::{FrameJob, Job, Jobs};
 use super::work::{FrameWork, Work};
+use crate::pace::Pace;
 
 /// What one request asks for: long enough that its round trip does not show.
 const REQUEST_BYTES: u64 = 4 << 20;
@@ -29,6 +30,7 @@ pub(super) struct Fetcher {
     findings: Arc<Findings>,
     jobs: Jobs,
     memory: Arc<Semaphore>,
+    pace: Arc<Pace>,
 }
 
 /// Frames that are fetched together, and the memory set aside for them.
@@ -40,8 +42,8 @@ struct Batch {
 type Fetched = (Batch, Result<Vec<Bytes>, Error>);
 
 impl Fetcher {
-    pub(super) fn new(repository: Arc<Repository>, findings: Arc<Findings>, jobs: Jobs) -> Self {
-        Self { repository, findings, jobs, memory: Arc::new(Semaphore::new(WAITING_KIB as usize)) }
+    pub(super) fn new(repository: Arc<Repository>, findings: Arc<Findings>, jobs: Jobs, pace: Arc<Pace>) -> Self {
+        Self { repository, findings, jobs, memory: Arc::new(Semaphore::new(WAITING_KIB as usize)), pace }
     }
 
     /// Hands over all frames of a window. A frame that is damaged or gone costs its files and nothing else.
@@ -56,6 +58,7 @@ impl Fetcher {
                     ahead.push_front(frames);
                     break;
                 };
+                self.pace.may_go_on().await;
                 self.request(Batch { frames, memory: Arc::new(memory) }, &mut under_way);
             }
             let Some(fetched) = under_way.join_next().await else { return Ok(()) };

@@ -2,8 +2,11 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use crate::pace::Pace;
 
 /// What to do about files that exist in the target. Directories that exist are merged, whatever this says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,6 +58,8 @@ pub struct RestoreOptions {
     pub owners: Owners,
     /// How many threads open frames and write files.
     pub writers: NonZeroUsize,
+    /// Halts it: nothing more is fetched.
+    pub pace: Arc<Pace>,
 }
 
 /// Opening frames is the dearest part of a restore and takes a core to the full; more threads than a small host has cores do not help.
@@ -71,6 +76,7 @@ impl RestoreOptions {
             replaced: Replaced::default(),
             owners: Owners::default(),
             writers: WRITERS,
+            pace: Arc::default(),
         }
     }
 }

@@ -103,7 +103,8 @@ async fn stage(
 /// Hands out all windows. They may be written side by side but are finished one after the other.
 async fn write_windows(plan: &RestorePlan, tools: &Tools, crew: &Crew) -> Result<Vec<Flagged>, RestoreError> {
     let (repository, findings) = (&tools.repository, &tools.findings);
-    let fetcher = Fetcher::new(Arc::clone(repository), Arc::clone(findings), crew.jobs()?);
+    let fetcher =
+        Fetcher::new(Arc::clone(repository), Arc::clone(findings), crew.jobs()?, Arc::clone(&plan.options.pace));
     let jobs = crew.jobs()?;
     let mut windows = Windows::new(plan, findings);
     let mut before: Option<tokio::sync::oneshot::Receiver<()>> = None;
@@ -174,6 +175,7 @@ impl Mover {
         let shown = escape(staging.path().as_os_str().as_encoded_bytes());
         let fault = |doing| RestoreError::target(doing, shown.clone());
         staging.leave_note(&self.note).map_err(fault("leave the note in"))?;
+        self.listener.may_place()?;
         self.listener.tell(&RestoreEvent::Placing);
         let (tree, target) =
             (staging.tree().map_err(fault("open"))?, staging.target().map_err(fault("open the target of"))?);
@@ -188,13 +190,14 @@ impl Mover {
         staging.flush().map_err(fault("flush"))?;
         self.listener.tell(&RestoreEvent::Placed);
         let mut report = self.complete(&findings, target.place(aside.as_bytes()).is_ok().then_some(aside));
+        report.phases.push(PhaseTime::new("put in place", start.elapsed()));
         if nothing_left {
             report.staging = None;
-            if let Ok(staging) = Arc::try_unwrap(staging) {
-                staging.remove().map_err(fault("remove"))?;
-            }
         }
-        report.phases.push(PhaseTime::new("put in place", start.elapsed()));
+        self.listener.placed(&report)?;
+        if nothing_left && let Ok(staging) = Arc::try_unwrap(staging) {
+            staging.remove().map_err(fault("remove"))?;
+        }
         Ok(report)
     }
 

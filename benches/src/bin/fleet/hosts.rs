@@ -161,6 +161,7 @@ async fn back_up(links: Arc<Links>, order: RunOrder, waits: &Waits) {
         job: format!("{}.1", order.run),
         generation: order.attempt.into(),
         backup: Some(BackupJob::default()),
+        restore: None,
     };
     let job = RemoteJob { host: order.host.clone(), request, cancel: order.cancel.clone(), pause: order.pause.clone() };
     let due = order.due();

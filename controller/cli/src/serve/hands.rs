@@ -61,6 +61,7 @@ impl Hands<'_> {
                 hooks: Hooks::of(order.source),
                 direct: DirectStore::of(self.order.plan.access()),
             }),
+            restore: None,
         }
     }
 
@@ -156,6 +157,6 @@ fn class(kind: FailureKind) -> Option<FailureClass> {
         FailureKind::Source => Some(FailureClass::Source),
         FailureKind::Command => Some(FailureClass::Command),
         FailureKind::StoreUnreachable => Some(FailureClass::Lost),
-        FailureKind::Worker | FailureKind::Unspecified => None,
+        FailureKind::Worker | FailureKind::Target | FailureKind::Unspecified => None,
     }
 }

@@ -30,6 +30,8 @@ use crate::store_place::StorePlace;
 pub(super) struct Runner<'a> {
     pub(super) context: &'a Context,
     pub(super) links: Arc<Links>,
+    /// By which hosts read what is lent to them.
+    pub(super) gateway: Arc<Gateway>,
     /// By the site's names.
     pub(super) repositories: BTreeMap<Name, Opened>,
     /// As the site declared them when they were opened.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::Status;
+use tonic::{Code, Status};
 
+use super::Refusals;
 use super::error::{GatewayError, Meaning, meaning};
 use super::links::{Link, Links};
 
@@ -26,12 +27,18 @@ pub(super) struct Retry {
     pause: Option<(Duration, Link)>,
     last: Option<Status>,
     given_up: watch::Receiver<bool>,
+    refusals: Refusals,
 }
 
 impl Retry {
     pub(super) fn new(links: Links, name: &str, patience: Duration, given_up: watch::Receiver<bool>) -> Self {
         let (since, name) = (Instant::now(), name.to_owned());
-        Self { links, name, patience, since, pause: None, last: None, given_up }
+        Self { links, name, patience, since, pause: None, last: None, given_up, refusals: Refusals::Final }
+    }
+
+    /// The same, with what a refusal means.
+    pub(super) fn taking(self, refusals: Refusals) -> Self {
+        Self { refusals, ..self }
     }
 
     /// A link for the next try.
@@ -69,7 +76,8 @@ impl Retry {
 
     /// After a failed try: an error if another one is of no use.
     pub(super) fn failed(&mut self, link: &Link, status: Status) -> object_store::Result<()> {
-        if meaning(&status, link.is_cut()) == Meaning::Final {
+        let is_passing = self.refusals == Refusals::Passing && status.code() == Code::PermissionDenied;
+        if !is_passing && meaning(&status, link.is_cut()) == Meaning::Final {
             return Err(self.fail(GatewayError::Answer(status)));
         }
         self.again(link, status);

@@ -23,10 +23,11 @@ use super::job::Job;
 use super::opening::{self, Unopened, kind_of_store, told};
 use super::report::{Made, report};
 use super::turns::Turns;
-use super::{Site, blocking};
+use super::{Site, blocking, restoring};
 use crate::gateway::{GatewayStore, GiveUp};
 use crate::ledger::{FailureKind, Recorded};
 use crate::request::{Request, Source, command_time_max};
+use crate::task::Task;
 
 /// How often watchers hear of progress.
 const TICK: Duration = Duration::from_millis(500);
@@ -47,8 +48,14 @@ impl From<Unopened> for End {
 
 /// Runs a job until it has ended or the worker stops.
 pub(super) async fn run(job: Arc<Job>, site: Arc<Site>, turns: Arc<Turns>) {
-    let request = job.with(|entry| entry.request.clone());
-    let trying = AssertUnwindSafe(attempt(&job, &site, &turns, &request)).catch_unwind();
+    let task = job.with(|entry| entry.request.clone());
+    let trying = async {
+        match &task {
+            Task::Backup(request) => attempt(&job, &site, &turns, request).await,
+            Task::Restore(request) => restoring::attempt(&job, &site, &turns, request).await,
+        }
+    };
+    let trying = AssertUnwindSafe(trying).catch_unwind();
     let panicked = |_| Some(Recorded::Failed { kind: FailureKind::Worker, reason: "the worker has a fault".into() });
     if let Some(state) = trying.await.unwrap_or_else(panicked) {
         tracing::info!(job = %job.id(), state = name(&state), "ended");
@@ -60,6 +67,7 @@ fn name(state: &Recorded) -> &'static str {
     match state {
         Recorded::Running => "running",
         Recorded::BackedUp { .. } => "backed up",
+        Recorded::Restored { .. } => "restored",
         Recorded::Failed { .. } => "failed",
         Recorded::Cancelled => "cancelled",
     }
@@ -107,7 +115,7 @@ impl Attempt<'_> {
         let (gateway, give_up) =
             GatewayStore::with_patience(self.site.links.clone(), self.request.repository, self.site.patience);
         let opened = tokio::select! {
-            opened = opening::open(self.site, self.request, gateway.clone()) => opened.map_err(End::from),
+            opened = opening::open_for_backup(self.site, self.request, gateway.clone()) => opened.map_err(End::from),
             wish = self.job.control().asked() => Err(End::Asked(wish)),
         };
         let repository = match opened {
@@ -263,7 +271,7 @@ impl Attempt<'_> {
 /// Packs on their way at once: behind a line, the one before is made durable while the next one comes. 64 MiB of memory each.
 const UPLOADS_AT_ONCE: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
 /// What a request may ask for: more only costs memory.
-const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+pub(super) const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
 /// Tells the log; and, by its end, that the run's thread has ended.
 fn sink(job: &Job, over: oneshot::Sender<()>) -> EventSink {
@@ -297,10 +305,10 @@ fn kind(error: &BackupError) -> FailureKind {
 }
 
 /// Shows progress now and then, as long as it lives.
-struct Ticker(JoinHandle<()>);
+pub(super) struct Ticker(JoinHandle<()>);
 
 impl Ticker {
-    fn start(job: Arc<Job>, progress: Arc<Progress>) -> Self {
+    pub(super) fn start(job: Arc<Job>, progress: Arc<Progress>) -> Self {
         Self(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

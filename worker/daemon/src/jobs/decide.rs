@@ -73,6 +73,11 @@ pub(super) fn decide(known: &Entry, generation: u64, fingerprint: &str) -> Resul
         (Ordering::Less, _) => Err(StartError::Older { job: job(), asked: generation, known: known.generation }),
         (Ordering::Equal, _) if is_same => Ok(Decision::Answer),
         (Ordering::Equal, _) => Err(StartError::OtherContent { job: job(), generation }),
+        // Nothing was put in place, or nothing was meant to be: it is done once more.
+        (Ordering::Greater, Recorded::Restored { report }) if !is_in_place(report) => {
+            Ok(Decision::Run { committing: Vec::new() })
+        }
+        (Ordering::Greater, Recorded::Restored { .. }) => Ok(Decision::Raise),
         // It is done, and doing it once more would make a second snapshot.
         (Ordering::Greater, Recorded::BackedUp { .. }) => Ok(Decision::Raise),
         (Ordering::Greater, Recorded::Running) if is_same => Ok(Decision::Raise),
@@ -82,6 +87,11 @@ pub(super) fn decide(known: &Entry, generation: u64, fingerprint: &str) -> Resul
             Ok(Decision::Run { committing: if is_same { known.committing.clone() } else { Vec::new() } })
         }
     }
+}
+
+/// Whether a restore's report is one of files that are in place. A plan has no outcome.
+fn is_in_place(report: &serde_json::Value) -> bool {
+    report.get("outcome").is_some_and(|outcome| outcome != "failed")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use strongroom_repository::Loan;
 use strongroom_worker::pace::Pace;
 use strongroom_worker::progress::Position;
 use tokio::sync::watch;
@@ -11,6 +12,7 @@ use super::control::Control;
 use super::view::{Phase, View};
 use crate::job_id::JobId;
 use crate::ledger::{Entry, Ledger, LedgerError, Recorded};
+use crate::task::Task;
 
 /// A job.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Job {
     view: watch::Sender<View>,
     control: Control,
     pace: Arc<Pace>,
+    /// The keys of a restore, as long as it is not over.
+    loan: watch::Sender<Option<Arc<Loan>>>,
 }
 
 impl Job {
@@ -35,8 +39,12 @@ impl Job {
             number: entry.number,
             phase,
             is_paused: entry.paused,
+            wants_loan: matches!(entry.request, Task::Restore(_)) && !entry.has_ended(),
         };
-        let pace = Pace::new(entry.request.limits.read_bytes_per_second);
+        let pace = Pace::new(match &entry.request {
+            Task::Backup(request) => request.limits.read_bytes_per_second,
+            Task::Restore(_) => None,
+        });
         if entry.paused {
             pace.halt();
         }
@@ -48,6 +56,25 @@ impl Job {
             view: watch::Sender::new(view),
             control: Control::default(),
             pace: Arc::new(pace),
+            loan: watch::Sender::new(None),
+        }
+    }
+
+    /// Takes the keys of a restore that waits for them. What is lent to any other job is dropped.
+    pub(super) fn lend(&self, loan: Loan) {
+        let wanted = self.view.send_if_modified(|view| std::mem::take(&mut view.wants_loan));
+        if wanted {
+            self.loan.send_replace(Some(Arc::new(loan)));
+        }
+    }
+
+    /// Waits for the keys of a restore.
+    pub(super) async fn loan(&self) -> Arc<Loan> {
+        let mut lent = self.loan.subscribe();
+        match lent.wait_for(Option::is_some).await.map(|loan| loan.clone()) {
+            Ok(Some(loan)) => loan,
+            // The sender is ours, and the condition wants a loan.
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
@@ -105,6 +132,8 @@ impl Job {
 
     /// Ends the job. If the ledger cannot be written the end is shown all the same: it is true, and found out again after a restart.
     pub(super) fn end(&self, state: Recorded) {
+        self.loan.send_replace(None);
+        self.view.send_if_modified(|view| std::mem::take(&mut view.wants_loan));
         let Err(error) = self.record(|entry| end(entry, state.clone())) else { return };
         tracing::error!(job = %self.id, error = strongroom_repository::chain(&error), "the end of a job cannot be kept");
         let mut entry = self.lock();
@@ -154,6 +183,9 @@ fn end(entry: &mut Entry, state: Recorded) {
     if matches!(state, Recorded::BackedUp { .. }) {
         // Nobody has to look for it any more.
         entry.committing.clear();
+    }
+    if matches!(state, Recorded::Restored { .. }) {
+        entry.placed = None;
     }
     entry.state = state;
 }

@@ -1,10 +1,12 @@
 //! The repository of a job, opened by the way that its request says.
 
+use std::num::NonZeroU64;
+use std::path::Path;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
 use strongroom_repository::store::{Limited, Space};
-use strongroom_repository::{Error, ErrorKind, Repository, chain};
+use strongroom_repository::{Credential, Error, ErrorKind, Repository, chain};
 use strongroom_worker::backup::Room;
 
 use super::Site;
@@ -19,23 +21,45 @@ pub(super) struct Unopened {
     pub(super) reason: String,
 }
 
-/// Opens the repository. `gateway` is used unless the request names a place of its own.
-pub(super) async fn open(site: &Site, request: &Request, gateway: GatewayStore) -> Result<Arc<Repository>, Unopened> {
+/// By which way, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) store: &'a StorePlace,
+    pub(super) limit: Option<NonZeroU64>,
+}
+
+/// Opens a backup's repository.
+pub(super) async fn open_for_backup(
+    site: &Site,
+    request: &Request,
+    gateway: GatewayStore,
+) -> Result<Arc<Repository>, Unopened> {
     let no_key = |error| Unopened { kind: FailureKind::Worker, reason: chain(&error) };
     let credential = site.keys.credential(request.repository).map_err(no_key)?;
-    let store: Arc<dyn ObjectStore> = match &request.store {
+    let way = Way { store: &request.store, limit: request.limits.upload_bytes_per_second };
+    open(way, gateway, &credential, &site.cache_folder).await
+}
+
+/// Opens the repository. `gateway` is used unless the way leads to a place of its own.
+pub(super) async fn open(
+    way: Way<'_>,
+    gateway: GatewayStore,
+    credential: &Credential,
+    cache: &Path,
+) -> Result<Arc<Repository>, Unopened> {
+    let store: Arc<dyn ObjectStore> = match way.store {
         StorePlace::Gateway => Arc::new(gateway),
         StorePlace::Directory(directory) => {
             let refused = |error| Unopened { kind: FailureKind::Store, reason: chain(&error) };
             Arc::new(direct::open(directory).await.map_err(refused)?)
         }
     };
-    let store = match request.limits.upload_bytes_per_second {
+    let store = match way.limit {
         Some(limit) => Arc::new(Limited::new(store, limit)),
         None => store,
     };
-    let opened = Repository::open(store, &credential, &site.cache_folder).await;
-    opened.map_err(|error| Unopened { kind: kind_of_store(&error), reason: told(&request.store, error) })
+    let opened = Repository::open(store, credential, cache).await;
+    opened.map_err(|error| Unopened { kind: kind_of_store(&error), reason: told(way.store, error) })
 }
 
 /// How much the job may store. What is not known refuses nothing.

@@ -10,6 +10,8 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Se
 pub(super) struct Turns {
     subjects: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
     places: Arc<Semaphore>,
+    /// Those of restores: none waits behind a night's backups.
+    restores: Arc<Semaphore>,
 }
 
 /// The right to work, until it is dropped.
@@ -21,11 +23,21 @@ pub(super) struct Turn {
 
 impl Turns {
     pub(super) fn new(at_once: usize) -> Self {
-        Self { subjects: Mutex::default(), places: Arc::new(Semaphore::new(at_once)) }
+        let places = || Arc::new(Semaphore::new(at_once));
+        Self { subjects: Mutex::default(), places: places(), restores: places() }
     }
 
     /// Waits for the source first: a job that waits for another of its own source takes no place from the others.
     pub(super) async fn take(&self, subject: String) -> Turn {
+        self.take_of(&self.places, subject).await
+    }
+
+    /// The same for a restore, which has places of its own.
+    pub(super) async fn take_restore(&self, subject: String) -> Turn {
+        self.take_of(&self.restores, subject).await
+    }
+
+    async fn take_of(&self, places: &Arc<Semaphore>, subject: String) -> Turn {
         let lock = {
             let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
             // Whoever works or waits holds a second reference.
@@ -34,7 +46,7 @@ impl Turns {
         };
         let subject = lock.lock_owned().await;
         // None only if the semaphore were closed, which nobody does.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let place = Arc::clone(places).acquire_owned().await.ok();
         Turn { _place: place, _subject: subject }
     }
 }
@@ -55,6 +67,7 @@ mod tests {
         let second = take("b").await;
         let mut third = take("c");
         assert!((&mut third).now_or_never().is_none());
+        drop(turns.take_restore("restore to /srv".into()).now_or_never().unwrap());
         drop(second);
         let third = third.await;
         assert!((&mut same).now_or_never().is_none());

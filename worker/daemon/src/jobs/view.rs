@@ -19,6 +19,8 @@ pub struct View {
     pub phase: Phase,
     /// It was halted, and reads nothing.
     pub is_paused: bool,
+    /// It is a restore that waits for its keys.
+    pub wants_loan: bool,
 }
 
 /// How far a job is.
@@ -34,6 +36,11 @@ pub enum Phase {
     /// Its snapshot is visible.
     BackedUp {
         /// JSON: the engine's report, with `hooks` and `adopted` beside.
+        report: Bytes,
+    },
+    /// It was restored, or the target was looked at.
+    Restored {
+        /// JSON: the engine's report, or its plan.
         report: Bytes,
     },
     /// It failed.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use strongroom_worker::backup::BackupReport;
 
 use crate::job_id::JobId;
-use crate::request::Request;
+use crate::task::Task;
 
 /// What this release writes and reads.
 pub(super) const VERSION: u32 = 1;
@@ -27,7 +27,7 @@ pub struct Entry {
     /// BLAKE3 of the request.
     pub fingerprint: String,
     /// What to do.
-    pub request: Request,
+    pub request: Task,
     /// How far it is.
     pub state: Recorded,
     /// Grows with each change of the state.
@@ -43,6 +43,9 @@ pub struct Entry {
     /// The reports of snapshots that may be visible: each was written here before the first try to make it so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub committing: Vec<BackupReport>,
+    /// The report of a restore that is in place: written here before the last trace of it in the target went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Value>,
 }
 
 /// A state that survives a restart.
@@ -53,6 +56,11 @@ pub enum Recorded {
     Running,
     /// Its snapshot is visible.
     BackedUp {
+        /// The report.
+        report: Value,
+    },
+    /// It was restored as far as the report says; of a dry run, the plan.
+    Restored {
         /// The report.
         report: Value,
     },
@@ -81,12 +89,15 @@ pub enum FailureKind {
     Command,
     /// The worker or its host.
     Worker,
+    /// Where to restore to.
+    Target,
 }
 
 impl Entry {
     /// A job that is about to run for the first time.
     #[must_use]
-    pub fn new(job: JobId, generation: u64, request: Request, now: Timestamp) -> Self {
+    pub fn new(job: JobId, generation: u64, request: impl Into<Task>, now: Timestamp) -> Self {
+        let request = request.into();
         Self {
             version: VERSION,
             job,
@@ -99,6 +110,7 @@ impl Entry {
             cancelling: false,
             paused: false,
             committing: Vec::new(),
+            placed: None,
         }
     }
 

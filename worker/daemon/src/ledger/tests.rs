@@ -1,5 +1,5 @@
 use super::*;
-use crate::request::{Limits, Request, Source, StorePlace};
+use crate::request::{Limits, Request, RestoreRequest, Source, StorePlace};
 
 fn entry(job: &str) -> Entry {
     let request = Request {
@@ -63,6 +63,34 @@ fn what_cannot_be_read_is_set_aside_and_the_rest_is_there() {
     for name in ["torn.damaged", "newer.damaged", "misnamed.damaged", "UPPER.damaged", ".one.json.new"] {
         assert!(at(name).exists(), "{name}");
     }
+}
+
+#[test]
+fn a_restore_is_kept_whatever_its_paths_and_a_backup_as_it_always_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(folder.path()).unwrap();
+    let restore = RestoreRequest {
+        repository: strongroom_repository::RepositoryId([7; 16]),
+        store: StorePlace::default(),
+        snapshot: strongroom_repository::ObjectId([3; 32]),
+        paths: vec![r"srv/\xff".into()],
+        target: "/srv/there".into(),
+        overwrite: Default::default(),
+        replaced: Default::default(),
+        owners: Default::default(),
+        limits: Limits::default(),
+        dry_run: false,
+    };
+    assert_eq!((restore.raw_paths(), restore.check()), (vec![b"srv/\xff".to_vec()], Ok(())));
+    let restore = Entry::new("r1".parse().unwrap(), 1, restore, Timestamp::UNIX_EPOCH);
+    ledger.write(&restore).unwrap();
+    ledger.write(&entry("one")).unwrap();
+    let mut found = Ledger::open(folder.path()).unwrap().1;
+    found.sort_by_key(|entry| entry.job.clone());
+    assert_eq!(found, [entry("one"), restore]);
+    let text = fs::read_to_string(folder.path().join("one.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((json["request"]["host"].as_str(), json["request"].get("restore")), (Some("web1"), None));
 }
 
 #[test]

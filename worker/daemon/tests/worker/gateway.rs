@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
@@ -32,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) store: Store,
     held: Arc<Mutex<HashMap<Key, Arriving>>>,
     received: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
+    lends: Arc<AtomicBool>,
     commits: Arc<Mutex<Option<mpsc::UnboundedSender<Paused>>>>,
 }
 
@@ -52,12 +54,29 @@ pub(crate) struct Paused {
 
 impl Gateway {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, held: Arc::default(), received: Arc::default(), commits: Arc::default() }
+        Self {
+            store,
+            held: Arc::default(),
+            received: Arc::default(),
+            sent: Arc::default(),
+            lends: Arc::new(AtomicBool::new(true)),
+            commits: Arc::default(),
+        }
     }
 
     /// Bytes of objects that have arrived.
     pub(crate) fn received_bytes(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of packs and pages that were read.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Whether packs and pages may be read.
+    pub(crate) fn lend(&self, lends: bool) {
+        self.lends.store(lends, Ordering::Relaxed);
     }
 
     /// From now on commits wait for a word.
@@ -190,11 +209,18 @@ impl Service for Gateway {
             (None, None, Some(suffix)) => Some(GetRange::Suffix(suffix)),
             _ => return Err(Status::invalid_argument("no range")),
         };
+        let is_data = !request.head && (request.name.starts_with("packs/") || request.name.starts_with("pages/"));
+        if is_data && !self.lends.load(Ordering::Relaxed) {
+            return Err(Status::permission_denied("not lent"));
+        }
         let options = GetOptions { range, head: request.head, ..GetOptions::default() };
         let result = self.store.get_opts(&Path::from(&*request.name), options).await.map_err(|error| status(&error))?;
         let range = result.range.clone();
         let first = GetPart { meta: Some(meta(&result.meta)), start: range.start, end: range.end, bytes: Bytes::new() };
         let bytes = if request.head { Bytes::new() } else { result.bytes().await.map_err(|error| status(&error))? };
+        if is_data {
+            self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
         let starts = (0..bytes.len()).step_by(1 << 20);
         let parts: Vec<GetPart> = starts
             .map(|start| GetPart {

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use strongroom_proto::worker::job_state::State;
 use strongroom_proto::worker::worker_client::WorkerClient;
 use strongroom_proto::worker::{
-    BackupJob, CommandSource, EnrollRequest, FilesSource, Hook, Hooks, JobReference, JobState, StartRequest, backup_job,
+    BackupJob, CommandSource, EnrollRequest, FilesSource, Hook, Hooks, JobReference, JobState, LendPart, RestoreJob,
+    StartRequest, backup_job,
 };
 use strongroom_repository::store::LocalStore;
 use strongroom_repository::{
@@ -47,14 +48,15 @@ pub(crate) struct Daemon {
 
 impl Host {
     pub(crate) async fn new() -> Self {
+        Self::with(Parameters::small()).await
+    }
+
+    /// The same with packs of another size.
+    pub(crate) async fn with(parameters: Parameters) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Store = Arc::new(LocalStore::open(&folder.path().join("repository")).unwrap());
-        let options = InitOptions {
-            parameters: Parameters::small(),
-            created: Timestamp::UNIX_EPOCH,
-            holder: "owner".into(),
-            how: NewHolder::KeyFile,
-        };
+        let options =
+            InitOptions { parameters, created: Timestamp::UNIX_EPOCH, holder: "owner".into(), how: NewHolder::KeyFile };
         let key = Repository::init(Arc::clone(&store), options).await.unwrap().key_file.unwrap();
         let opened = open(&store, &key, &folder.path().join("admin-cache")).await;
         let writer = opened.add_writer(&WriterIdentity { holder: "web1".into() }).await.unwrap();
@@ -149,8 +151,65 @@ impl Host {
     }
 
     pub(crate) async fn begin(&self, job: &str, generation: u64, backup: BackupJob) -> Result<JobState, Status> {
-        let request = StartRequest { job: job.into(), generation, backup: Some(backup) };
+        let request = StartRequest { job: job.into(), generation, backup: Some(backup), restore: None };
         self.client().await.start(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// A job that restores a snapshot into `target`, below the host's folder.
+    pub(crate) fn restore(&self, snapshot: &Snapshot, target: &str) -> RestoreJob {
+        RestoreJob {
+            repository: self.key.repository().to_string(),
+            snapshot: snapshot.id.to_string(),
+            target: self.folder.path().join(target).into_os_string().into_encoded_bytes(),
+            ..RestoreJob::default()
+        }
+    }
+
+    pub(crate) async fn begin_restore(
+        &self,
+        job: &str,
+        generation: u64,
+        restore: RestoreJob,
+    ) -> Result<JobState, Status> {
+        let request = StartRequest { job: job.into(), generation, backup: None, restore: Some(restore) };
+        self.client().await.start(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// What a restore of these paths needs.
+    pub(crate) async fn loan(&self, snapshot: &Snapshot, paths: &[Vec<u8>]) -> Vec<u8> {
+        self.repository().await.lend(snapshot, paths).await.unwrap().loan.to_bytes().to_vec()
+    }
+
+    pub(crate) async fn lend(&self, job: &str, loan: &[u8]) -> Result<JobState, Status> {
+        let reference = JobReference { job: job.into(), generation: 0 };
+        let first = LendPart { job: Some(reference), loan: Vec::new() };
+        let parts = loan.chunks(1000).map(|part| LendPart { job: None, loan: part.to_vec() });
+        let parts: Vec<LendPart> = [first].into_iter().chain(parts).collect();
+        self.client().await.lend(futures::stream::iter(parts)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Waits until a restore asks for its keys.
+    pub(crate) async fn asks_for_keys(&self, job: &str) {
+        self.until(job, |state| matches!(&state.state, Some(State::Running(running)) if running.wants_loan)).await;
+    }
+
+    /// Waits until a job's state is as wanted, on whatever daemon there is.
+    pub(crate) async fn until(&self, job: &str, wanted: impl Fn(&JobState) -> bool) {
+        let wait = async {
+            loop {
+                let reference = JobReference { job: job.into(), generation: 0 };
+                if let Ok(states) = self.client().await.watch(reference).await {
+                    let mut states = states.into_inner();
+                    while let Ok(Some(state)) = states.message().await {
+                        if wanted(&state) {
+                            return;
+                        }
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LONG, wait).await.expect("the job is never as wanted")
     }
 
     /// Waits for a job's end, through as many daemons as it takes.
@@ -250,6 +309,7 @@ impl Drop for Daemon {
 pub(crate) fn report(state: &JobState) -> serde_json::Value {
     match &state.state {
         Some(State::BackedUp(done)) => serde_json::from_slice(&done.report).unwrap(),
+        Some(State::Restored(done)) => serde_json::from_slice(&done.report).unwrap(),
         other => panic!("{other:?}"),
     }
 }

@@ -31,7 +31,9 @@ async fn a_backup_goes_through_the_gateway_and_restores() {
     assert_eq!(made["parent"], snapshot.id.to_string());
     let mut full = host.files();
     full.full = true;
-    full.limits = Some(Limits { threads: 1, upload_bytes_per_second: 1 << 30, read_bytes_per_second: 1 << 30 });
+    let rate = 1 << 30;
+    let limits = Limits { threads: 1, upload_bytes_per_second: rate, read_bytes_per_second: rate, ..Limits::default() };
+    full.limits = Some(limits);
     let made = host.backed_up("j3", full).await;
     assert!(made["totals"]["bytes-read"].as_u64().unwrap() > 3 << 20);
     daemon.stop().await;

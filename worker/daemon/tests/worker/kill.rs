@@ -12,10 +12,10 @@ use crate::gateway::Paused;
 use crate::host::{Host, LONG, noise, report};
 
 /// The real program.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(host: &Host) -> Self {
+    pub(crate) fn start(host: &Host) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-worker"));
         command.arg("serve");
         for (option, folder) in [
@@ -28,7 +28,7 @@ impl Process {
         Self(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }

@@ -13,6 +13,7 @@ mod gateway;
 mod host;
 mod jobs;
 mod kill;
+mod restore;
 
 use std::sync::Arc;
 

@@ -55,7 +55,10 @@ fn the_table_of_generations() {
     let good = Recorded::BackedUp { report: serde_json::Value::Null };
     let failed = Recorded::Failed { kind: FailureKind::Store, reason: "full".into() };
     let cancelled = Recorded::Cancelled;
-    for state in [&running, &good, &failed, &cancelled] {
+    let restored = |report: serde_json::Value| Recorded::Restored { report };
+    let in_place = restored(serde_json::json!({ "outcome": "partial" }));
+    let (not_in_place, look) = (restored(serde_json::json!({ "outcome": "failed" })), restored(serde_json::json!({})));
+    for state in [&running, &good, &failed, &cancelled, &in_place, &not_in_place, &look] {
         check(state, 4, "same", "older than 5");
         check(state, 4, "other", "older than 5");
         check(state, 5, "same", "answer");
@@ -65,6 +68,9 @@ fn the_table_of_generations() {
     check(&running, 6, "other", "cancel it first");
     check(&good, 6, "same", "raise");
     check(&good, 6, "other", "raise");
+    check(&in_place, 6, "same", "raise");
+    check(&not_in_place, 6, "same", "run, 0 to look for");
+    check(&look, 6, "same", "run, 0 to look for");
     for state in [&failed, &cancelled] {
         check(state, 6, "same", "run, 1 to look for");
         check(state, 6, "other", "run, 0 to look for");

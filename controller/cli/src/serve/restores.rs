@@ -1,0 +1,204 @@
+//! A restore on a host that somebody asks for, on a thread of its own: the snapshot is found, written down, lent, and what came of it is written down.
+
+use jiff::Timestamp;
+use strongroom_controller::journal::Event;
+use strongroom_controller::operator::Refused;
+use strongroom_controller::remote::JobFault;
+use strongroom_controller::restore_job::{
+    Owners, Replaced, RestoreOrder, RestoredOnHost, Roads, look_on_host, restore_on_host,
+};
+use strongroom_controller::restores::{RestoreAsked, RestoreEnding, RestoreNews, RestoreScope};
+use strongroom_plans::{Access, Name};
+use strongroom_proto::operator::RestoreOverwrite;
+use strongroom_proto::worker::{DirectStore, Limits, Overwrite, Running};
+use strongroom_repository::{Snapshot, WriterIdentity, chain};
+use strongroom_worker::restore::{Outcome, RestoreReport};
+use tokio::sync::watch;
+
+use super::runner::Runner;
+use crate::access::Opened;
+use crate::choice;
+use crate::exit::Exit;
+use crate::failure::{Cause, Failure};
+
+impl Runner<'_> {
+    /// Does a restore, and tells whoever asked.
+    pub(super) fn restore(&self, asked: &RestoreAsked) {
+        if let Err(refused) = self.find_and_restore(asked) {
+            let _ = asked.news.blocking_send(Err(refused));
+        }
+    }
+
+    fn find_and_restore(&self, asked: &RestoreAsked) -> Result<(), Refused> {
+        let (name, opened, snapshot) = self.find(asked)?;
+        let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot);
+        if asked.request.dry_run {
+            let order = self.order(asked, name, &snapshot, format!("{}look", scope.job_prefix()));
+            let done = self.on_host(asked, opened, &order).map_err(|failure| self.refused(&failure))?;
+            let done = done.map_err(|fault| unfit(&fault))?;
+            let plan = serde_json::from_slice(&done.report).map_err(|error| broken(&error))?;
+            return self.tell(asked, RestoreNews::Looked { order: scope, plan });
+        }
+        let prefix = scope.job_prefix();
+        let ended = self.journal.restores_ended(&prefix);
+        let ended = self.context.wait("read the journal", ended).map_err(|failure| self.refused(&failure))?;
+        let restore = format!("{prefix}{}", ended + 1);
+        let (by, reason) = (asked.by.clone(), asked.request.reason.clone());
+        self.note(Event::RestoreStarted { restore: restore.clone(), by, reason, order: scope.clone() })?;
+        tracing::info!(restore, host = scope.host, snapshot = scope.snapshot, by = %asked.by, "a restore begins");
+        self.tell(asked, RestoreNews::Begins { restore: restore.clone(), order: scope.clone() })?;
+        let order = self.order(asked, name, &snapshot, restore.clone());
+        // Without an answer the controller is about to end: the host goes on, and the same request finds it there.
+        let done = self.on_host(asked, opened, &order).map_err(|failure| self.refused(&failure))?;
+        self.end(asked, scope, restore, done)
+    }
+
+    fn end(
+        &self,
+        asked: &RestoreAsked,
+        order: RestoreScope,
+        restore: String,
+        done: Result<RestoredOnHost, JobFault>,
+    ) -> Result<(), Refused> {
+        let done = match done {
+            Ok(done) => done,
+            Err(fault) => {
+                let ending = match fault {
+                    JobFault::Cancelled => RestoreEnding::Cancelled,
+                    _ => RestoreEnding::Failed,
+                };
+                let reason = Some(chain(&fault));
+                self.note(Event::RestoreEnded { restore, ending, reason, report: None })?;
+                return Err(unfit(&fault));
+            }
+        };
+        let report: RestoreReport = serde_json::from_slice(&done.report).map_err(|error| broken(&error))?;
+        let ending = match report.outcome {
+            Outcome::Restored => RestoreEnding::Restored,
+            Outcome::Deviating => RestoreEnding::Deviating,
+            Outcome::Partial => RestoreEnding::Partial,
+            Outcome::Failed => RestoreEnding::Failed,
+        };
+        let report = serde_json::to_value(&report).map_err(|error| broken(&error))?;
+        let kept = Some(report.clone());
+        self.note(Event::RestoreEnded { restore: restore.clone(), ending, reason: None, report: kept })?;
+        tracing::info!(restore, ?ending, "a restore ended");
+        self.tell(asked, RestoreNews::Ended { restore, order, ending, report, read_bytes: done.read_bytes })
+    }
+
+    /// The snapshot that is meant, which must be of the host that was named: for that host it was decided that he may.
+    fn find(&self, asked: &RestoreAsked) -> Result<(&Name, &Opened, Snapshot), Refused> {
+        let (wanted, spec) = (&asked.request.repository, &asked.request.snapshot);
+        let is_meant = |name: &&Name| wanted.is_empty() || name.as_str() == wanted;
+        let meant: Vec<&Name> = self.repositories.keys().filter(is_meant).collect();
+        if meant.is_empty() {
+            let names: Vec<&str> = self.repositories.keys().map(Name::as_str).collect();
+            return Err(Refused::Unknown(format!(
+                "the site has no repository {wanted}; there are {}",
+                names.join(", ")
+            )));
+        }
+        let mut last = None;
+        for name in meant {
+            let opened = &self.repositories[name];
+            let refreshed = self.context.wait("read what hosts committed", opened.repository.refresh());
+            match refreshed.and_then(|()| choice::snapshot(opened, self.context, spec)) {
+                Ok(snapshot) if snapshot.manifest.host == asked.source => return Ok((name, opened, snapshot)),
+                Ok(snapshot) => {
+                    let why = format!("the snapshot {spec} is of {}, not of {}", snapshot.manifest.host, asked.source);
+                    return Err(Refused::Unknown(why));
+                }
+                Err(failure) => last = Some(failure),
+            }
+        }
+        // BUG if there is none: at least one repository was asked.
+        Err(last.map_or_else(|| Refused::Unknown(format!("there is no snapshot {spec}")), |last| self.refused(&last)))
+    }
+
+    fn order(&self, asked: &RestoreAsked, name: &Name, snapshot: &Snapshot, job: String) -> RestoreOrder {
+        let request = &asked.request;
+        let site = self.site.borrow();
+        let access = site.repositories().get(name).map(|spec| spec.access().clone()).unwrap_or(Access::Gateway);
+        let (cancel, cancelled) = watch::channel(false);
+        let (news, runtime) = (asked.news.clone(), self.context.handle());
+        runtime.spawn(async move {
+            news.closed().await;
+            cancel.send_replace(true);
+        });
+        RestoreOrder {
+            host: request.host.clone(),
+            job,
+            generation: 1,
+            snapshot: snapshot.id,
+            paths: request.paths.clone(),
+            target: request.target.clone(),
+            overwrite: match request.overwrite() {
+                RestoreOverwrite::Never => Overwrite::Never,
+                RestoreOverwrite::Changed => Overwrite::Changed,
+                RestoreOverwrite::Always => Overwrite::Always,
+            },
+            replaced: if request.set_aside { Replaced::SetAside } else { Replaced::Remove },
+            owners: if request.owners_by_name { Owners::ByName } else { Owners::ByNumber },
+            limits: Limits { download_bytes_per_second: request.download_bytes_per_second, ..Limits::default() },
+            direct: DirectStore::of(&access),
+            cancel: cancelled,
+            pause: watch::channel(false).1,
+        }
+    }
+
+    /// The outer failure is a signal.
+    fn on_host(
+        &self,
+        asked: &RestoreAsked,
+        opened: &Opened,
+        order: &RestoreOrder,
+    ) -> Result<Result<RestoredOnHost, JobFault>, Failure> {
+        let roads = Roads { links: &self.links, gateway: &self.gateway, repository: &opened.repository };
+        let writer = WriterIdentity { holder: order.host.clone() };
+        let key = || async {
+            let file = opened.repository.add_writer(&writer).await.map_err(|error| chain(&error))?;
+            tracing::info!(host = order.host, "registered a writer's key");
+            Ok(file.to_text().into_bytes())
+        };
+        let progress = |running: &Running| {
+            let (bytes_done, bytes_total) = (running.bytes_done, running.bytes_total);
+            let news = RestoreNews::Doing { doing: running.doing.clone(), bytes_done, bytes_total };
+            // Whoever reads slowly misses some of it.
+            let _ = asked.news.try_send(Ok(news));
+        };
+        let what = format!("restore on {}", order.host);
+        self.context.wait(&what, async {
+            Ok::<_, Cause>(match asked.request.dry_run {
+                true => look_on_host(roads, order, key, progress).await,
+                false => restore_on_host(roads, order, key, progress).await,
+            })
+        })
+    }
+
+    fn note(&self, event: Event) -> Result<(), Refused> {
+        let written = self.context.wait("write the journal", self.journal.append(Timestamp::now(), event));
+        written.map_err(|failure| self.refused(&failure))
+    }
+
+    /// Whoever has stopped listening misses it; it stands in the journal.
+    fn tell(&self, asked: &RestoreAsked, news: RestoreNews) -> Result<(), Refused> {
+        let _ = asked.news.blocking_send(Ok(news));
+        Ok(())
+    }
+
+    fn refused(&self, failure: &Failure) -> Refused {
+        match failure.exit() {
+            Exit::NotFound => Refused::Unknown(failure.to_string()),
+            Exit::Usage => Refused::Unfit(failure.to_string()),
+            _ => Refused::Broken(failure.to_string()),
+        }
+    }
+}
+
+fn unfit(fault: &JobFault) -> Refused {
+    Refused::Unfit(chain(fault))
+}
+
+fn broken(error: &serde_json::Error) -> Refused {
+    Refused::Broken(format!("the worker's report cannot be understood: {error}"))
+}

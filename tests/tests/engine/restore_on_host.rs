@@ -1,0 +1,238 @@
+//! A restore on a host that can only back up: by the real worker, through the real gateway, with the worker and the controller killed in the middle.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use strongroom_controller::gateway::Gateway;
+use strongroom_controller::links::{Dial, Line, Links, Purpose, Stream, Unreachable};
+use strongroom_controller::restore_job::{
+    Owners, Replaced, RestoreOrder, RestoredOnHost, Roads, look_on_host, restore_on_host,
+};
+use strongroom_proto::worker::{Limits, Overwrite, Running};
+use strongroom_repository::store::LocalStore;
+use strongroom_repository::{Credential, KeyFile, ObjectId, Repository, WriterIdentity};
+use strongroom_tests::client::restored;
+use strongroom_tests::random::{noise, seeded};
+use strongroom_tests::{Sandbox, compare, program, tree};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+const MIB: u64 = 1 << 20;
+
+/// The worker's daemon, whose sockets lie in `run` of its folder.
+struct Worker(Child);
+
+impl Worker {
+    fn start(home: &Path) -> Result<Self> {
+        let program = program::strongroom()?.with_file_name("strongroom-worker");
+        let mut command = Command::new(program);
+        command.arg("serve").stdin(Stdio::null()).stderr(Stdio::null());
+        for (option, folder) in [("--run-dir", "run"), ("--state-dir", "state"), ("--cache-dir", "cache")] {
+            command.arg(option).arg(home.join(folder));
+        }
+        command.spawn().map(Self).context("the worker")
+    }
+
+    fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Lines that are the worker's own sockets.
+#[derive(Debug, Clone)]
+struct Sockets(PathBuf);
+
+#[async_trait]
+impl Dial for Sockets {
+    async fn dial(&self, _host: &str) -> Result<Box<dyn Line>, Unreachable> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Line for Sockets {
+    async fn open(&self, purpose: Purpose) -> Result<Box<dyn Stream>, Unreachable> {
+        let name = match purpose {
+            Purpose::Control => "worker.sock",
+            Purpose::Gateway => "gateway.sock",
+        };
+        match UnixStream::connect(self.0.join("run").join(name)).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(Unreachable { why: error.to_string(), passing: true }),
+        }
+    }
+}
+
+/// What a controller has in its memory, and loses when it is killed.
+struct Controller {
+    links: Arc<Links>,
+    gateway: Arc<Gateway>,
+    repository: Arc<Repository>,
+}
+
+struct Scene {
+    sandbox: Sandbox,
+    source: PathBuf,
+    host: PathBuf,
+    target: PathBuf,
+    snapshot: ObjectId,
+}
+
+impl Scene {
+    fn set(name: &str) -> Result<Self> {
+        let (sandbox, client) = Sandbox::with_repository(name)?;
+        let source = sandbox.folder("source")?;
+        let mut dice = seeded(4);
+        tree::ordinary(&source, &mut dice, 300)?;
+        for number in 0..24 {
+            tree::write(&source, &format!("large/{number}.bin"), noise(&mut dice, 6 << 20))?;
+        }
+        let snapshot = client.backup(&source)?.parse()?;
+        let (host, target) = (sandbox.folder("host")?, sandbox.path("restored"));
+        Ok(Self { sandbox, source, host, target, snapshot })
+    }
+
+    async fn controller(&self) -> Result<Controller> {
+        let key = fs::read_to_string(self.sandbox.path("key.json"))?;
+        let store = Arc::new(LocalStore::open(&self.sandbox.path("repository"))?);
+        let credential = Credential::File(KeyFile::parse(&key)?);
+        let repository = Repository::open(store, &credential, &self.sandbox.path("controller-cache")).await?;
+        let gateway = Arc::new(Gateway::new([Arc::clone(&repository)]));
+        let links = Links::new(Arc::new(Sockets(self.host.clone())), Arc::clone(&gateway), "test".into());
+        Ok(Controller { links: Arc::new(links), gateway, repository })
+    }
+
+    fn order(&self, job: &str) -> RestoreOrder {
+        RestoreOrder {
+            host: "web1".into(),
+            job: job.into(),
+            generation: 1,
+            snapshot: self.snapshot,
+            paths: Vec::new(),
+            target: self.target.as_os_str().as_encoded_bytes().to_vec(),
+            overwrite: Overwrite::Never,
+            replaced: Replaced::Remove,
+            owners: Owners::ByNumber,
+            limits: Limits { download_bytes_per_second: 48 << 20, ..Limits::default() },
+            direct: None,
+            cancel: watch::channel(false).1,
+            pause: watch::channel(false).1,
+        }
+    }
+
+    /// Nothing but what is marked as unfinished is in the target.
+    fn check_unfinished(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.target).into_iter().flatten() {
+            let name = entry?.file_name();
+            ensure!(name.as_encoded_bytes().starts_with(b".strongroom-restore-"), "{name:?} looks finished");
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes a restore has written, as its worker told last.
+#[derive(Clone, Default)]
+struct Written(Arc<AtomicU64>);
+
+impl Written {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    async fn reaches(&self, bytes: u64) -> Result<()> {
+        let wait = async {
+            while self.now() < bytes {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), wait).await.context("it does not get on")
+    }
+}
+
+impl Controller {
+    fn key(&self) -> impl Future<Output = Result<Vec<u8>, String>> + use<> {
+        let repository = Arc::clone(&self.repository);
+        async move {
+            let made = repository.add_writer(&WriterIdentity { holder: "web1".into() }).await;
+            made.map(|key| key.to_text().into_bytes()).map_err(|error| error.to_string())
+        }
+    }
+
+    async fn restore(&self, order: &RestoreOrder, written: &Written) -> Result<RestoredOnHost> {
+        let progress = |running: &Running| written.0.store(running.bytes_done, Ordering::Relaxed);
+        let roads = Roads { links: &self.links, gateway: &self.gateway, repository: &self.repository };
+        Ok(restore_on_host(roads, order, || self.key(), progress).await?)
+    }
+
+    async fn look(&self, order: &RestoreOrder) -> Result<RestoredOnHost> {
+        let roads = Roads { links: &self.links, gateway: &self.gateway, repository: &self.repository };
+        Ok(look_on_host(roads, order, || self.key(), |_| {}).await?)
+    }
+}
+
+/// A worker that answers.
+async fn answering(scene: &Scene) -> Result<Worker> {
+    let worker = Worker::start(&scene.host)?;
+    let socket = scene.host.join("run/gateway.sock");
+    let wait = async {
+        while UnixStream::connect(&socket).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.context("the worker does not answer")?;
+    Ok(worker)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_worker_and_controller_killed_in_the_middle() -> Result<()> {
+    let scene = Scene::set("restore-on-host")?;
+    let worker = answering(&scene).await?;
+    let controller = scene.controller().await?;
+    let look = controller.look(&scene.order("look")).await?;
+    let plan: serde_json::Value = serde_json::from_slice(&look.report)?;
+    ensure!(plan["bytes"].as_u64() > Some(144 * MIB) && !scene.target.exists(), "{plan}");
+    // The controller goes away in the middle, and another one takes over while the worker goes on with what it has.
+    let (order, written) = (scene.order("r1"), Written::default());
+    tokio::select! {
+        ended = controller.restore(&order, &written) => anyhow::bail!("it ended early: {ended:?}"),
+        reached = written.reaches(30 * MIB) => reached?,
+    }
+    scene.check_unfinished()?;
+    drop(controller);
+    let controller = Arc::new(scene.controller().await?);
+    let (again, told) = (Arc::clone(&controller), written.clone());
+    let second = tokio::spawn(async move { again.restore(&order, &told).await });
+    written.reaches(60 * MIB).await?;
+    scene.check_unfinished()?;
+    // Then the worker, with everything in its memory.
+    let before = written.now();
+    worker.kill()?;
+    scene.check_unfinished()?;
+    let worker = answering(&scene).await?;
+    let done = second.await??;
+    let report: serde_json::Value = serde_json::from_slice(&done.report)?;
+    ensure!(report["outcome"] == "restored", "{report}");
+    // Of the last try: all that it fetched is what was not there, and at most 64 MiB more.
+    let fetched = report["fetched-bytes"].as_u64().context("bytes")?;
+    let total = plan["fetch-bytes"].as_u64().context("bytes")?;
+    ensure!(fetched + before <= total + 64 * MIB, "{fetched} bytes were fetched for {total} with {before} there");
+    compare::same(&scene.source, &restored(&scene.target, &scene.source))?;
+    ensure!(fs::read_dir(&scene.target)?.count() == 1, "something unfinished is left");
+    drop(worker);
+    Ok(())
+}
