@@ -40,7 +40,7 @@ fn repository(error: &Error) -> Option<&'static str> {
         }
         Error::Exists => "use it as it is, or give another location",
         Error::TooNew { .. } => "use a release of Strongroom that is at least as new as the one that wrote it",
-        Error::WriterOnly(_) => "use the key of a holder; `strongroom key list` names the holders",
+        Error::WriterOnly(_) | Error::NotLent(_) => "use the key of a holder; `strongroom key list` names the holders",
         Error::Unindexed { .. } => "`strongroom repo rebuild-index` makes the index anew from the packs",
         Error::Doubtful { .. } => {
             "`strongroom snapshots` lists those that can be read; choose one by its id. `strongroom repo check --read-data` says what else is damaged"
@@ -97,6 +97,7 @@ fn restore(error: &RestoreError) -> Option<&'static str> {
         RestoreError::Note { .. } => {
             "remove the folder that the note is in, and run the same command again: it begins anew"
         }
+        RestoreError::Withheld(_) => "run the same command again",
         RestoreError::Thread => "this is a fault of the program: report it with the output of -vv",
     })
 }

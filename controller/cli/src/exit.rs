@@ -121,7 +121,9 @@ impl From<&RestoreError> for Exit {
             RestoreError::BadPath(_) => Self::Usage,
             RestoreError::NoRoom { .. } => Self::StoreOutOfReach,
             RestoreError::Target { source, .. } => source.kind().into(),
-            RestoreError::Busy(_) | RestoreError::Note { .. } | RestoreError::Thread => Self::Failed,
+            RestoreError::Busy(_) | RestoreError::Note { .. } | RestoreError::Withheld(_) | RestoreError::Thread => {
+                Self::Failed
+            }
         }
     }
 }

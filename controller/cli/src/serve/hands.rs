@@ -61,6 +61,7 @@ impl Hands<'_> {
                 hooks: Hooks::of(order.source),
                 direct: DirectStore::of(self.order.plan.access()),
             }),
+            restore: None,
         }
     }
 
