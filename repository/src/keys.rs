@@ -34,7 +34,7 @@ pub enum Credential {
     /// A passphrase; every passphrase holder of the repository is tried.
     Passphrase(zeroize::Zeroizing<String>),
     /// A writer's key file, and what was lent beside it for one restore.
-    Lent(WriterFile, Loan),
+    Lent(WriterFile, Box<Loan>),
 }
 
 /// What only readers hold.

@@ -44,7 +44,8 @@ impl Scene {
         let KeyFile::Writer(writer) = self.writer.clone() else { panic!("not a writer's key") };
         let store = Arc::new(Recording::new(self.fixture.store.clone()));
         let cache = tempfile::tempdir().unwrap();
-        let opened = Repository::open(Arc::clone(&store) as _, &Credential::Lent(writer, loan), cache.path()).await;
+        let opened =
+            Repository::open(Arc::clone(&store) as _, &Credential::Lent(writer, loan.into()), cache.path()).await;
         (opened.unwrap(), store, cache)
     }
 }

@@ -215,6 +215,7 @@ async fn with_worker_and_controller_killed_in_the_middle() -> Result<()> {
     scene.check_unfinished()?;
     drop(controller);
     let controller = Arc::new(scene.controller().await?);
+    let written = Written::default();
     let (again, told) = (Arc::clone(&controller), written.clone());
     let second = tokio::spawn(async move { again.restore(&order, &told).await });
     written.reaches(60 * MIB).await?;

@@ -35,12 +35,17 @@ pub enum RestoreEvent {
 /// A function that is called with every event.
 type Listen = dyn Fn(&RestoreEvent) + Send + Sync;
 
+/// May the restore become visible?
+type MayPlace = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Is its report kept?
+type Placed = Box<dyn Fn(&RestoreReport) -> Result<(), String> + Send + Sync>;
+
 /// Who is asked before a restore becomes visible, and told what came of it while it can still be resumed. Both are called on the restore's own thread.
 pub struct Gate {
     /// Before the first file is moved into place. An error ends the restore: it stays staged, and the same request goes on from there.
-    pub may_place: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub may_place: MayPlace,
     /// When everything is in place, before the staging directory goes. After an error it stays, and the same request ends the restore once more.
-    pub placed: Box<dyn Fn(&RestoreReport) -> Result<(), String> + Send + Sync>,
+    pub placed: Placed,
 }
 
 /// Who listens.

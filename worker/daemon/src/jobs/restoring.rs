@@ -129,7 +129,7 @@ impl Restoring<'_> {
         let no_key = |reason| End::Failed(FailureKind::Worker, reason);
         let credential = self.site.keys.credential(self.request.repository);
         let credential = match credential.map_err(|error| no_key(chain(&error)))? {
-            Credential::File(KeyFile::Writer(file)) => Credential::Lent(file, loan.clone()),
+            Credential::File(KeyFile::Writer(file)) => Credential::Lent(file, Box::new(loan.clone())),
             _ => return Err(no_key("this host's key of the repository is none of a writer".into())),
         };
         let way = Way { store: &self.request.store, limit: self.request.limits.download_bytes_per_second };
