@@ -177,7 +177,7 @@ async fn killed_at_any_moment_it_goes_on_and_never_looks_finished() {
     let mut daemon = Process::start(&host);
     let loan = host.loan(&snapshot, &[]).await;
     let mut job = host.restore(&snapshot, "target");
-    job.limits = Some(Limits { download_bytes_per_second: 48 << 20, ..Limits::default() });
+    job.limits = Some(Limits { download_bytes_per_second: 32 << 20, ..Limits::default() });
     host.begin_restore("r1", 1, job).await.unwrap();
     let all = 96 * MIB;
     for part in [1, 2] {
@@ -233,11 +233,12 @@ async fn killed_while_it_ends_its_report_is_that_of_the_restore() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_halted_cancelled_and_taken_up_by_another() {
-    let (host, snapshot) = usual_scene(24, 1 << 20).await;
+    let (host, snapshot) = usual_scene(80, 1 << 20).await;
     let _daemon = host.start().await;
     let loan = host.loan(&snapshot, &[]).await;
     let mut job = host.restore(&snapshot, "target");
-    job.limits = Some(Limits { download_bytes_per_second: 8 << 20, ..Limits::default() });
+    // Eight reads of 4 MiB are under way at once and end together: three such rounds, so that one can be seen between two.
+    job.limits = Some(Limits { download_bytes_per_second: 16 << 20, ..Limits::default() });
     let reference = JobReference { job: "r1".into(), generation: 1 };
     host.begin_restore("r1", 1, job.clone()).await.unwrap();
     host.client().await.pause(reference.clone()).await.unwrap();
