@@ -11,6 +11,8 @@
 //! A plan comes first and says everything that will be done; it can be shown and thrown away. A crash anywhere leaves packs condemned or unnamed, which the next prune
 //! finishes.
 //!
+//! Where the store is full, the reserve is given up, and what needs no room comes first ([`rescue`]).
+//!
 //! Deliberately absent: deciding which snapshots are forgotten. What may run beside what:
 //!
 //! | beside a prune | |
@@ -25,6 +27,7 @@ mod index;
 mod mark;
 mod moving;
 mod plan;
+mod rescue;
 mod sessions;
 mod strays;
 pub(crate) mod usage;
@@ -34,10 +37,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use execute::{PruneReport, execute};
+pub use execute::PruneReport;
 pub use plan::{MovedTally, PackFate, PrunePlan, Requests, When, Why, plan};
+pub use rescue::execute;
 pub use sessions::{OpenSession, SessionFate};
 pub use strays::Stray;
+
+use crate::reserve::Upkeep;
 
 /// How a prune decides.
 #[derive(Debug, Clone)]
@@ -50,6 +56,8 @@ pub struct PruneOptions {
     pub moved_bytes_max: Option<u64>,
     /// A session that has been open for longer is fenced if something waits for it.
     pub fence_after: Duration,
+    /// Whether a reserve is made anew at its end.
+    pub reserve: Upkeep,
 }
 
 /// How far a prune has come; for a progress bar.

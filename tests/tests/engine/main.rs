@@ -20,5 +20,6 @@ mod maintenance;
 mod model;
 mod one_loss;
 mod prune;
+mod reserve;
 mod secrets;
 mod writer_key;
