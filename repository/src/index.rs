@@ -18,6 +18,8 @@ use crate::object::{self, ObjectType};
 use crate::pack::{FrameRow, PackContents, SegmentRow};
 use filter::Filter;
 pub use run::PackRow;
+#[cfg(test)]
+pub(crate) use run::synthetic;
 pub(crate) use run::{Hit, Run};
 
 /// After so many searches in runs, the pages that they touched are let go of. Each may leave five pieces of 64 KiB (which is what the kernel maps around a page that is touched), or of
@@ -259,7 +261,7 @@ mod tests {
     #[test]
     fn what_was_let_go_of_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
-        let packs = [run::synthetic(1, 20_000), run::synthetic(2, 300)];
+        let packs = [synthetic(1, 20_000), synthetic(2, 300)];
         let runs = packs.each_ref().map(|pack| cache_run(folder.path(), std::slice::from_ref(pack)).unwrap());
         let index = Index::of_cache(folder.path(), &runs).unwrap();
         let chunks = || packs.iter().flat_map(|pack| &pack.chunks);

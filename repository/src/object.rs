@@ -46,6 +46,8 @@ pub enum ObjectType {
     Commit = 8,
     /// Parity of a pack, named after it.
     Parity = 9,
+    /// Bytes that are there to be given up when the store is full.
+    Reserve = 10,
 }
 
 impl ObjectType {
@@ -62,6 +64,7 @@ impl ObjectType {
             Self::Session => "sessions",
             Self::Commit => "commits",
             Self::Parity => "parity",
+            Self::Reserve => "reserve",
         }
     }
 }

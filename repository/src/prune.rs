@@ -11,6 +11,8 @@
 //! A plan comes first and says everything that will be done; it can be shown and thrown away. A crash anywhere leaves packs condemned or unnamed, which the next prune
 //! finishes.
 //!
+//! Where the store is full, the reserve is given up, and what needs no room comes first ([`rescue`]).
+//!
 //! Deliberately absent: deciding which snapshots are forgotten. What may run beside what:
 //!
 //! | beside a prune | |
@@ -25,6 +27,7 @@ mod index;
 mod mark;
 mod moving;
 mod plan;
+mod rescue;
 mod sessions;
 mod strays;
 pub(crate) mod usage;
@@ -40,11 +43,15 @@ use crate::error::Error;
 use crate::ids::ObjectId;
 use crate::repository::Repository;
 
-pub use execute::{PruneReport, execute};
+pub use execute::PruneReport;
+use execute::Room;
 pub(crate) use index::put_run;
 pub use plan::{MovedTally, PackFate, PrunePlan, Requests, When, Why, plan};
+pub use rescue::execute;
 pub use sessions::{OpenSession, SessionFate};
 pub use strays::Stray;
+
+use crate::reserve::Upkeep;
 
 /// How a prune decides.
 #[derive(Debug, Clone)]
@@ -57,6 +64,8 @@ pub struct PruneOptions {
     pub moved_bytes_max: Option<u64>,
     /// A session that has been open for longer is fenced if something waits for it.
     pub fence_after: Duration,
+    /// Whether a reserve is made anew at its end.
+    pub reserve: Upkeep,
 }
 
 /// Sweeps some condemned packs, and does nothing else: for whoever has found another home for what is needed of them. Those that an open session may build on stay.
@@ -65,10 +74,13 @@ pub(crate) async fn sweep(
     packs: &BTreeSet<ObjectId>,
     now: Timestamp,
 ) -> Result<PruneReport, Error> {
-    let options = PruneOptions { now, unused_percent_max: 100, moved_bytes_max: Some(0), fence_after: Duration::MAX };
+    let (fence_after, reserve) = (Duration::MAX, Upkeep::Left);
+    let options = PruneOptions { now, unused_percent_max: 100, moved_bytes_max: Some(0), fence_after, reserve };
     let mut plan = plan(repository, &options).await?;
     plan.confine_to(packs);
-    execute(repository, &plan, &options, &PruneProgress::default()).await
+    let mut report = PruneReport::default();
+    execute::run((repository, &plan), &options, Room::Enough, &PruneProgress::default(), &mut report).await?;
+    Ok(report)
 }
 
 /// How far a prune has come; for a progress bar.

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use object_store::ObjectStore;
 
 pub use create::{Created, InitOptions};
+pub use forget::Forgotten;
 pub(crate) use gone::Gone;
 use index_in_force::OpenIndex;
 pub use keyring::{NewHolder, WriterIdentity};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -30,7 +31,7 @@ pub struct Stats {
     pub chunks: Tally,
     /// Stored objects by folder.
     pub objects: BTreeMap<String, Tally>,
-    /// All stored objects.
+    /// All stored objects but the reserve.
     pub stored: Tally,
 }
 
@@ -52,9 +53,10 @@ fn ratio(large: u64, small: u64) -> Option<f64> {
     (small > 0 && large > 0).then(|| large as f64 / small as f64)
 }
 
-/// Bytes of everything that the store holds: one listing.
+/// Bytes of everything that the store holds but the reserve: one listing. What lies in reserve is of no backup, so that no quota is filled by it.
 pub async fn stored_bytes(repository: &Repository) -> Result<u64, Error> {
-    let sizes = repository.store.list(None).map_ok(|meta| meta.size);
+    let is_reserve = |meta: &ObjectMeta| meta.location.prefix_matches(&Path::from(ObjectType::Reserve.folder()));
+    let sizes = repository.store.list(None).map_ok(|meta| if is_reserve(&meta) { 0 } else { meta.size });
     sizes
         .try_fold(0, |sum, size| std::future::ready(Ok(sum + size)))
         .await
@@ -73,14 +75,17 @@ pub async fn gather(repository: &Arc<Repository>) -> Result<Stats, Error> {
         ObjectType::Snapshot,
         ObjectType::Session,
         ObjectType::Commit,
+        ObjectType::Reserve,
     ] {
         let tally = stats.objects.entry(kind.folder().to_owned()).or_default();
         for (_, size) in list(&*repository.store, kind.folder()).await? {
             tally.count += 1;
             tally.bytes += size;
         }
-        stats.stored.count += tally.count;
-        stats.stored.bytes += tally.bytes;
+        if kind != ObjectType::Reserve {
+            stats.stored.count += tally.count;
+            stats.stored.bytes += tally.bytes;
+        }
     }
     let index = repository.open_index().await?;
     for (_, place) in index.entries() {

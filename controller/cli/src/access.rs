@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use strongroom_plans::RepositorySpec;
+use strongroom_repository::reserve::Upkeep;
 use strongroom_repository::store::{Limited, Location};
 use strongroom_repository::{Credential, Error, Repository, RepositoryId};
 
@@ -135,6 +136,13 @@ pub(crate) struct Opened {
     pub(crate) reached_by: String,
     /// Whom to ask for its room.
     pub(crate) measured: Measured,
+}
+
+impl Opened {
+    /// Whether a prune sees to it that there is a reserve.
+    pub(crate) fn reserve_upkeep(&self) -> Upkeep {
+        if self.location.is_bounded() { Upkeep::Kept } else { Upkeep::Left }
+    }
 }
 
 impl RepositoryArgs {

@@ -187,7 +187,12 @@ pub(crate) fn clock_fault(opened: &Opened, now: &Zoned, context: &Context) -> Re
 }
 
 /// Drops them, unless this is only a rehearsal or there is nothing to drop.
-fn commit(args: &ForgetArgs, opened: &Opened, going: &[ObjectId], context: &Context) -> Result<Option<u64>, Failure> {
+fn commit(
+    args: &ForgetArgs,
+    opened: &Opened,
+    going: &[ObjectId],
+    context: &Context,
+) -> Result<Option<strongroom_repository::Forgotten>, Failure> {
     if args.dry_run || going.is_empty() {
         return Ok(None);
     }

@@ -151,6 +151,11 @@ impl Run {
         (*self.bytes).as_ref()
     }
 
+    /// How large its object is, without what sealing adds; noise that ids are is not compressed.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.all().len() as u64
+    }
+
     /// The run's packs, in the order of their numbers.
     pub(crate) fn packs(&self) -> impl Iterator<Item = PackRow> + '_ {
         // None is left out: they were all read when the run was opened.

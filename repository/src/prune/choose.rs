@@ -78,6 +78,7 @@ mod tests {
     use super::*;
     use crate::ids::ObjectId;
     use crate::index::PackRow;
+    use crate::reserve::Upkeep;
 
     fn usage(number: u8, kind: ObjectType, size: u64, needed_bytes: u64) -> PackUsage {
         let frame_bytes = size;
@@ -87,7 +88,8 @@ mod tests {
 
     fn options(unused_percent_max: u32, moved_bytes_max: Option<u64>) -> PruneOptions {
         let fence_after = Duration::from_secs(1);
-        PruneOptions { now: Timestamp::UNIX_EPOCH, unused_percent_max, moved_bytes_max, fence_after }
+        let reserve = Upkeep::Left;
+        PruneOptions { now: Timestamp::UNIX_EPOCH, unused_percent_max, moved_bytes_max, fence_after, reserve }
     }
 
     fn check(packs: &[PackUsage], options: &PruneOptions, expect: &[(usize, Why)]) {

@@ -47,27 +47,42 @@ pub struct PruneReport {
     pub not_deleted: Vec<String>,
     /// The newest commit that it made.
     pub commit: Option<u64>,
+    /// Bytes of the reserve that was given up because the store was full; 0 if it was not.
+    pub reserve_used_bytes: u64,
+    /// Bytes that lie in reserve now.
+    pub reserve_bytes: u64,
 }
 
-/// Executes a plan. Whatever stops it, what was committed before stands, and the next prune goes on from there.
-pub async fn execute(
-    repository: &Arc<Repository>,
-    plan: &PrunePlan,
+/// What a prune may write for index runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Whatever it takes.
+    Enough,
+    /// About so many bytes, and what it frees on the way.
+    Bytes(u64),
+}
+
+/// Does what a plan says, and adds what was done to the report, also where it fails. Whatever stops it, what was committed before stands, and the next prune goes on from there.
+pub(super) async fn run(
+    (repository, plan): (&Arc<Repository>, &PrunePlan),
     options: &PruneOptions,
+    room: Room,
     progress: &PruneProgress,
-) -> Result<PruneReport, Error> {
+    report: &mut PruneReport,
+) -> Result<(), Error> {
     let own = repository.begin_maintenance(options.now).await?;
-    let mut execution = Execution { repository, plan, own, report: PruneReport::default() };
+    let mut execution = Execution { repository, plan, own, room, report };
     let done = execution.run(progress).await;
     repository.end_maintenance(own).await;
-    done.map(|()| execution.report)
+    done
 }
 
 struct Execution<'a> {
     repository: &'a Arc<Repository>,
     plan: &'a PrunePlan,
     own: SessionId,
-    report: PruneReport,
+    room: Room,
+    report: &'a mut PruneReport,
 }
 
 /// What a sweep takes away, and for which snapshots that was found right.
@@ -83,16 +98,17 @@ impl Execution<'_> {
         self.condemn(&moved).await?;
         self.sweep().await?;
         self.delete_strays().await?;
-        self.report.faults = moved.faults;
+        self.report.faults.extend(moved.faults);
         Ok(())
     }
 
     async fn fence(&mut self) -> Result<(), Error> {
         let fenced = self.plan.sessions.iter().filter(|open| open.fate == SessionFate::Fenced);
         let operations: Vec<Operation> = fenced.map(|open| Operation::Fence { session: open.session }).collect();
-        self.report.fenced = operations.len() as u64;
         if !operations.is_empty() {
+            let fenced = operations.len() as u64;
             self.report.commit = Some(self.repository.commit_operations(operations).await?);
+            self.report.fenced += fenced;
         }
         Ok(())
     }
@@ -101,13 +117,7 @@ impl Execution<'_> {
     async fn condemn(&mut self, moved: &Moved) -> Result<(), Error> {
         // Those that turned out to be damaged among them: what lies there is not to be built upon.
         let packs = self.plan.work.condemn.clone();
-        self.report.condemned = packs.len() as u64;
-        self.report.new_packs = moved.packs.len() as u64;
-        let frames = moved.packs.iter().flat_map(|pack| &pack.frames);
-        self.report.moved = frames.fold(MovedTally::default(), |sum, (frame, _)| MovedTally {
-            frames: sum.frames + 1,
-            bytes: sum.bytes + u64::from(frame.sealed_length) + crate::pack::FRAME_HEADER_SIZE as u64,
-        });
+        let condemned = packs.len() as u64;
         let mut operations = Vec::new();
         if !moved.packs.is_empty() {
             let run = index::put_run(self.repository, moved.packs.clone()).await?;
@@ -125,27 +135,57 @@ impl Execution<'_> {
             if has_all { Ok(()) } else { Err(other_maintenance()) }
         };
         self.report.commit = Some(self.repository.commit_when(operations, unchanged).await?);
+        self.report.condemned += condemned;
+        self.report.new_packs += moved.packs.len() as u64;
+        let frames = moved.packs.iter().flat_map(|pack| &pack.frames);
+        self.report.moved = frames.fold(self.report.moved, |sum, (frame, _)| MovedTally {
+            frames: sum.frames + 1,
+            bytes: sum.bytes + u64::from(frame.sealed_length) + crate::pack::FRAME_HEADER_SIZE as u64,
+        });
         Ok(())
     }
 
-    /// Takes the condemned packs that nobody may build on out of the index, and deletes them.
+    /// Sweeps all that may go: at once, or where there is little room, as much as that pays for, and then more with what came free.
     async fn sweep(&mut self) -> Result<(), Error> {
-        let planned: HashSet<ObjectId> =
+        let mut planned: HashSet<ObjectId> =
             self.plan.packs.iter().filter(|fate| fate.when == When::Now).map(|fate| fate.pack).collect();
+        loop {
+            let (freed_before, planned_before) = (self.report.deleted_bytes, planned.len());
+            self.sweep_some(&mut planned).await?;
+            let Room::Bytes(room) = &mut self.room else { return Ok(()) };
+            *room += self.report.deleted_bytes - freed_before;
+            if planned.is_empty() || planned.len() == planned_before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the condemned packs that nobody may build on out of the index, and deletes them; those are planned no more.
+    async fn sweep_some(&mut self, planned: &mut HashSet<ObjectId>) -> Result<(), Error> {
         for _ in 0..SWEEP_TRIES_MAX {
             let sessions = sessions::read(self.repository, Some(self.own)).await?;
-            let sweep = self.sweepable(&sessions, &planned).await?;
+            let mut sweep = self.sweepable(&sessions, planned).await?;
             let opened = self.repository.open_whole_index().await?;
+            if let Room::Bytes(room) = self.room {
+                sweep.packs = index::affordable(&opened, &sweep.packs, room);
+            }
             let sizes: BTreeMap<ObjectId, (ObjectType, u64)> = opened
                 .packs()
                 .filter(|pack| sweep.packs.contains(&pack.id))
                 .map(|pack| (pack.id, (pack.kind, pack.size)))
                 .collect();
-            let rewrite = index::choose(&opened, &sweep.packs);
+            let rewrite = match self.room {
+                Room::Enough => index::choose(&opened, &sweep.packs),
+                // What is only joined makes no room.
+                Room::Bytes(_) => index::choose_naming(&opened, &sweep.packs),
+            };
             if sweep.packs.is_empty() && rewrite.runs.len() < 2 && sessions.ended.is_empty() {
                 break;
             }
             if !(sweep.packs.is_empty() && rewrite.runs.len() < 2) {
+                if let Room::Bytes(room) = &mut self.room {
+                    *room = room.saturating_sub(index::bytes_to_write(&opened, &rewrite, &sweep.packs));
+                }
                 let add = index::write(self.repository, &opened, &rewrite, &sweep.packs).await?;
                 let packs = sweep.packs.iter().copied().collect();
                 let operations = vec![Operation::ReplaceIndex { drop: rewrite.runs, add }, Operation::Sweep { packs }];
@@ -155,6 +195,7 @@ impl Execution<'_> {
                 }
             }
             for (id, (kind, bytes)) in sizes {
+                planned.remove(&id);
                 self.report.swept += 1;
                 self.delete(object::hashed_name(kind, &id), bytes).await;
                 if self.repository.config.parameters.parity_percent > 0 {

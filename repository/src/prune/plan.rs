@@ -169,7 +169,9 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
         fence_the_old(&mut sessions, options);
     }
     let newest = history.newest + 1;
-    let fates = fates(&packs, &chosen, &sessions, newest);
+    let mut fates = fates(&packs, &chosen, &sessions, newest);
+    // Condemned packs whose frames are needed again are moved beyond the limit, unless nothing is to be moved.
+    fates.retain(|(number, _)| options.moved_bytes_max != Some(0) || packs[*number].needed_bytes == 0);
     let going: HashSet<ObjectId> = fates.iter().map(|(_, fate)| fate.pack).collect();
     let moved_out: HashSet<ObjectId> =
         fates.iter().filter(|(_, fate)| fate.moved_bytes > 0).map(|(_, fate)| fate.pack).collect();

@@ -5,16 +5,40 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{Repository, get};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::history::{History, Operation};
 use crate::ids::ObjectId;
 use crate::object;
+use crate::reserve;
+
+/// Snapshots that are no longer in the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The commit that dropped them.
+    pub commit: u64,
+    /// Bytes of the reserve that was given up because the store was full; 0 if it was not. A prune makes it anew.
+    pub reserve_used_bytes: u64,
+}
 
 impl Repository {
     /// Drops snapshots from the history, all or none; what only they needed goes with the next prune. Refused for one that is held or not there.
-    /// Returns the commit.
-    pub async fn forget(&self, snapshots: &[ObjectId]) -> Result<u64, Error> {
+    /// On a full store the reserve makes the room for it.
+    pub async fn forget(&self, snapshots: &[ObjectId]) -> Result<Forgotten, Error> {
         self.key.secrets("forget snapshots")?;
+        match self.drop_snapshots(snapshots).await {
+            Err(full) if full.kind() == ErrorKind::NoSpace => {
+                let reserve_used_bytes = reserve::give_up(&*self.store).await?;
+                if reserve_used_bytes == 0 {
+                    return Err(full);
+                }
+                let commit = self.drop_snapshots(snapshots).await?;
+                Ok(Forgotten { commit, reserve_used_bytes })
+            }
+            done => Ok(Forgotten { commit: done?, reserve_used_bytes: 0 }),
+        }
+    }
+
+    async fn drop_snapshots(&self, snapshots: &[ObjectId]) -> Result<u64, Error> {
         let going: HashSet<ObjectId> = snapshots.iter().copied().collect();
         let operations = snapshots.iter().map(|snapshot| Operation::DropSnapshot { snapshot: *snapshot }).collect();
         self.commit_when(operations, |history| may_go(history, &going, now())).await

@@ -50,6 +50,12 @@ impl Location {
             Self::S3(_) | Self::Sftp(_) => None,
         }
     }
+
+    /// Whether the store has an end that it runs into, as a file system has. A bucket grows, and what lies in it is paid for.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        matches!(self, Self::Folder(_) | Self::Sftp(_))
+    }
 }
 
 impl FromStr for Location {

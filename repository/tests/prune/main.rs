@@ -4,6 +4,7 @@
 mod common;
 mod copies;
 mod damage;
+mod full;
 mod gate;
 mod model;
 mod one_by_one;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use object_store::ObjectStore;
 use strongroom_repository::prune::{self, PruneOptions, PrunePlan, PruneProgress, PruneReport};
+use strongroom_repository::reserve::Upkeep;
 use strongroom_repository::{
     Begin, Committed, Content, Credential, Entry, Error, KeyFile, Kind, Manifest, ObjectId, Origin, Repository,
     Session, TreeWriter, UnplacedTree,
@@ -95,6 +96,7 @@ pub(crate) fn options() -> PruneOptions {
         unused_percent_max: 0,
         moved_bytes_max: None,
         fence_after: Duration::from_secs(3600),
+        reserve: Upkeep::Left,
     }
 }
 

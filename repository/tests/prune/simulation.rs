@@ -341,7 +341,7 @@ impl Actions {
             match repository.forget(&going).await {
                 // The other one was faster.
                 Err(Error::NoSnapshot(_)) => {}
-                done => drop(done?),
+                done => _ = done?,
             }
         }
         let fence_after = if self.dice.random_ratio(1, 4) { Duration::ZERO } else { Duration::from_secs(3600) };

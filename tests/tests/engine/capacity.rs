@@ -153,7 +153,8 @@ fn a_backup_that_surely_does_not_fit_writes_nothing() -> Result<()> {
         return skip::test(name, "needs root to mount");
     }
     let sandbox = Sandbox::new("no-room")?;
-    let disk = Disk::memory(&sandbox.path("disk"), 24 << 20)?;
+    // The reserve takes 16 MiB of it.
+    let disk = Disk::memory(&sandbox.path("disk"), 40 << 20)?;
     let client = sandbox.client("client").at(&disk.path().join("repository"));
     client.init()?;
     let (source, mut dice) = (sandbox.folder("source")?, seeded(45));
@@ -175,7 +176,7 @@ fn a_backup_that_surely_does_not_fit_writes_nothing() -> Result<()> {
     (0..12).try_for_each(|number| tree::write(&copies, &format!("copy {number}"), &content))?;
     backup(&zeros)?.expect(0)?;
     backup(&copies)?.expect(0)?;
-    disk.resize(64 << 20)?;
+    disk.resize(80 << 20)?;
     backup(&source)?.expect(0)?;
     // A little more fits where the whole would not, and so does a full run, whose bytes are there.
     let (used, _) = disk.space()?;

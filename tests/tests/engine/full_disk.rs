@@ -122,7 +122,8 @@ fn a_store_on_disk_that_is_full_at_every_block() -> Result<()> {
     }
     let scene = Scene::set("full-disk")?;
     let at = scene.sandbox.path("disk");
-    let disk = Disk::ext4(&at, 16 << 20)?;
+    // The reserve takes 16 MiB of it.
+    let disk = Disk::ext4(&at, 40 << 20)?;
     sandbox::copy(&scene.client.repository, &disk.path().join("repository"))?;
     let image = disk.unmount()?;
     let mut failures = 0;

@@ -20,6 +20,7 @@ mod maintenance;
 mod model;
 mod one_loss;
 mod prune;
+mod reserve;
 mod restore_on_host;
 mod secrets;
 mod writer_key;

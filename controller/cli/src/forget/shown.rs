@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 use strongroom_controller::SourceRetention;
 use strongroom_plans::Verdict;
-use strongroom_repository::{ObjectId, Snapshot};
+use strongroom_repository::{Forgotten as Commit, ObjectId, Snapshot};
 
 use crate::choice::short_id;
 use crate::output::Answer;
-use crate::shown::{Align, Table, count, time};
+use crate::shown::{Align, Table, count, size, time};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -24,20 +24,23 @@ pub(super) struct Forgotten {
     refused: Vec<String>,
     /// The commit; none for a rehearsal, a refusal, or where nothing goes.
     commit: Option<u64>,
+    /// Bytes of the reserve that was given up because the store was full.
+    reserve_used_bytes: u64,
 }
 
 impl Forgotten {
-    pub(super) fn by_name(snapshots: &[Snapshot], commit: Option<u64>) -> Self {
+    pub(super) fn by_name(snapshots: &[Snapshot], commit: Option<Commit>) -> Self {
         let forgotten = snapshots.iter().map(|snapshot| snapshot.id).collect();
-        Self { forgotten, kept: 0, sources: Vec::new(), refused: Vec::new(), commit }
+        Self { forgotten, kept: 0, ..Self::by_rules(Vec::new(), commit, Vec::new()) }
     }
 
-    pub(super) fn by_rules(sources: Vec<SourceRetention>, commit: Option<u64>, refused: Vec<String>) -> Self {
+    pub(super) fn by_rules(sources: Vec<SourceRetention>, commit: Option<Commit>, refused: Vec<String>) -> Self {
         let all = || sources.iter().flat_map(|source| &source.snapshots);
         let going = |kept: &&strongroom_controller::Kept| kept.verdict == Verdict::Drop;
         let forgotten: Vec<ObjectId> = all().filter(going).map(|kept| kept.snapshot).collect();
         let kept = all().count() - forgotten.len();
-        Self { forgotten, kept, sources, refused, commit }
+        let reserve_used_bytes = commit.map_or(0, |commit| commit.reserve_used_bytes);
+        Self { forgotten, kept, sources, refused, commit: commit.map(|commit| commit.commit), reserve_used_bytes }
     }
 }
 
@@ -67,6 +70,13 @@ impl Answer for Forgotten {
         }
         for reason in &self.refused {
             writeln!(out, "REFUSED: {reason}")?;
+        }
+        if self.reserve_used_bytes > 0 {
+            writeln!(
+                out,
+                "the store was full: the reserve of {} was used. Run `strongroom repo prune` now: it makes room, and a new reserve",
+                size(self.reserve_used_bytes)
+            )?;
         }
         let (forgotten, kept) = (count(self.forgotten.len() as u64), count(self.kept as u64));
         match self.commit {

@@ -5,12 +5,14 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
+use object_store::ObjectStore;
 use serde::Serialize;
 use strongroom_repository::store::{Commits, Location, ProbeReport};
-use strongroom_repository::{Error, InitOptions, KeyFile, NewHolder, Parameters, Repository, RepositoryId};
+use strongroom_repository::{Error, InitOptions, KeyFile, NewHolder, Parameters, Repository, RepositoryId, reserve};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -108,6 +110,16 @@ pub(crate) struct NewRepository {
     /// None if a passphrase opens it.
     pub(crate) key_file: Option<PathBuf>,
     probe: ProbeReport,
+    /// None where the store has no end that it could run into.
+    reserve: Option<Reserve>,
+}
+
+/// Whether there was room for the reserve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reserve {
+    Made,
+    NoRoom,
 }
 
 /// Makes a repository with the usual parameters and keeps its first key.
@@ -133,20 +145,32 @@ fn create_with(
         NewKey::DefaultFile => (NewHolder::KeyFile, Some((Reserved::in_folder(&places::keys()?)?, None))),
     };
     let options = InitOptions { parameters, created: Timestamp::now(), holder: holder.to_owned(), how };
-    let created = context.wait(&what(), Repository::init(store, options))?;
+    let created = context.wait(&what(), Repository::init(Arc::clone(&store), options))?;
 
     let key_file = match (reserved, created.key_file) {
         (Some((reserved, path)), Some(key)) => Some(keep(reserved, &key, path, &location)?),
         _ => None,
     };
     memory.remember_if_possible(created.id);
+    let reserve = if location.is_bounded() { Some(make_reserve(&*store, created.id, context)) } else { None };
     Ok(NewRepository {
         repository: created.id,
         location: location.to_string(),
         holder: holder.to_owned(),
         key_file,
         probe,
+        reserve,
     })
+}
+
+/// The repository is there and its key is kept: that there is no reserve is no failure, and the first prune tries again.
+fn make_reserve(store: &dyn ObjectStore, id: RepositoryId, context: &Context) -> Reserve {
+    match context.wait("make the reserve", reserve::make(store, id)) {
+        Ok(true) => return Reserve::Made,
+        Ok(false) => {}
+        Err(failure) => tracing::warn!(%failure, "no reserve is made"),
+    }
+    Reserve::NoRoom
 }
 
 /// A repository whose key is lost is of no use to anybody, so the failure says to remove it.
@@ -199,6 +223,13 @@ impl Answer for NewRepository {
                 out,
                 "store: does not refuse to overwrite, so commits take a lock in it: let one machine write to this repository"
             )?,
+        }
+        if self.reserve == Some(Reserve::NoRoom) {
+            writeln!(
+                out,
+                "WARNING: there is no room for the reserve of {}: if this store fills up, nothing can be pruned before room is made by other means",
+                shown::size(reserve::RESERVE_BYTES)
+            )?;
         }
         match &self.key_file {
             Some(path) => write_key_advice(out, path),

@@ -84,6 +84,7 @@ pub(crate) fn run(args: &PruneArgs, context: &Context) -> Result<Exit, Failure> 
         unused_percent_max: args.max_unused,
         moved_bytes_max: args.max_moved.map(ByteSize::bytes),
         fence_after: SignedDuration::from_hours(hours).unsigned_abs(),
+        reserve: opened.reserve_upkeep(),
     };
     let plan =
         context.wait(&format!("plan the prune of {}", opened.location), prune::plan(&opened.repository, &options))?;
@@ -229,6 +230,25 @@ fn write_report(report: &PruneReport, out: &mut dyn Write) -> io::Result<()> {
         size(report.moved.bytes),
         count(report.new_packs)
     )?;
+    if report.reserve_used_bytes > 0 {
+        writeln!(
+            out,
+            "the store was full: the reserve of {} was used; what nobody needs went first, and no more was moved than fits",
+            size(report.reserve_used_bytes)
+        )?;
+        if report.waiting > 0 {
+            writeln!(
+                out,
+                "what waits may wait for a backup that met the full store, whose session looks open: if no backup runs, `--fence-after 0` frees it"
+            )?;
+        }
+        if report.reserve_bytes == 0 {
+            writeln!(
+                out,
+                "WARNING: there is no room for a new reserve: forget more snapshots and prune again before the store is full"
+            )?;
+        }
+    }
     if report.waiting > 0 {
         writeln!(out, "{} condemned packs stay for now; the next prune looks at them again", count(report.waiting))?;
     }

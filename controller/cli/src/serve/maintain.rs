@@ -120,7 +120,11 @@ impl Runner<'_> {
             ForgetFigures { forgotten: going.len() as u64, kept: (all().count() - going.len()) as u64, commit: None };
         if order.mode == Mode::Earnest && !going.is_empty() && progress.refused.is_empty() {
             let what = format!("forget snapshots of {}", opened.location);
-            figures.commit = Some(self.context.wait(&what, opened.repository.forget(&going))?);
+            let forgotten = self.context.wait(&what, opened.repository.forget(&going))?;
+            if forgotten.reserve_used_bytes > 0 {
+                tracing::error!(location = %opened.location, "the store was full: the reserve was used to forget");
+            }
+            figures.commit = Some(forgotten.commit);
         }
         progress.figures.forget = Some(figures);
         Ok(())
@@ -140,6 +144,7 @@ impl Runner<'_> {
             unused_percent_max: rules.max_unused.get(),
             moved_bytes_max: rules.max_moved.map(|size| size.bytes()),
             fence_after: rules.fence_after.into(),
+            reserve: opened.reserve_upkeep(),
         };
         let what = format!("prune {}", opened.location);
         let plan = self.context.wait(&what, prune::plan(&opened.repository, &options))?;
@@ -149,6 +154,9 @@ impl Runner<'_> {
         }
         let progress = Arc::new(PruneProgress::default());
         let report = self.context.wait(&what, prune::execute(&opened.repository, &plan, &options, &progress))?;
+        if report.reserve_used_bytes > 0 {
+            tracing::error!(location = %opened.location, "the store was full: the reserve was used to prune");
+        }
         for fault in &report.faults {
             tracing::error!(location = %opened.location, fault, "damage, left where it is");
         }
