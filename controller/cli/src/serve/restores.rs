@@ -119,12 +119,6 @@ impl Runner<'_> {
         let request = &asked.request;
         let site = self.site.borrow();
         let access = site.repositories().get(name).map(|spec| spec.access().clone()).unwrap_or(Access::Gateway);
-        let (cancel, cancelled) = watch::channel(false);
-        let (news, runtime) = (asked.news.clone(), self.context.handle());
-        runtime.spawn(async move {
-            news.closed().await;
-            cancel.send_replace(true);
-        });
         RestoreOrder {
             host: request.host.clone(),
             job,
@@ -141,12 +135,12 @@ impl Runner<'_> {
             owners: if request.owners_by_name { Owners::ByName } else { Owners::ByNumber },
             limits: Limits { download_bytes_per_second: request.download_bytes_per_second, ..Limits::default() },
             direct: DirectStore::of(&access),
-            cancel: cancelled,
+            cancel: watch::channel(false).1,
             pause: watch::channel(false).1,
         }
     }
 
-    /// The outer failure is a signal.
+    /// The outer failure is a signal. Whoever asked and stops listening ends it.
     fn on_host(
         &self,
         asked: &RestoreAsked,
@@ -167,11 +161,21 @@ impl Runner<'_> {
             let _ = asked.news.try_send(Ok(news));
         };
         let what = format!("restore on {}", order.host);
+        let (cancel, cancelled) = watch::channel(false);
+        let order = &RestoreOrder { cancel: cancelled, ..order.clone() };
         self.context.wait(&what, async {
-            Ok::<_, Cause>(match asked.request.dry_run {
-                true => look_on_host(roads, order, key, progress).await,
-                false => restore_on_host(roads, order, key, progress).await,
-            })
+            let restoring = async {
+                match asked.request.dry_run {
+                    true => look_on_host(roads, order, key, progress).await,
+                    false => restore_on_host(roads, order, key, progress).await,
+                }
+            };
+            tokio::pin!(restoring);
+            tokio::select! {
+                done = &mut restoring => return Ok::<_, Cause>(done),
+                () = asked.news.closed() => drop(cancel.send_replace(true)),
+            }
+            Ok(restoring.await)
         })
     }
 
