@@ -25,7 +25,7 @@ impl Runner<'_> {
     /// Does a restore, and tells whoever asked.
     pub(super) fn restore(&self, asked: &RestoreAsked) {
         if let Err(refused) = self.find_and_restore(asked) {
-            let _ = asked.news.blocking_send(Err(refused));
+            self.send(asked, Err(refused));
         }
     }
 
@@ -184,10 +184,15 @@ impl Runner<'_> {
         written.map_err(|failure| self.refused(&failure))
     }
 
-    /// Whoever has stopped listening misses it; it stands in the journal.
     fn tell(&self, asked: &RestoreAsked, news: RestoreNews) -> Result<(), Refused> {
-        let _ = asked.news.blocking_send(Ok(news));
+        self.send(asked, Ok(news));
         Ok(())
+    }
+
+    /// Whoever has stopped listening misses it; it stands in the journal. A signal is not kept waiting by somebody who does not listen.
+    fn send(&self, asked: &RestoreAsked, news: Result<RestoreNews, Refused>) {
+        let sending = async { Ok::<_, Cause>(asked.news.send(news).await.is_ok()) };
+        let _ = self.context.wait("tell whoever asked", sending);
     }
 
     fn refused(&self, failure: &Failure) -> Refused {
