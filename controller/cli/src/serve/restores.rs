@@ -25,7 +25,7 @@ impl Runner<'_> {
     /// Does a restore, and tells whoever asked.
     pub(super) fn restore(&self, asked: &RestoreAsked) {
         if let Err(refused) = self.find_and_restore(asked) {
-            self.send(asked, Err(refused));
+            self.tell(asked, Err(refused));
         }
     }
 
@@ -37,7 +37,8 @@ impl Runner<'_> {
             let done = self.on_host(asked, opened, &order).map_err(|failure| self.refused(&failure))?;
             let done = done.map_err(|fault| unfit(&fault))?;
             let plan = serde_json::from_slice(&done.report).map_err(|error| broken(&error))?;
-            return self.tell(asked, RestoreNews::Looked { order: scope, plan });
+            self.tell(asked, Ok(RestoreNews::Looked { order: scope, plan }));
+            return Ok(());
         }
         let prefix = scope.job_prefix();
         let ended = self.journal.restores_ended(&prefix);
@@ -46,7 +47,7 @@ impl Runner<'_> {
         let (by, reason) = (asked.by.clone(), asked.request.reason.clone());
         self.note(Event::RestoreStarted { restore: restore.clone(), by, reason, order: scope.clone() })?;
         tracing::info!(restore, host = scope.host, snapshot = scope.snapshot, by = %asked.by, "a restore begins");
-        self.tell(asked, RestoreNews::Begins { restore: restore.clone(), order: scope.clone() })?;
+        self.tell(asked, Ok(RestoreNews::Begins { restore: restore.clone(), order: scope.clone() }));
         let order = self.order(asked, name, &snapshot, restore.clone());
         // Without an answer the controller is about to end: the host goes on, and the same request finds it there.
         let done = self.on_host(asked, opened, &order).map_err(|failure| self.refused(&failure))?;
@@ -83,7 +84,8 @@ impl Runner<'_> {
         let kept = Some(report.clone());
         self.note(Event::RestoreEnded { restore: restore.clone(), ending, reason: None, report: kept })?;
         tracing::info!(restore, ?ending, "a restore ended");
-        self.tell(asked, RestoreNews::Ended { restore, order, ending, report, read_bytes: done.read_bytes })
+        self.tell(asked, Ok(RestoreNews::Ended { restore, order, ending, report, read_bytes: done.read_bytes }));
+        Ok(())
     }
 
     /// The snapshot that is meant, which must be of the host that was named: for that host it was decided that he may.
@@ -184,13 +186,8 @@ impl Runner<'_> {
         written.map_err(|failure| self.refused(&failure))
     }
 
-    fn tell(&self, asked: &RestoreAsked, news: RestoreNews) -> Result<(), Refused> {
-        self.send(asked, Ok(news));
-        Ok(())
-    }
-
     /// Whoever has stopped listening misses it; it stands in the journal. A signal is not kept waiting by somebody who does not listen.
-    fn send(&self, asked: &RestoreAsked, news: Result<RestoreNews, Refused>) {
+    fn tell(&self, asked: &RestoreAsked, news: Result<RestoreNews, Refused>) {
         let sending = async { Ok::<_, Cause>(asked.news.send(news).await.is_ok()) };
         let _ = self.context.wait("tell whoever asked", sending);
     }
