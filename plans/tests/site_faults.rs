@@ -139,25 +139,25 @@ fn site_keys_and_values() {
 #[test]
 fn people_and_what_they_are_there_for() {
     let at = "site.yaml";
-    let people = |to: &'static str, code, text: &str| {
+    let people = |to: &'static str, (code, text): (Code, &str)| {
         let line = format!("people: {to}");
         let column = line.rfind(text).unwrap() + 1;
         check(at, "limits: { runs: 8 }", &line, (code, at, 11, column, text));
     };
-    people("{ li: { users: [li] } }", Code::MissingKey, "{ users: [li] }");
-    people("{ li: { roles: { viewer: \"*\" } } }", Code::MissingKey, "{ roles: { viewer: \"*\" } }");
-    people("{ li: { users: [], roles: { viewer: \"*\" } } }", Code::EmptyCollection, "[]");
-    people("{ li: { users: [a b], roles: { viewer: \"*\" } } }", Code::BadAddress, "a b");
-    people("{ li: { users: [li], roles: {} } }", Code::EmptyCollection, "{}");
-    people("{ li: { users: [li], roles: { vewer: \"*\" } } }", Code::UnknownKey, "vewer");
-    people("{ li: { users: [li], roles: { viewer: \"role=\" } } }", Code::BadSelector, "\"role=\"");
-    people("{ li: { users: [li, li], roles: { viewer: \"*\" } } }", Code::NameTwice, "li");
+    people("{ li: { users: [li] } }", (Code::MissingKey, "{ users: [li] }"));
+    people("{ li: { roles: { viewer: \"*\" } } }", (Code::MissingKey, "{ roles: { viewer: \"*\" } }"));
+    people("{ li: { users: [], roles: { viewer: \"*\" } } }", (Code::EmptyCollection, "[]"));
+    people("{ li: { users: [a b], roles: { viewer: \"*\" } } }", (Code::BadAddress, "a b"));
+    people("{ li: { users: [li], roles: {} } }", (Code::EmptyCollection, "{}"));
+    people("{ li: { users: [li], roles: { vewer: \"*\" } } }", (Code::UnknownKey, "vewer"));
+    people("{ li: { users: [li], roles: { viewer: \"role=\" } } }", (Code::BadSelector, "\"role=\""));
+    people("{ li: { users: [li, li], roles: { viewer: \"*\" } } }", (Code::NameTwice, "li"));
     let two =
         "{ wang: { users: [ops], roles: { viewer: \"*\" } }, li: { users: [oops, ops], roles: { viewer: \"*\" } } }";
-    people(two, Code::NameTwice, "ops");
-    people("{ li: { users: [li], roles: { operator: a, auditor: b } } }", Code::RolesExclude, "b");
-    people("{ li: { users: [li], roles: { security: x, on-call: y } } }", Code::RolesExclude, "x");
-    people("{ li: { users: [li], roles: { approver: y, operator: x } } }", Code::RolesExclude, "y");
+    people(two, (Code::NameTwice, "ops"));
+    people("{ li: { users: [li], roles: { operator: a, auditor: b } } }", (Code::RolesExclude, "b"));
+    people("{ li: { users: [li], roles: { security: x, on-call: y } } }", (Code::RolesExclude, "x"));
+    people("{ li: { users: [li], roles: { approver: y, operator: x } } }", (Code::RolesExclude, "y"));
 }
 
 #[test]
