@@ -146,6 +146,8 @@ impl RestoreScope {
 pub fn source_host(snapshot: &str) -> Result<&str, Refused> {
     let host = snapshot.split_once('@').map(|(_, rest)| rest.split(':').next().unwrap_or(rest));
     host.filter(|host| !host.is_empty()).ok_or_else(|| {
-        Refused::Unfit(format!("'{snapshot}' does not say whose data are meant: write `latest@HOST` or `TIME@HOST`"))
+        Refused::Unfit(format!(
+            "'{snapshot}' does not say whose data are meant: write `latest@HOST`, `TIME@HOST` or `ID@HOST`"
+        ))
     })
 }

@@ -11,23 +11,21 @@ use crate::snapshot::Snapshot;
 use crate::text::unescape;
 
 impl Repository {
-    /// Finds the one snapshot that `spec` means: `latest`, `latest@host`, `latest@host:/path`, an id prefix of four digits or more, or a time (the newest
-    /// snapshot not after it; without an offset it is read in `zone`).
+    /// Finds the one snapshot that `spec` means: `latest`, an id prefix of four digits or more, or a time (the newest snapshot not after it; without an offset it is read in
+    /// `zone`); each also with `@host` or `@host:/path` behind, which says whose.
     ///
     /// An id needs no other snapshot to be readable. A time or `latest` is refused if a snapshot that was made later than the one found cannot be read:
     /// it may be the one that is meant, and nobody should restore older data without knowing.
     pub async fn choose(&self, spec: &str, zone: &TimeZone) -> Result<Snapshot, Error> {
         let history = self.history();
-        let time = parse_time(spec, zone);
-        if time.is_none() && !spec.starts_with("latest") {
+        let wanted = Wanted::parse(spec, zone)?;
+        if wanted.point == Point::Id {
             let ids: Vec<ObjectId> = history.snapshots.iter().map(|added| added.snapshot).collect();
-            return self.snapshot(by_prefix(&ids, spec)?).await;
+            let snapshot = self.snapshot(by_prefix(&ids, wanted.before)?).await?;
+            return wanted.confirm(snapshot);
         }
         let Snapshots { readable, unreadable } = self.snapshots().await?;
-        let found = match time {
-            Some(time) => not_after(&readable, spec, time),
-            None => latest(&readable, spec),
-        };
+        let found = wanted.newest(&readable);
         let commit =
             |id: &ObjectId| history.snapshots.iter().find(|added| added.snapshot == *id).map(|added| added.commit);
         let since = found.as_ref().ok().and_then(|found| commit(&found.id)).unwrap_or(0);
@@ -38,28 +36,77 @@ impl Repository {
     }
 }
 
-fn not_after<'a>(snapshots: &'a [Snapshot], spec: &str, time: Timestamp) -> Result<&'a Snapshot, Error> {
-    let found = snapshots.iter().rev().find(|snapshot| snapshot.manifest.time <= time);
-    found.ok_or_else(|| Error::NoSnapshot(format!("no snapshot is as old as '{spec}'{}", oldest(snapshots))))
+/// What was typed, taken apart.
+#[derive(Debug)]
+struct Wanted<'a> {
+    spec: &'a str,
+    /// What stands before the `@`.
+    before: &'a str,
+    point: Point,
+    /// Empty for any.
+    host: &'a str,
+    path: Option<&'a str>,
 }
 
-fn latest<'a>(snapshots: &'a [Snapshot], spec: &str) -> Result<&'a Snapshot, Error> {
-    let rest = spec.strip_prefix("latest").unwrap_or_default();
-    let wanted = match rest.strip_prefix('@') {
-        Some(wanted) if !wanted.is_empty() => wanted,
-        None if rest.is_empty() => "",
-        _ => {
-            return Err(Error::NoSnapshot(format!(
-                "'{spec}' is not understood: write latest, latest@host or latest@host:/path"
-            )));
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Point {
+    Latest,
+    NotAfter(Timestamp),
+    Id,
+}
+
+impl<'a> Wanted<'a> {
+    fn parse(spec: &'a str, zone: &TimeZone) -> Result<Self, Error> {
+        let (before, place) = spec.split_once('@').map_or((spec, None), |(before, place)| (before, Some(place)));
+        let point = match parse_time(before, zone) {
+            Some(time) => Point::NotAfter(time),
+            None if before == "latest" => Point::Latest,
+            None => Point::Id,
+        };
+        if place == Some("") || (point == Point::Id && before.starts_with("latest")) {
+            let why = format!("'{spec}' is not understood: write latest, latest@host or latest@host:/path");
+            return Err(Error::NoSnapshot(why));
         }
-    };
-    let (host, path) = wanted.split_once(':').map_or((wanted, None), |(host, path)| (host, Some(path)));
-    let matches = |snapshot: &&Snapshot| {
-        (host.is_empty() || snapshot.manifest.host == host) && path.is_none_or(|path| covers(snapshot, path))
-    };
-    let found = snapshots.iter().rev().find(matches);
-    found.ok_or_else(|| Error::NoSnapshot(format!("no snapshot answers '{spec}'{}", hosts(snapshots))))
+        let place = place.unwrap_or_default();
+        let (host, path) = place.split_once(':').map_or((place, None), |(host, path)| (host, Some(path)));
+        Ok(Self { spec, before, point, host, path })
+    }
+
+    fn matches(&self, snapshot: &Snapshot) -> bool {
+        (self.host.is_empty() || snapshot.manifest.host == self.host)
+            && self.path.is_none_or(|path| covers(snapshot, path))
+    }
+
+    /// The newest one that it can mean.
+    fn newest<'s>(&self, snapshots: &'s [Snapshot]) -> Result<&'s Snapshot, Error> {
+        let is_old = |snapshot: &Snapshot| match self.point {
+            Point::NotAfter(time) => snapshot.manifest.time <= time,
+            Point::Latest | Point::Id => true,
+        };
+        let found = snapshots.iter().rev().find(|snapshot| is_old(snapshot) && self.matches(snapshot));
+        found.ok_or_else(|| {
+            let Self { spec, before, point, .. } = self;
+            Error::NoSnapshot(match point {
+                Point::NotAfter(_) if !snapshots.iter().any(is_old) => {
+                    format!("no snapshot is as old as '{before}'{}", oldest(snapshots))
+                }
+                _ => format!("no snapshot answers '{spec}'{}", hosts(snapshots)),
+            })
+        })
+    }
+
+    /// A snapshot by its id must be what was said besides.
+    fn confirm(&self, snapshot: Snapshot) -> Result<Snapshot, Error> {
+        match self.matches(&snapshot) {
+            true => Ok(snapshot),
+            false => Err(Error::NoSnapshot(format!(
+                "no snapshot answers '{}': this one is of {}, and of {}",
+                self.spec,
+                snapshot.manifest.host,
+                snapshot.manifest.sources.join(" ")
+            ))),
+        }
+    }
 }
 
 /// Whether one of the snapshot's sources is the path or holds it.
@@ -153,13 +200,22 @@ mod tests {
             ("2026-01-02T09:00", Ok(0xaa)),
             ("2026-01-02T10:00:00Z", Ok(0xab)),
             ("2025-12-31", Err("the oldest is of 2026-01-01")),
+            ("2026-01-02@web1", Ok(0xaa)),
+            ("2026-01-02T10:00:00Z@db1:/srv", Ok(0xab)),
+            ("2026-01-01@db1", Err("no snapshot answers")),
+            ("abab@db1", Ok(0xab)),
+            ("abab@web1", Err("this one is of db1")),
+            ("latest@", Err("is not understood")),
         ];
         for (spec, expect) in cases {
-            let found = match parse_time(spec, &TimeZone::UTC) {
-                Some(time) => not_after(&all, spec, time).map(|found| found.id),
-                None if spec.starts_with("latest") => latest(&all, spec).map(|found| found.id),
-                None => by_prefix(&ids, spec),
-            };
+            let found = Wanted::parse(spec, &TimeZone::UTC).and_then(|wanted| match wanted.point {
+                Point::Id => {
+                    let id = by_prefix(&ids, wanted.before)?;
+                    let snapshot = all.iter().find(|snapshot| snapshot.id == id).unwrap();
+                    wanted.confirm(snapshot.clone()).map(|found| found.id)
+                }
+                Point::Latest | Point::NotAfter(_) => wanted.newest(&all).map(|found| found.id),
+            });
             match (found, expect) {
                 (Ok(found), Ok(seed)) => assert_eq!(found.0[0], seed, "{spec}"),
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{spec}: {error}"),
