@@ -76,7 +76,7 @@ impl FromStr for RepositoryAddress {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let directory = "write a directory (/path, ~/path, ./path), or s3://bucket/prefix, or sftp://user@host/path";
+        let directory = "write a directory (/path, ~/path, ./path), or s3://bucket/prefix, or sftp://user@host/path, or gateway://user@host/path";
         let refuse =
             |why: &str, remedy: &str| Err(Refusal::new(format!("the repository {} {why}", quoted(text)), remedy));
         let address = |base, rest: PathBuf| Ok(Self { written: text.to_owned(), base, rest });

@@ -1,4 +1,4 @@
-//! A repository that the site declares: `main: { at: /srv/strongroom/main }`, or at `s3://…` or `sftp://…`.
+//! A repository that the site declares: `main: { at: /srv/strongroom/main }`, or at `s3://…`, `sftp://…` or `gateway://…`.
 //!
 //! The controller always opens it at `at`; what that does not say of a store stands beside it (`store_reach`). Hosts reach it through the controller (`access: gateway`), or,
 //! where it is a directory, by themselves (`access: direct`) at `on-hosts`, which is `at` where nothing else is said.
@@ -152,7 +152,7 @@ impl RepositorySpec {
         let fields = Fields::of(node, &SHAPE, findings)?;
         let at = fields.required("at", findings, |node, findings| {
             let remedy =
-                "write the whole path of a directory on the controller's machine, from / on; or s3://… or sftp://…";
+                "write the whole path of a directory on the controller's machine, from / on; or s3://…, sftp://… or gateway://…";
             let address: RepositoryAddress = values::written(node, findings)?;
             is_same_for_all(&address, node, remedy, findings);
             Some(address)

@@ -1,4 +1,4 @@
-//! Locations of stores that are no directory: `s3://bucket/prefix`, `sftp://user@host:port/path`.
+//! Locations of stores that are no directory: `s3://bucket/prefix`, `sftp://user@host:port/path`, `gateway://user@host:port/path`.
 //!
 //! Only their shape is checked, by the rules of the program that opens them. What a location does not say (endpoint, credentials, keys) stands elsewhere, and never a secret
 //! in it: the reason of a fault does not repeat a text that may hold one.
@@ -16,12 +16,14 @@ pub enum StoreKind {
     Folder,
     /// A place in a bucket.
     S3,
-    /// A directory of another machine.
+    /// A directory of another machine, by its sshd's SFTP or by its worker.
     Sftp,
 }
 
 const S3: &str = "write s3://bucket/prefix: letters, digits and -._ in the bucket; the endpoint is a key of its own";
 const SFTP: &str = "write sftp://user@host/path or sftp://user@host:port/path, the path from / on";
+
+const GATEWAY: &str = "write gateway://user@host/path or gateway://user@host:port/path, the path from / on, as the host's authorized_keys has it";
 
 /// The kind of store that a URL names, if it is one that this release knows. None for other schemes.
 pub(crate) fn kind_of(url: &str) -> Option<Result<StoreKind, Refusal>> {
@@ -29,6 +31,7 @@ pub(crate) fn kind_of(url: &str) -> Option<Result<StoreKind, Refusal>> {
     let (kind, refusal) = match scheme {
         "s3" => (StoreKind::S3, fault_of_bucket(rest).map(|why| (why, S3))),
         "sftp" => (StoreKind::Sftp, fault_of_sftp(rest).map(|why| (why, SFTP))),
+        "gateway" => (StoreKind::Sftp, fault_of_sftp(rest).map(|why| (why, GATEWAY))),
         _ => return None,
     };
     Some(refusal.map_or(Ok(kind), |(why, remedy)| Err(refused(url, why, remedy))))
@@ -101,6 +104,7 @@ mod tests {
             ("sftp://nas/srv/backup", StoreKind::Sftp),
             ("sftp://backup@nas:2222/srv/a%20b", StoreKind::Sftp),
             ("sftp://backup@[fd00::1]:22/srv", StoreKind::Sftp),
+            ("gateway://backup@nas/srv/backup", StoreKind::Sftp),
         ] {
             assert_eq!(kind_of(url), Some(Ok(kind)), "{url}");
         }
@@ -113,7 +117,7 @@ mod tests {
         for url in ["s3://x/y", "s3://", "s3://bucket/../x", "s3://buc ket", "sftp://nas", "sftp://nas:0/srv"] {
             assert!(kind_of(url).unwrap().is_err(), "{url}");
         }
-        for url in ["sftp://-oProxyCommand=x/srv", "sftp://@nas/srv", "sftp://nas/../etc"] {
+        for url in ["sftp://-oProxyCommand=x/srv", "sftp://@nas/srv", "sftp://nas/../etc", "gateway://nas"] {
             assert!(kind_of(url).unwrap().is_err(), "{url}");
         }
         for url in ["s3://key:geheim@bucket/x", "s3://bucket/x?secret=geheim", "sftp://me:geheim@nas/srv"] {

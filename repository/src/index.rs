@@ -207,6 +207,12 @@ impl Index {
         self.frame(id).map(|frame| (frame.segment.nonce, frame.row.ordinal))
     }
 
+    /// The frame that lies behind this one in its pack.
+    pub(crate) fn frame_after(&self, id: FrameId) -> Option<FrameId> {
+        let next = FrameId { frame: id.frame.checked_add(1)?, ..id };
+        (self.frame(next)?.pack.id == self.frame(id)?.pack.id).then_some(next)
+    }
+
     /// The lasting name of every frame, those in several packs more than once.
     pub(crate) fn frame_names(&self) -> impl Iterator<Item = (SegmentNonce, u32)> + '_ {
         self.runs.iter().flat_map(|(_, run, _)| run.frame_names())

@@ -255,6 +255,21 @@ impl Repository {
         Err(first_fault.unwrap_or(Error::Unindexed { id: *id }))
     }
 
+    /// One frame; and those behind it for later, if the reader has come from the one before.
+    async fn fetch_with_those_behind(&self, index: &Index, frame: FrameId) -> Result<Bytes, Error> {
+        let frames = self.frames.to_fetch(index, frame);
+        let fetched = match self.fetch_frames_of(index, &frames).await {
+            // What is wrong with those behind it is told when they are needed.
+            Err(_) if frames.len() > 1 => self.fetch_frames_of(index, &[frame]).await?,
+            fetched => fetched?,
+        };
+        let mut fetched = fetched.into_iter();
+        let sealed = fetched.next().ok_or_else(|| Error::damaged("the index", "it changed while it was used"))?;
+        let behind = frames[1..].iter().zip(fetched);
+        self.frames.keep_ahead(behind.filter_map(|(frame, sealed)| Some((index.lasting_name(*frame)?, sealed))));
+        Ok(sealed)
+    }
+
     async fn read_place(&self, index: &Index, of: NameOf, id: &ChunkId, place: Place) -> Result<Bytes, Error> {
         let name = index.lasting_name(place.frame).ok_or(Error::Unindexed { id: *id })?;
         if let Some(trace) = &mut *self.trace.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -263,9 +278,11 @@ impl Repository {
         let plain = match self.frames.get(name) {
             Some(plain) => plain,
             None => {
-                let sealed = self.fetch_frames_of(index, &[place.frame]).await?;
-                let sealed = sealed.first().ok_or(Error::Unindexed { id: *id })?;
-                let plain = Bytes::from(self.open_frame_of(index, place.frame, sealed)?);
+                let sealed = match self.frames.take_ahead(name, place.frame) {
+                    Some(sealed) => sealed,
+                    None => self.fetch_with_those_behind(index, place.frame).await?,
+                };
+                let plain = Bytes::from(self.open_frame_of(index, place.frame, &sealed)?);
                 self.frames.insert(name, plain.clone());
                 plain
             }

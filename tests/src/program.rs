@@ -225,11 +225,20 @@ pub fn tool(command: &mut Command) -> Result<Vec<u8>> {
 
 /// The program under test: `STRONGROOM`, or the one that was built beside this test (target/PROFILE/deps/engine-… and target/PROFILE/strongroom).
 pub fn strongroom() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("STRONGROOM") {
-        return Ok(path.into());
+    match std::env::var_os("STRONGROOM") {
+        Some(path) => Ok(path.into()),
+        None => built("strongroom"),
     }
+}
+
+/// The worker that was built beside this test.
+pub fn worker() -> Result<PathBuf> {
+    built("strongroom-worker")
+}
+
+fn built(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let path = test.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?.join("strongroom");
+    let path = test.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?.join(name);
     ensure!(path.exists(), "{} is not there: `tests/run engine` builds it", path.display());
     Ok(path)
 }

@@ -15,8 +15,8 @@ use strongroom_controller::ssh::target::CONNECT_TIMEOUT;
 use strongroom_controller::ssh::{HostKeys, Identity, SftpServer, Target};
 use strongroom_plans::{BucketName, Reach, S3Credentials, S3Reach, SftpReach};
 use strongroom_repository::store::{
-    Addressing, CredentialSource, Guarded, LocalStore, Location, ProbeReport, S3Options, S3Said, S3Store, SftpPlace,
-    SftpStore, probe,
+    Addressing, CredentialSource, Guarded, LocalStore, Location, ProbeReport, S3Options, S3Said, S3Store, ServedBy,
+    SftpPlace, SftpStore, probe,
 };
 use strongroom_repository::{Error, ObjectId, Repository, chain};
 
@@ -72,7 +72,11 @@ impl StorePlace {
             Location::Sftp(place) => {
                 let target = ssh_target(place, reach, context).doing(what)?;
                 let reached_by = target.place();
-                let store = SftpStore::new(place, Arc::new(SftpServer::new(target)));
+                let server = match place.served_by() {
+                    ServedBy::Sshd => SftpServer::new(target),
+                    ServedBy::Worker => SftpServer::of_worker(target, place.folder()),
+                };
+                let store = SftpStore::new(place, Arc::new(server));
                 let measured = Measured { sftp: Some(store.clone()), ..Measured::default() };
                 Ok(Self { measured, ..Self::guarded(location, Arc::new(store), reached_by, context)? })
             }

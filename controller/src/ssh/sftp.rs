@@ -1,4 +1,4 @@
-//! A host's SFTP subsystem, for repositories that lie there.
+//! A host's SFTP subsystem, or its worker in place of that, for repositories that lie there.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,14 +15,17 @@ use tokio::time::timeout;
 use super::connection::{Connection, accepted};
 use super::dial::connect;
 use super::error::{SshError, SshErrorKind};
+use super::quoting::quoted;
 use super::target::Target;
 
-/// For sshd to start its SFTP program.
+/// For sshd to start its SFTP program, or the worker.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One server, reached by one connection for all of its streams, which is made anew when it is lost.
 pub struct SftpServer {
     target: Target,
+    /// Instead of sshd's own program.
+    command: Option<String>,
     connection: Mutex<Option<Connection>>,
 }
 
@@ -36,13 +39,23 @@ impl SftpServer {
     /// Nothing is connected yet.
     #[must_use]
     pub fn new(target: Target) -> Self {
-        Self { target, connection: Mutex::default() }
+        Self { target, command: None, connection: Mutex::default() }
+    }
+
+    /// The same at a storage host whose worker serves this folder.
+    #[must_use]
+    pub fn of_worker(target: Target, folder: &str) -> Self {
+        let command = format!("strongroom-worker store {}", quoted(folder));
+        Self { command: Some(command), ..Self::new(target) }
     }
 
     async fn open(&self) -> Result<Stream, SshError> {
         let connection = self.connection().await?;
         let mut channel = connection.session().await?;
-        connection.sent(channel.request_subsystem(true, "sftp").await)?;
+        connection.sent(match &self.command {
+            Some(command) => channel.exec(true, command.as_bytes()).await,
+            None => channel.request_subsystem(true, "sftp").await,
+        })?;
         let place = || connection.place().to_owned();
         match timeout(START_TIMEOUT, accepted(&mut channel)).await {
             Ok(Some(true)) => Ok(Stream { inner: channel.into_stream(), _connection: connection }),

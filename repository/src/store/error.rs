@@ -16,7 +16,7 @@ pub enum StoreError {
     Empty,
     /// A store that this release does not know. Only the scheme is shown: the rest may hold a password.
     #[error(
-        "'{scheme}:' locations are not supported in this release; give a path, file:///absolute/path, s3://bucket/prefix or sftp://user@host/absolute/path"
+        "'{scheme}:' locations are not supported in this release; give a path, file:///absolute/path, s3://bucket/prefix, sftp://user@host/absolute/path or gateway://user@host/absolute/path"
     )]
     UnsupportedScheme {
         /// The part before the colon.
@@ -41,7 +41,7 @@ pub enum StoreError {
     MalformedS3,
     /// A folder of another machine that cannot be understood. It is not repeated, for it may hold a secret.
     #[error(
-        "the SFTP location is malformed; give sftp://user@host/absolute/path, with :port after the host if it is not 22"
+        "the location on another machine is malformed; give sftp://user@host/absolute/path or gateway://user@host/absolute/path, with :port after the host if it is not 22"
     )]
     MalformedSftp,
     /// A location with a password in it, which everybody could read in the list of processes.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use self::s3::S3Place;
-pub use self::sftp::SftpPlace;
+pub use self::sftp::{ServedBy, SftpPlace};
 use super::StoreError;
 
 /// Where a repository lies.
@@ -20,7 +20,7 @@ pub enum Location {
     Folder(PathBuf),
     /// A place in a bucket: `s3://bucket/prefix`.
     S3(S3Place),
-    /// A folder of another machine: `sftp://user@host:port/absolute/path`.
+    /// A folder of another machine: `sftp://user@host:port/absolute/path`, or behind its worker: `gateway://user@host:port/absolute/path`.
     Sftp(SftpPlace),
 }
 
@@ -32,7 +32,7 @@ impl Location {
         }
         let path = match scheme(text) {
             Some("s3") => return S3Place::parse(text).map(Self::S3),
-            Some("sftp") => return SftpPlace::parse(text).map(Self::Sftp),
+            Some("sftp" | "gateway") => return SftpPlace::parse(text).map(Self::Sftp),
             Some("file") => file_url_path(text)?,
             Some(scheme) => return Err(StoreError::UnsupportedScheme { scheme: scheme.into() }),
             None => PathBuf::from(text),
@@ -177,6 +177,7 @@ mod tests {
         check("sftp://backup@nas:2222/srv", "sftp://backup@nas:2222/srv");
         check("sftp://backup@[fd00::1]:2222/srv", "sftp://backup@[fd00::1]:2222/srv");
         check("sftp://nas/", "sftp://nas/");
+        check("gateway://backup@nas:22/srv/a%20b/", "gateway://backup@nas/srv/a%20b");
     }
 
     #[test]
@@ -205,6 +206,7 @@ mod tests {
         check_refused("sftp://user@host:0/srv", "sftp://user@host/absolute/path");
         check_refused("sftp://user@host/srv/../etc", "sftp://user@host/absolute/path");
         check_refused("sftp://host/srv/%ff", "sftp://user@host/absolute/path");
+        check_refused("gateway://host", "sftp://user@host/absolute/path");
     }
 
     #[test]

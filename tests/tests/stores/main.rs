@@ -18,6 +18,7 @@ mod sftp;
 #[expect(dead_code, reason = "what the tests of the controller's SSH need besides")]
 #[path = "../../../controller/tests/ssh/sshd.rs"]
 mod sshd;
+mod storage_host;
 
 /// As the cases take it.
 type Store = std::sync::Arc<dyn object_store::ObjectStore>;

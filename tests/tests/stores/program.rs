@@ -23,7 +23,7 @@ pub(crate) fn client_on(server: &S3Server, sandbox: &Sandbox, test: &str) -> Cli
 }
 
 /// Makes a repository, backs up twice, checks every byte, restores both and compares.
-fn round_trip(sandbox: &Sandbox, client: &Client) -> Result<()> {
+pub(crate) fn round_trip(sandbox: &Sandbox, client: &Client) -> Result<()> {
     let source = sandbox.folder("source")?;
     tree::ordinary(&source, &mut seeded(41), 60)?;
     let old = sandbox.path("as it was");
@@ -129,9 +129,14 @@ fn a_backup_over_a_breaking_line_gets_through() -> Result<()> {
 
 /// A client of a repository in the sandbox, reached over an sshd.
 pub(crate) fn client_at(sshd: &Sshd, sandbox: &Sandbox) -> Result<Client> {
+    client_by("sftp", sshd, sandbox)
+}
+
+/// The same, by this scheme.
+pub(crate) fn client_by(scheme: &str, sshd: &Sshd, sandbox: &Sandbox) -> Result<Client> {
     let user = crate::sshd::user()?;
     let folder = sandbox.path("repository").display().to_string().replace(' ', "%20");
-    let url = format!("sftp://{user}@127.0.0.1:{}{folder}", sshd.port());
+    let url = format!("{scheme}://{user}@127.0.0.1:{}{folder}", sshd.port());
     Ok(sandbox.client("client").at(Path::new(&url)).with_environment([
         ("STRONGROOM_SSH_KEY", sshd.path("user_key").display().to_string()),
         ("STRONGROOM_SSH_KNOWN_HOSTS", sshd.path("known_hosts").display().to_string()),

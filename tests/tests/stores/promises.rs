@@ -7,11 +7,12 @@ use strongroom_repository::store::{
     AccessKey, CredentialSource, Guarded, Location, Recording, S3Options, S3Place, S3Store,
 };
 use strongroom_tests::s3::S3Server;
-use strongroom_tests::skip;
+use strongroom_tests::{program, skip};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::Store;
+use crate::sftp::LocalServer;
 
 /// An empty store.
 struct Fixture {
@@ -66,8 +67,16 @@ fn sftp() -> Option<Fixture> {
     })
 }
 
+fn storage_host() -> Option<Fixture> {
+    let (kept, folder) = crate::sftp::folder();
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let server = LocalServer::worker(program::worker().expect("a worker"), &folder);
+    Some(Fixture { store: crate::sftp::store(Arc::new(server), &folder), _folder: Some(kept) })
+}
+
 conformance! {
     sftp: sftp();
+    storage_host: storage_host();
     moto: on(S3Server::moto(), s3);
     guarded_moto: on(S3Server::moto(), |server| guarded(s3(server)));
     recorded_moto: on(S3Server::moto(), |server| Arc::new(Recording::new(s3(server))));

@@ -25,7 +25,9 @@ const SERVER: &str = "/usr/lib/openssh/sftp-server";
 /// Starts the server with these arguments for each stream.
 #[derive(Debug, Default)]
 pub(crate) struct LocalServer {
-    arguments: Vec<&'static str>,
+    /// OpenSSH's, if none is named.
+    program: Option<PathBuf>,
+    arguments: Vec<String>,
     /// Each stream breaks after so many bytes from the server.
     breaks_after: Option<usize>,
     started: AtomicUsize,
@@ -35,7 +37,8 @@ pub(crate) struct LocalServer {
 impl SftpConnector for LocalServer {
     async fn connect(&self) -> Result<Box<dyn SftpStream>, SftpError> {
         self.started.fetch_add(1, Ordering::Relaxed);
-        let mut command = tokio::process::Command::new(SERVER);
+        let program = self.program.as_deref().unwrap_or(FilePath::new(SERVER));
+        let mut command = tokio::process::Command::new(program);
         command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| SftpError::connect(error, ErrorKind::Other, None))?;
         let (input, output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
@@ -77,6 +80,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Breaking<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+impl LocalServer {
+    /// A worker that serves this folder to a key that may delete.
+    pub(crate) fn worker(program: PathBuf, folder: &FilePath) -> Self {
+        let arguments = vec!["store".into(), "--may-delete".into(), folder.display().to_string()];
+        Self { program: Some(program), arguments, ..Self::default() }
     }
 }
 
@@ -152,7 +163,8 @@ async fn a_server_without_extensions_serves_too() {
     }
     let (_kept, folder) = folder();
     let poor = ["-P", "hardlink,fsync,posix-rename,statvfs,limits"];
-    let server = Arc::new(LocalServer { arguments: poor.to_vec(), ..LocalServer::default() });
+    let arguments = poor.map(str::to_owned).to_vec();
+    let server = Arc::new(LocalServer { arguments, ..LocalServer::default() });
     let store = store(server, &folder);
     create(&store, "packs/one", "first").await.expect("put");
     let taken = create(&store, "packs/one", "second").await.expect_err("taken");
@@ -192,7 +204,7 @@ async fn a_read_only_server_says_so() {
     }
     let (_kept, folder) = folder();
     create(&store(Arc::default(), &folder), "packs/one", "content").await.expect("put");
-    let server = Arc::new(LocalServer { arguments: vec!["-R"], ..LocalServer::default() });
+    let server = Arc::new(LocalServer { arguments: vec!["-R".into()], ..LocalServer::default() });
     let store = store(server, &folder);
     assert_eq!(content(&store, "packs/one").await.expect("get"), "content");
     let refused = create(&store, "packs/two", "x").await.expect_err("read-only");

@@ -37,6 +37,7 @@ use strongroom_repository::store::{HINT, refused};
 use tokio::sync::watch;
 
 pub use links::{Link, Links};
+pub(crate) use put::named_hash;
 use retry::Retry;
 
 /// How long a call waits for a link, or for one that gets it further. A controller that restarts, a reboot of a router, an upgrade: all are shorter.

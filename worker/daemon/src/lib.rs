@@ -9,6 +9,7 @@
 //! 5. `command`: hooks, and commands whose output is backed up. [`gateway`]: the way of the sealed bytes to the controller. [`direct`]: the other way,
 //!    into a directory that this host has.
 //! 6. [`facts`]: what the host is and has.
+//! 7. [`storage`]: a folder of this host as a store for others; it needs no daemon.
 //!
 //! What holds: the daemon can be killed at any instruction; a job outlives its connection and the daemon; the host can add backups, and reads none but what is lent to it for one restore; nor remove them, where it stores through the gateway.
 //!
@@ -26,6 +27,7 @@ pub mod ledger;
 pub mod request;
 pub mod serve;
 pub mod service;
+pub mod storage;
 pub mod task;
 mod wire;
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use strongroom_worker_daemon::connect::{self, ConnectError};
 use strongroom_worker_daemon::facts;
 use strongroom_worker_daemon::serve::{self, Folders};
+use strongroom_worker_daemon::storage::{self, Rights};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -58,6 +59,20 @@ Exit codes:
   2  something else was asked for
   3  the daemon is not running")]
     Connect(ConnectArgs),
+    /// Serve one folder as a store on standard input and output; the forced command of a storage host's key
+    #[command(after_help = "\
+What 'gateway://user@host/folder' leads to, and sftp:// with the same key. The folder must be there. With this key \
+objects are added and read; nothing is overwritten, and nothing deleted unless --may-delete is given: keep that for \
+the key of whoever prunes.
+
+Examples, in authorized_keys of the storage host:
+  restrict,command=\"/usr/bin/strongroom-worker store /srv/backup\" ssh-ed25519 AAAA... controller
+  restrict,command=\"/usr/bin/strongroom-worker store --may-delete /srv/backup\" ssh-ed25519 AAAA... who-prunes
+
+Exit codes:
+  0  the client is gone
+  1  it failed")]
+    Store(StoreArgs),
     /// Print what the host is and has, as JSON
     #[command(after_help = "\
 What cannot be found out is left out.
@@ -87,10 +102,20 @@ struct ConnectArgs {
     run_dir: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// The folder, by its whole path
+    folder: PathBuf,
+    /// Let this key delete what is stored
+    #[arg(long)]
+    may_delete: bool,
+}
+
 fn main() -> ExitCode {
     let ended = match CommandLine::parse().command {
         Command::Serve(args) => serve(args),
         Command::Connect(args) => connect(&args),
+        Command::Store(args) => store(&args),
         Command::Facts => print_facts(),
     };
     match ended {
@@ -131,6 +156,13 @@ fn serve(args: ServeArgs) -> Result<()> {
 fn connect(args: &ConnectArgs) -> Result<()> {
     let command = std::env::var_os("SSH_ORIGINAL_COMMAND");
     Ok(connect::run(command.as_deref(), &args.run_dir)?)
+}
+
+fn store(args: &StoreArgs) -> Result<()> {
+    // One client, whose requests are answered one after the other; what blocks is done beside.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let rights = if args.may_delete { Rights::Delete } else { Rights::Add };
+    Ok(runtime.block_on(storage::serve(&args.folder, rights))?)
 }
 
 fn print_facts() -> Result<()> {

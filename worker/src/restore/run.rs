@@ -100,14 +100,13 @@ async fn stage(
     Ok((report, flagged))
 }
 
-/// Hands out all windows. They may be written side by side but are finished one after the other.
+/// Hands out all windows.
 async fn write_windows(plan: &RestorePlan, tools: &Tools, crew: &Crew) -> Result<Vec<Flagged>, RestoreError> {
     let (repository, findings) = (&tools.repository, &tools.findings);
-    let fetcher =
+    let mut fetcher =
         Fetcher::new(Arc::clone(repository), Arc::clone(findings), crew.jobs()?, Arc::clone(&plan.options.pace));
     let jobs = crew.jobs()?;
     let mut windows = Windows::new(plan, findings);
-    let mut before: Option<tokio::sync::oneshot::Receiver<()>> = None;
     while let Some(window) = windows.next().await? {
         let window = Arc::new(window);
         jobs.prepare(&window).await?;
@@ -116,16 +115,9 @@ async fn write_windows(plan: &RestorePlan, tools: &Tools, crew: &Crew) -> Result
         for nodes in work.node_jobs() {
             jobs.send(Job::Nodes(nodes), &work).await?;
         }
-        fetcher.run(&work).await?;
-        if let Some(before) = before.replace(written) {
-            before.await.map_err(|_| RestoreError::Thread)?;
-        }
-        jobs.send(Job::NoMore, &work).await?;
-        findings.check()?;
+        fetcher.fetch(work, written).await?;
     }
-    if let Some(last) = before {
-        last.await.map_err(|_| RestoreError::Thread)?;
-    }
+    fetcher.finish().await?;
     Ok(windows.flagged)
 }
 

@@ -254,7 +254,7 @@ impl Client {
         let mut list = match self.tool {
             Tool::Strongroom => self.ours(&["snapshots", "--json"]),
             Tool::Restic => self.theirs(&["snapshots", "--json"]),
-            Tool::Rustic => self.theirs(&["snapshots", "--all", "--json"]),
+            Tool::Rustic => self.theirs(&["snapshots", "--json"]),
         };
         let output = list.output()?;
         let mut found = Vec::new();

@@ -12,7 +12,8 @@ pub(in crate::store) const TEMPORARY: &str = "tmp";
 /// Whether `name` is one that this store gives: components of letters, digits, `-`, `_` and `.`,
 /// the last not in front. Anything else in the folder (`lost+found`, an editor's leftovers,
 /// `.nfs0000`) is not ours: it is not shown and cannot be addressed.
-pub(in crate::store) fn is_object_name(name: &Name) -> bool {
+#[must_use]
+pub fn is_object_name(name: &Name) -> bool {
     let mut components = name.as_ref().split('/');
     components.clone().all(is_component) && components.next() != Some(TEMPORARY)
 }

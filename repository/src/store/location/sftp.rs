@@ -1,4 +1,4 @@
-//! `sftp://user@host:port/absolute/path`.
+//! `sftp://user@host:port/absolute/path`, and `gateway://` in the same way.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -9,9 +9,28 @@ use crate::store::StoreError;
 /// The port of sshd where none is named.
 const PORT: NonZeroU16 = NonZeroU16::new(22).expect("22 is not 0");
 
+/// Who serves a folder of another machine; both speak SFTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServedBy {
+    /// The SFTP program of its sshd: `sftp://`.
+    Sshd,
+    /// A worker, `strongroom-worker store FOLDER`: `gateway://`.
+    Worker,
+}
+
+impl ServedBy {
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Sshd => "sftp://",
+            Self::Worker => "gateway://",
+        }
+    }
+}
+
 /// A folder of another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SftpPlace {
+    served_by: ServedBy,
     user: Option<String>,
     host: String,
     port: NonZeroU16,
@@ -19,6 +38,12 @@ pub struct SftpPlace {
 }
 
 impl SftpPlace {
+    /// Who serves it.
+    #[must_use]
+    pub fn served_by(&self) -> ServedBy {
+        self.served_by
+    }
+
     /// Who logs in there; none for whoever runs the program.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
@@ -45,7 +70,9 @@ impl SftpPlace {
 
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
         let malformed = || StoreError::MalformedSftp;
-        let rest = url.strip_prefix("sftp://").ok_or_else(malformed)?;
+        let served_by = [ServedBy::Sshd, ServedBy::Worker].into_iter().find(|by| url.starts_with(by.scheme()));
+        let served_by = served_by.ok_or_else(malformed)?;
+        let rest = &url[served_by.scheme().len()..];
         let (authority, path) = rest.split_once('/').ok_or_else(malformed)?;
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, _)) if user.contains(':') => return Err(StoreError::CredentialsInLocation),
@@ -55,7 +82,7 @@ impl SftpPlace {
         let (host, port) = host_and_port(host).ok_or_else(malformed)?;
         let is_valid = user.is_none_or(is_user) && is_host(host);
         let folder = folder(path).filter(|_| is_valid).ok_or_else(malformed)?;
-        Ok(Self { user: user.map(Into::into), host: host.into(), port, folder })
+        Ok(Self { served_by, user: user.map(Into::into), host: host.into(), port, folder })
     }
 }
 
@@ -91,7 +118,7 @@ fn folder(path: &str) -> Option<String> {
 
 impl fmt::Display for SftpPlace {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("sftp://")?;
+        out.write_str(self.served_by.scheme())?;
         if let Some(user) = &self.user {
             write!(out, "{user}@")?;
         }

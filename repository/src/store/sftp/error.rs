@@ -40,12 +40,14 @@ pub enum SftpError {
         path: String,
     },
     /// The server's user may not.
-    #[error("the server does not permit to {doing} {path}")]
+    #[error("the server does not permit to {doing} {path}{why}")]
     Denied {
         /// What was tried.
         doing: &'static str,
         /// Where.
         path: String,
+        /// The server's words behind a colon, if it has more than everybody's.
+        why: String,
     },
     /// The server's disk or quota is full.
     #[error("the server has no room to {doing} {path}")]
@@ -99,7 +101,7 @@ impl SftpError {
         move |error| match error {
             ClientError::Status(status) => match status.status_code {
                 StatusCode::NoSuchFile => Self::Missing { path },
-                StatusCode::PermissionDenied => Self::Denied { doing, path },
+                StatusCode::PermissionDenied => Self::Denied { doing, path, why: said_beyond(&status.error_message) },
                 StatusCode::NoConnection | StatusCode::ConnectionLost => Self::Lost(status.error_message),
                 _ => Self::Failed { doing, path, why: printable(&status.error_message) },
             },
@@ -129,7 +131,9 @@ impl SftpError {
         match self {
             Self::Connect { remedy, .. } => *remedy,
             Self::Lost(_) => Some("check the network and the server, then run the same command again"),
-            Self::Denied { .. } => Some("let the server's user read and write the folder, or log in as another user"),
+            Self::Denied { .. } => Some(
+                "let the server's user read and write the folder, or log in as another user or with a key that may",
+            ),
             Self::Full { .. } => {
                 Some("make room on the server, then run the same command again: what is stored already counts")
             }
@@ -138,6 +142,14 @@ impl SftpError {
             }
             Self::Missing { .. } | Self::Exists { .. } | Self::Name(_) | Self::Range { .. } => None,
         }
+    }
+}
+
+/// What every server says is left out.
+fn said_beyond(text: &str) -> String {
+    match printable(text) {
+        usual if usual.is_empty() || usual.to_ascii_lowercase().starts_with("permission denied") => String::new(),
+        words => format!(": {words}"),
     }
 }
 

@@ -143,7 +143,8 @@ async fn hash(name: &str, payload: &PutPayload) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn named_hash(name: &str) -> Option<ObjectId> {
+/// The hash that a name says, where it is one.
+pub(crate) fn named_hash(name: &str) -> Option<ObjectId> {
     let (folder, rest) = name.split_once('/')?;
     let kinds = [ObjectType::Pack, ObjectType::PagePack, ObjectType::Index, ObjectType::Snapshot];
     kinds.iter().find(|kind| kind.folder() == folder)?;
