@@ -1,10 +1,10 @@
 //! A storage host's side of `gateway://`: one folder, served as a store to whoever comes with a key whose forced command this is. The protocol is SFTP, so that every
 //! client of a store on another machine can use it, and the promises are stronger than those of an SFTP server:
 //!
-//! * Nothing is overwritten but the hint, and nothing is deleted but unfinished files and probes, unless the key was given with `--may-delete`. So whoever breaks into
-//!   the controller with a key that only adds cannot take away one byte that is stored here.
+//! * Nothing is overwritten but the hint, and nothing is deleted but what is passing (unfinished files, probes, the word that a session rests), unless the key was given
+//!   with `--may-delete`. So whoever breaks into the controller with a key that only adds cannot take away one byte of a backup that is stored here.
 //! * An object gets its name when it is whole, by a link, and cannot be written to from then on. Where the name is the BLAKE3 of the bytes, they are hashed first: what
-//!   was changed on its way, or is something else, is not stored. A commit follows the one before it.
+//!   was changed on its way, or is something else, is not stored.
 //! * No path leads out of the folder, and no symbolic link is followed. The folder that was there at the beginning is the one that is served: what is mounted there
 //!   later, or goes, makes no other folder of it.
 //! * What a session left unfinished goes with it.

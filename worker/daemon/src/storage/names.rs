@@ -3,15 +3,15 @@
 use std::path::{Component, Path};
 
 use object_store::path::Path as Name;
-use strongroom_repository::object::{HINT, commit_name};
+use strongroom_repository::object::HINT;
 use strongroom_repository::store::is_object_name;
 
 use super::Rights;
 
 /// The folder of unfinished objects. The store of the client chooses it (`repository/src/store/local/names.rs`).
 const TEMPORARY: &str = "tmp";
-/// What asks a store whether it works writes here, and deletes it again.
-const PROBES: &str = "probe/";
+/// What whoever adds also deletes again: what asked the store whether it works, and the word that a session rests, when that goes on.
+const PASSING: [&str; 2] = ["probe/", "rests/"];
 
 /// A place in the served folder, named from there on; the folder itself has no name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ impl Place {
         match self {
             Self::Folder(_) => false,
             Self::Unfinished(_) => true,
-            Self::Object(name) => rights == Rights::Delete || name.starts_with(PROBES),
+            Self::Object(name) => rights == Rights::Delete || PASSING.iter().any(|folder| name.starts_with(folder)),
         }
     }
 
@@ -70,12 +70,6 @@ impl Place {
     pub(super) fn may_be_replaced(&self) -> bool {
         self.name() == HINT
     }
-}
-
-/// The commit that must be there before this one is.
-pub(super) fn commit_before(name: &str) -> Option<String> {
-    let number = u64::from_str_radix(name.strip_prefix("commits/")?, 16).ok()?;
-    (number > 1).then(|| commit_name(number - 1))
 }
 
 #[cfg(test)]
@@ -125,11 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn who_only_adds_deletes_what_is_unfinished_and_probes() {
+    fn who_only_adds_deletes_what_is_passing() {
         let may = |path: &str, rights| place("/srv", path).is_some_and(|place| place.may_go(rights));
         for (path, add, delete) in [
             ("/srv/tmp/01", true, true),
             ("/srv/probe/health-1", true, true),
+            ("/srv/rests/00000000000000000000000000000001", true, true),
             ("/srv/packs/ab/1", false, true),
             ("/srv/commits/0000000000000001", false, true),
             ("/srv/hint", false, true),
@@ -138,12 +133,5 @@ mod tests {
         ] {
             assert_eq!((may(path, Rights::Add), may(path, Rights::Delete)), (add, delete), "{path}");
         }
-    }
-
-    #[test]
-    fn commits_follow_each_other() {
-        assert_eq!(commit_before("commits/0000000000000010").as_deref(), Some("commits/000000000000000f"));
-        assert_eq!(commit_before("commits/0000000000000001"), None);
-        assert_eq!(commit_before("packs/ab/10"), None);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use strongroom_repository::ObjectId;
 
 use super::files::Folder;
-use super::names::{Place, commit_before};
+use super::names::Place;
 use crate::gateway::named_hash;
 
 /// Why a file does not get a name.
@@ -15,8 +15,6 @@ pub(super) enum PublishError {
     NoObject,
     #[error("{0} is not the name of these bytes")]
     Changed(String),
-    #[error("{0} does not follow the newest commit")]
-    Gap(String),
     #[error("this key only adds: {0} stays as it is")]
     Taken(String),
     #[error(transparent)]
@@ -30,9 +28,6 @@ pub(super) fn new(folder: &Folder, from: &Place, to: &Place) -> Result<(), Publi
         && !has_hash(folder, from, &id)?
     {
         return Err(PublishError::Changed(to.clone()));
-    }
-    if let Some(before) = commit_before(to) {
-        folder.read(&before).map_err(|_| PublishError::Gap(to.clone()))?;
     }
     Ok(folder.link(from, to)?)
 }
