@@ -48,6 +48,8 @@ pub enum ObjectType {
     Parity = 9,
     /// Bytes that are there to be given up when the store is full.
     Reserve = 10,
+    /// The folded history as of a commit.
+    Checkpoint = 11,
 }
 
 impl ObjectType {
@@ -65,6 +67,7 @@ impl ObjectType {
             Self::Commit => "commits",
             Self::Parity => "parity",
             Self::Reserve => "reserve",
+            Self::Checkpoint => "checkpoints",
         }
     }
 }
@@ -88,6 +91,12 @@ pub fn session_name(id: &SessionId) -> String {
 #[must_use]
 pub fn commit_name(number: u64) -> String {
     format!("commits/{number:016x}")
+}
+
+/// The name of the checkpoint as of commit `number`.
+#[must_use]
+pub fn checkpoint_name(number: u64) -> String {
+    format!("checkpoints/{number:016x}")
 }
 
 /// The header of an object.

@@ -20,7 +20,7 @@ use crate::loan::Loan;
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
 use crate::parity::{Parity, claims_to_be_of};
-use crate::repository::Gone;
+use crate::repository::{Gone, decode_checkpoint};
 use crate::scrub::Ledger;
 use crate::session::notes;
 use crate::snapshot::{Inventory, Manifest};
@@ -52,6 +52,7 @@ pub const ALL: &[Parser] = &[
     ("numbers", numbers),
     ("session-notes", notes::parse),
     ("parity", parity),
+    ("checkpoint", |bytes| drop(serde_json::from_slice(bytes).map(decode_checkpoint))),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
     ("loan", |bytes| drop(Loan::from_bytes(bytes))),
     ("loan-content", |bytes| drop(Loan::decode(bytes))),

@@ -28,9 +28,8 @@ pub(crate) use packer::put_parity;
 use crate::error::Error;
 use crate::ids::{ChunkId, ObjectId, RepositoryId, SessionId};
 use crate::index::Index;
-use crate::keys::inventory::{self, Binding};
 use crate::keys::random;
-use crate::object::{self, ObjectType};
+use crate::object;
 use crate::pack::PackContents;
 use crate::repository::{Repository, put_new, size};
 
@@ -178,11 +177,7 @@ async fn write_record(repository: Arc<Repository>, record: SessionRecord) -> Res
 
 /// Writes a session's record.
 pub(crate) async fn put_session(repository: &Repository, record: &SessionRecord) -> Result<(), Error> {
-    let binding = Binding { repository: &repository.id(), kind: ObjectType::Session, name: &record.session.0 };
-    // BUG if it fails: a session record serialises.
-    let json = serde_json::to_vec(record).expect("a session record serialises");
-    let blob = inventory::seal(&repository.key.shared.inventory, binding, &json);
-    let bytes = object::sign(ObjectType::Session, &repository.id(), &repository.key.signer, &record.session.0, &blob);
+    let bytes = repository.seal_session(record);
     put_new(&*repository.store, &object::session_name(&record.session), bytes).await.map(|_| ())
 }
 

@@ -75,6 +75,7 @@ pub async fn gather(repository: &Arc<Repository>) -> Result<Stats, Error> {
         ObjectType::Snapshot,
         ObjectType::Session,
         ObjectType::Commit,
+        ObjectType::Checkpoint,
         ObjectType::Reserve,
     ] {
         let tally = stats.objects.entry(kind.folder().to_owned()).or_default();

@@ -54,7 +54,8 @@ pub(super) fn readable(name: &str) -> Option<Readable> {
     }
     match name.split_once('/')? {
         ("keys", _) => Some(Readable::IfWriterKey),
-        ("commits", rest) => commit_number(rest).map(|_| Readable::Freely),
+        // A checkpoint says what the commits say.
+        ("commits" | "checkpoints", rest) => commit_number(rest).map(|_| Readable::Freely),
         ("index" | "snapshots", rest) => object_id(rest).map(|_| Readable::Freely),
         _ => None,
     }
@@ -114,6 +115,7 @@ mod tests {
             format!("parity/{upper}"),
             format!("repair/packs.ab.{ID}"),
             "index/".into(),
+            "checkpoints/0000000000000080".into(),
             "commits/0000000000000000".into(),
             "commits/10".into(),
             "commits/+000000000000010".into(),
@@ -130,6 +132,7 @@ mod tests {
             "config".into(),
             "hint".into(),
             "commits/0000000000000001".into(),
+            "checkpoints/0000000000000080".into(),
             format!("index/{ID}"),
             format!("snapshots/{ID}"),
         ] {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, chain};
 use crate::ids::ObjectId;
 use crate::object::{self, CONFIG, ObjectType};
 use crate::parity::{self, Parity};
-use crate::repository::{Repository, get, get_range};
+use crate::repository::{Repository, checkpoint_number, get, get_range};
 
 /// What is read at once: a local store reads such ranges past the page cache.
 const RANGE_BYTES: u64 = 8 << 20;
@@ -38,9 +38,10 @@ pub(crate) enum Verdict {
     Unreadable(Finding, Error),
 }
 
-const KINDS: [ObjectType; 8] = [
+const KINDS: [ObjectType; 9] = [
     ObjectType::Key,
     ObjectType::Commit,
+    ObjectType::Checkpoint,
     ObjectType::Session,
     ObjectType::Snapshot,
     ObjectType::Index,
@@ -143,6 +144,10 @@ fn verify_bytes(repository: &Repository, (folder, last): (&str, &str), name: &st
         "commits" => {
             let number = u64::from_str_radix(last, 16).ok().filter(|number| object::commit_name(*number) == name);
             repository.open_commit(number.ok_or_else(no_name)?, bytes).map(|_| ())
+        }
+        "checkpoints" => {
+            let number = checkpoint_number(name).ok_or_else(no_name)?;
+            repository.open_checkpoint(number, bytes).map(|_| ())
         }
         "parity" => Parity::open(&repository.id(), &last.parse().map_err(|_| no_name())?, bytes)?.check(),
         _ => Err(no_name()),
