@@ -51,7 +51,7 @@ pub async fn describe(repository: &Arc<Repository>, thing: Thing, id: &str) -> R
         Thing::Checkpoint => checkpoint(repository, id).await,
         Thing::Session => {
             let (name, bytes) = fetch(repository, &["sessions"], id).await?;
-            Ok(json!({ "object": name, "session": repository.open_session(&name, &bytes)? }))
+            Ok(json!({ "object": name, "session": repository.open_session(&name, &bytes)?.0 }))
         }
         Thing::Key => key(repository, id).await,
     }

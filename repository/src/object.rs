@@ -19,9 +19,9 @@ pub const HINT: &str = "hint";
 /// The name of the configuration.
 pub const CONFIG: &str = "config";
 
-/// The id in the name of a session's record.
-pub(crate) fn session_of(name: &str) -> Option<SessionId> {
-    name.strip_prefix(ObjectType::Session.folder())?.strip_prefix('/')?.parse().ok()
+/// The session in the name of its record, or of another object that lies under its id.
+pub(crate) fn session_of(kind: ObjectType, name: &str) -> Option<SessionId> {
+    name.strip_prefix(kind.folder())?.strip_prefix('/')?.parse().ok()
 }
 
 /// The type byte.
@@ -50,6 +50,8 @@ pub enum ObjectType {
     Reserve = 10,
     /// The folded history as of a commit.
     Checkpoint = 11,
+    /// A word beside the record of a session: its process has ended.
+    Rest = 12,
 }
 
 impl ObjectType {
@@ -68,6 +70,7 @@ impl ObjectType {
             Self::Parity => "parity",
             Self::Reserve => "reserve",
             Self::Checkpoint => "checkpoints",
+            Self::Rest => "rests",
         }
     }
 }
@@ -85,6 +88,12 @@ pub fn hashed_name(kind: ObjectType, id: &ObjectId) -> String {
 #[must_use]
 pub fn session_name(id: &SessionId) -> String {
     format!("sessions/{id}")
+}
+
+/// The name of the word that a session rests.
+#[must_use]
+pub fn rest_name(id: &SessionId) -> String {
+    format!("rests/{id}")
 }
 
 /// The name of commit `number`.

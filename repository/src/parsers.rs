@@ -22,7 +22,7 @@ use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
 use crate::parity::{Parity, claims_to_be_of};
 use crate::repository::{Gone, decode_checkpoint};
 use crate::scrub::Ledger;
-use crate::session::notes;
+use crate::session::{SessionRecord, notes};
 use crate::snapshot::{Inventory, Manifest};
 use crate::tree::{inner, leaf};
 
@@ -80,6 +80,7 @@ fn json(bytes: &[u8]) {
     drop(serde_json::from_slice::<Manifest>(bytes));
     drop(serde_json::from_slice::<Inventory>(bytes));
     drop(serde_json::from_slice::<SessionId>(bytes));
+    drop(serde_json::from_slice::<SessionRecord>(bytes));
 }
 
 /// Whatever it is, it is used on a pack, and that makes no pack of another name.

@@ -6,6 +6,7 @@ mod lane;
 pub(crate) mod notes;
 mod packer;
 mod pages;
+mod rest;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -108,6 +109,7 @@ impl Repository {
         }
         let base = self.history().newest;
         let fresh = SessionRecord { session: SessionId(random()), base, parent: begin.parent, started: begin.started };
+        let fresh_id = fresh.session;
         let (record, notes, left) = self.take_up(begin.notes, fresh);
         let left = self.still_stored(left).await?;
         let seen: Vec<Mutex<HashSet<[u8; 16]>>> = (0..SEEN_SHARDS).map(|_| Mutex::default()).collect();
@@ -120,6 +122,9 @@ impl Repository {
             }
         }
         let (id, base, runtime) = (record.session, record.base, Handle::current());
+        if id != fresh_id {
+            self.wake(&id).await;
+        }
         let opened = write_record(Arc::clone(self), record);
         Ok(Arc::new(Session {
             repository: Arc::clone(self),

@@ -74,6 +74,7 @@ pub async fn gather(repository: &Arc<Repository>) -> Result<Stats, Error> {
         ObjectType::Index,
         ObjectType::Snapshot,
         ObjectType::Session,
+        ObjectType::Rest,
         ObjectType::Commit,
         ObjectType::Checkpoint,
         ObjectType::Reserve,

@@ -8,7 +8,7 @@ use strongroom_repository::{ObjectId, SessionId};
 pub(super) enum Creatable {
     /// Named by the BLAKE3 of its bytes.
     Hashed(ObjectId),
-    /// The record of an open session.
+    /// The record of an open session, or the word that it rests.
     Session,
     /// An entry of the history.
     Commit(u64),
@@ -39,7 +39,7 @@ pub(super) fn creatable(name: &str) -> Option<Creatable> {
         }
         "index" | "snapshots" => object_id(rest).map(Creatable::Hashed),
         "parity" => object_id(rest).map(Creatable::Parity),
-        "sessions" => session_id(rest).then_some(Creatable::Session),
+        "sessions" | "rests" => session_id(rest).then_some(Creatable::Session),
         "commits" => commit_number(rest).map(Creatable::Commit),
         _ => None,
     }
@@ -94,6 +94,7 @@ mod tests {
             assert!(matches!(creatable(&name), Some(Creatable::Hashed(_))), "{name}");
         }
         assert_eq!(creatable("sessions/00000000000000000000000000000001"), Some(Creatable::Session));
+        assert_eq!(creatable("rests/00000000000000000000000000000001"), Some(Creatable::Session));
         assert_eq!(creatable("commits/0000000000000010"), Some(Creatable::Commit(16)));
         assert_eq!(creatable(&format!("parity/{ID}")), ID.parse().ok().map(Creatable::Parity));
     }
@@ -120,6 +121,7 @@ mod tests {
             "commits/10".into(),
             "commits/+000000000000010".into(),
             "sessions/../config".into(),
+            "rests/1".into(),
             String::new(),
         ] {
             assert_eq!(creatable(&name), None, "{name}");
@@ -147,6 +149,7 @@ mod tests {
             format!("packs/{ID}"),
             format!("parity/{ID}"),
             "sessions/00000000000000000000000000000001".into(),
+            "rests/00000000000000000000000000000001".into(),
             "../config".into(),
         ] {
             assert_eq!(readable(&name), None, "{name}");

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::history::{Effect, History};
 use crate::ids::ObjectId;
 use crate::object::{self, HINT, ObjectType};
-use crate::repository::{Repository, get, list};
+use crate::repository::{Repository, get, get_optional, list};
 
 pub(super) async fn check(repository: &Arc<Repository>, report: &mut CheckReport) -> Result<(), Error> {
     let newest = repository.history().newest;
@@ -109,6 +109,12 @@ async fn check_sessions(repository: &Arc<Repository>, report: &mut CheckReport) 
             repository.open_session(&name, &bytes).map(|_| ())
         };
         report.note(&name, read.await)?;
+    }
+    for (name, _) in list(&*repository.store, ObjectType::Rest.folder()).await? {
+        // Where there is none, the session has just been taken up.
+        if let Some(bytes) = get_optional(&*repository.store, &name).await? {
+            report.note(&name, repository.open_rest(&name, &bytes))?;
+        }
     }
     Ok(())
 }

@@ -181,6 +181,8 @@ async fn choose(bench: &Bench<'_>, name: &str) -> Result<How, Error> {
     Ok(match name.split('/').next() {
         Some("index") => How::RebuiltIndex,
         Some("sessions") if has_ended(bench.authority, name) => How::Deleted,
+        // Without it, prunes wait for the session again.
+        Some("rests") => How::Deleted,
         Some("parity") if is_orphan(bench, name).await? => How::Deleted,
         _ => How::Cannot,
     })

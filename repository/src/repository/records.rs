@@ -1,7 +1,7 @@
-//! Records: signed objects with a sealed JSON body, both bound to the object's name. Commits, checkpoints and sessions.
+//! Records: signed objects with a sealed JSON body, both bound to the object's name. Commits, checkpoints, sessions, and the word that one rests.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Repository;
 use crate::error::Error;
@@ -10,6 +10,15 @@ use crate::ids::{PublicKey, SessionId};
 use crate::keys::inventory::{self, Binding};
 use crate::object::{self, ObjectType};
 use crate::session::SessionRecord;
+
+/// The body of the word that a session rests: the name says all.
+#[derive(Debug, Serialize, Deserialize)]
+struct Rest {}
+
+/// The session that an object is named after.
+fn named(kind: ObjectType, name: &str) -> Result<SessionId, Error> {
+    object::session_of(kind, name).ok_or_else(|| Error::damaged(name, "its name is not that of a session"))
+}
 
 impl Repository {
     /// Checks and opens the object of commit `number`; the signer may still be anybody.
@@ -22,16 +31,25 @@ impl Repository {
         self.seal_record((ObjectType::Commit, &commit.number.to_le_bytes()), commit)
     }
 
-    /// Checks and opens a session's object.
-    pub(crate) fn open_session(&self, name: &str, bytes: &[u8]) -> Result<SessionRecord, Error> {
-        let id = name.rsplit('/').next().and_then(|hex| hex.parse::<SessionId>().ok());
-        let id = id.ok_or_else(|| Error::damaged(name, "its name is not that of a session"))?;
-        self.open_record((ObjectType::Session, &id.0), name, bytes).map(|(record, _)| record)
+    /// Checks and opens a session's object; the signer may still be anybody.
+    pub(crate) fn open_session(&self, name: &str, bytes: &[u8]) -> Result<(SessionRecord, PublicKey), Error> {
+        self.open_record((ObjectType::Session, &named(ObjectType::Session, name)?.0), name, bytes)
     }
 
     /// The object of a session.
     pub(crate) fn seal_session(&self, record: &SessionRecord) -> Vec<u8> {
         self.seal_record((ObjectType::Session, &record.session.0), record)
+    }
+
+    /// Checks and opens the word that a session rests. It says who signed it, and no more: whoever did not sign the session's record has no say.
+    pub(crate) fn open_rest(&self, name: &str, bytes: &[u8]) -> Result<PublicKey, Error> {
+        let opened = self.open_record((ObjectType::Rest, &named(ObjectType::Rest, name)?.0), name, bytes);
+        opened.map(|(Rest {}, signer)| signer)
+    }
+
+    /// The word that a session rests.
+    pub(crate) fn seal_rest(&self, session: &SessionId) -> Vec<u8> {
+        self.seal_record((ObjectType::Rest, &session.0), &Rest {})
     }
 
     /// What a record says, and who signed it; `bound` is its type and its raw name, `name` that of the object.

@@ -38,11 +38,12 @@ pub(crate) enum Verdict {
     Unreadable(Finding, Error),
 }
 
-const KINDS: [ObjectType; 9] = [
+const KINDS: [ObjectType; 10] = [
     ObjectType::Key,
     ObjectType::Commit,
     ObjectType::Checkpoint,
     ObjectType::Session,
+    ObjectType::Rest,
     ObjectType::Snapshot,
     ObjectType::Index,
     ObjectType::PagePack,
@@ -141,6 +142,7 @@ fn verify_bytes(repository: &Repository, (folder, last): (&str, &str), name: &st
         "config" => repository.verify_config(bytes),
         "keys" => repository.verify_key(name, bytes),
         "sessions" => repository.open_session(name, bytes).map(|_| ()),
+        "rests" => repository.open_rest(name, bytes).map(|_| ()),
         "commits" => {
             let number = u64::from_str_radix(last, 16).ok().filter(|number| object::commit_name(*number) == name);
             repository.open_commit(number.ok_or_else(no_name)?, bytes).map(|_| ())
