@@ -1,6 +1,7 @@
 //! The gateway, called as a worker calls it, over a stream that can be cut.
 
-use std::num::NonZeroU64;
+use std::collections::{BTreeMap, HashSet};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -13,9 +14,12 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use strongroom_controller::gateway::{Gateway, serve};
 use strongroom_proto::gateway::gateway_client::GatewayClient;
 use strongroom_proto::gateway::{GetRequest, ListRequest, PutHeader, PutPart};
-use strongroom_repository::object::{ObjectType, header};
+use strongroom_repository::object::{ObjectType, checkpoint_name, commit_name, header};
 use strongroom_repository::store::{InMemory, Limited};
-use strongroom_repository::{Credential, InitOptions, NewHolder, Parameters, Repository, WriterIdentity};
+use strongroom_repository::{
+    Begin, Credential, InitOptions, Manifest, NewHolder, Parameters, Repository, SnapshotKind, Totals, TreeWriter,
+    WriterIdentity,
+};
 use tokio::io::DuplexStream;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
@@ -168,6 +172,51 @@ async fn no_host_can_leave_a_gap_in_the_history() -> Result<()> {
     ensure!(put(&mut host, scene.header("commits/0000000000000002", b"x"), b"x").await == Ok(()));
     ensure!(put(&mut host, scene.header("commits/0000000000000002", b"y"), b"y").await == Err(Code::AlreadyExists));
     ensure!(scene.stored("hint").await.as_deref() == Some(&b"2"[..]));
+    Ok(())
+}
+
+/// An empty backup and holds on it, until the history has so many commits.
+async fn commits(repository: &Arc<Repository>, count: u64) -> Result<()> {
+    let begin = Begin { parent: None, started: Timestamp::UNIX_EPOCH, notes: None, uploads: NonZeroUsize::MIN };
+    let session = repository.begin(begin).await?;
+    let tree = TreeWriter::new(Arc::clone(&session), HashSet::new(), |_, _| {}).finish()?;
+    let snapshot = session.commit(tree, manifest()).await?.snapshot;
+    while repository.history().newest < count {
+        repository.hold(snapshot, "case", "audit", None).await?;
+    }
+    Ok(())
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        host: "web1".into(),
+        time: Timestamp::UNIX_EPOCH,
+        finished: Timestamp::UNIX_EPOCH,
+        kind: SnapshotKind::Full,
+        sources: vec!["/etc".into()],
+        tags: BTreeMap::new(),
+        root: None,
+        parent: None,
+        program: "test".into(),
+        totals: Totals::default(),
+        problems: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_made_for_a_hosts_commit_and_hosts_read_it() -> Result<()> {
+    let scene = Scene::new().await?;
+    let mut host = scene.host("web1").await?;
+    let (commit, checkpoint) = (commit_name(128), checkpoint_name(128));
+    commits(&scene.repository, 128).await?;
+    // As if this commit were the host's.
+    let bytes = scene.stored(&commit).await.context("a commit")?;
+    scene.repository.store().delete(&Path::from(&*commit)).await?;
+    ensure!(scene.stored(&checkpoint).await.is_none());
+    ensure!(put(&mut host, scene.header(&checkpoint, b"x"), b"x").await == Err(Code::PermissionDenied));
+    ensure!(put(&mut host, scene.header(&commit, &bytes), &bytes).await == Ok(()));
+    ensure!(scene.stored(&checkpoint).await.is_some(), "no checkpoint");
+    ensure!(host.get(scene.get(&checkpoint)).await.is_ok());
     Ok(())
 }
 

@@ -106,6 +106,7 @@ pub enum Operation {
 
 /// A snapshot in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Added {
     /// The snapshot.
     pub snapshot: ObjectId,
@@ -117,6 +118,7 @@ pub struct Added {
 
 /// Why a snapshot must stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Held {
     /// Why.
     pub reason: String,
@@ -135,7 +137,11 @@ impl Held {
 }
 
 /// The history up to a commit, folded.
+///
+/// It is kept as it is, in the local cache and in checkpoints. So a new field has no default: what was folded without it is then folded anew from the commits. And a field that
+/// is not known is a fault: a release that does not know what a commit meant must meet that commit, and not what a newer release made of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct History {
     /// Number of the newest commit; 0 when there is none.
     pub newest: u64,

@@ -31,6 +31,8 @@ pub enum Thing {
     Snapshot,
     /// A commit, by its number.
     Commit,
+    /// A checkpoint of the history, by the number of its commit.
+    Checkpoint,
     /// A session.
     Session,
     /// A key object.
@@ -46,9 +48,10 @@ pub async fn describe(repository: &Arc<Repository>, thing: Thing, id: &str) -> R
         Thing::Index => run(repository, id).await,
         Thing::Snapshot => snapshot(repository, id).await,
         Thing::Commit => commit(repository, id).await,
+        Thing::Checkpoint => checkpoint(repository, id).await,
         Thing::Session => {
             let (name, bytes) = fetch(repository, &["sessions"], id).await?;
-            Ok(json!({ "object": name, "session": repository.open_session(&name, &bytes)? }))
+            Ok(json!({ "object": name, "session": repository.open_session(&name, &bytes)?.0 }))
         }
         Thing::Key => key(repository, id).await,
     }
@@ -159,6 +162,21 @@ async fn commit(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> 
     Ok(
         json!({ "object": name, "hash": ObjectId::of(&bytes), "signer": signer, "signer-name": signer_name, "commit": commit }),
     )
+}
+
+async fn checkpoint(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {
+    let there = repository.checkpoints().await?;
+    let number = match id {
+        "latest" => there.first(),
+        digits => there.iter().find(|number| digits.parse() == Ok(**number)),
+    };
+    let Some(&number) = number else {
+        return Err(Error::NoSnapshot(format!("there is no checkpoint '{id}'; there are those of commits {there:?}")));
+    };
+    let name = object::checkpoint_name(number);
+    let history = repository.open_checkpoint(number, &get(&*repository.store, &name).await?)?;
+    let unknown = || json!("of a release that folds more or less into it than this one");
+    Ok(json!({ "object": name, "history": history.map_or_else(unknown, |history| json!(history)) }))
 }
 
 async fn key(repository: &Arc<Repository>, id: &str) -> Result<Value, Error> {

@@ -19,9 +19,9 @@ pub const HINT: &str = "hint";
 /// The name of the configuration.
 pub const CONFIG: &str = "config";
 
-/// The id in the name of a session's record.
-pub(crate) fn session_of(name: &str) -> Option<SessionId> {
-    name.strip_prefix(ObjectType::Session.folder())?.strip_prefix('/')?.parse().ok()
+/// The session in the name of its record, or of another object that lies under its id.
+pub(crate) fn session_of(kind: ObjectType, name: &str) -> Option<SessionId> {
+    name.strip_prefix(kind.folder())?.strip_prefix('/')?.parse().ok()
 }
 
 /// The type byte.
@@ -48,6 +48,10 @@ pub enum ObjectType {
     Parity = 9,
     /// Bytes that are there to be given up when the store is full.
     Reserve = 10,
+    /// The folded history as of a commit.
+    Checkpoint = 11,
+    /// A word beside the record of a session: its process has ended.
+    Rest = 12,
 }
 
 impl ObjectType {
@@ -65,6 +69,8 @@ impl ObjectType {
             Self::Commit => "commits",
             Self::Parity => "parity",
             Self::Reserve => "reserve",
+            Self::Checkpoint => "checkpoints",
+            Self::Rest => "rests",
         }
     }
 }
@@ -84,10 +90,22 @@ pub fn session_name(id: &SessionId) -> String {
     format!("sessions/{id}")
 }
 
+/// The name of the word that a session rests.
+#[must_use]
+pub fn rest_name(id: &SessionId) -> String {
+    format!("rests/{id}")
+}
+
 /// The name of commit `number`.
 #[must_use]
 pub fn commit_name(number: u64) -> String {
     format!("commits/{number:016x}")
+}
+
+/// The name of the checkpoint as of commit `number`.
+#[must_use]
+pub fn checkpoint_name(number: u64) -> String {
+    format!("checkpoints/{number:016x}")
 }
 
 /// The header of an object.

@@ -20,9 +20,9 @@ use crate::loan::Loan;
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
 use crate::parity::{Parity, claims_to_be_of};
-use crate::repository::Gone;
+use crate::repository::{Gone, decode_checkpoint};
 use crate::scrub::Ledger;
-use crate::session::notes;
+use crate::session::{SessionRecord, notes};
 use crate::snapshot::{Inventory, Manifest};
 use crate::tree::{inner, leaf};
 
@@ -52,6 +52,7 @@ pub const ALL: &[Parser] = &[
     ("numbers", numbers),
     ("session-notes", notes::parse),
     ("parity", parity),
+    ("checkpoint", |bytes| drop(serde_json::from_slice(bytes).map(decode_checkpoint))),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
     ("loan", |bytes| drop(Loan::from_bytes(bytes))),
     ("loan-content", |bytes| drop(Loan::decode(bytes))),
@@ -79,6 +80,7 @@ fn json(bytes: &[u8]) {
     drop(serde_json::from_slice::<Manifest>(bytes));
     drop(serde_json::from_slice::<Inventory>(bytes));
     drop(serde_json::from_slice::<SessionId>(bytes));
+    drop(serde_json::from_slice::<SessionRecord>(bytes));
 }
 
 /// Whatever it is, it is used on a pack, and that makes no pack of another name.

@@ -1,5 +1,6 @@
 //! A repository that was opened with a key: its objects, its history, its snapshots.
 
+mod checkpoints;
 mod create;
 mod forget;
 mod gone;
@@ -8,6 +9,9 @@ mod index_in_force;
 mod keyring;
 mod lending;
 mod objects;
+mod records;
+#[cfg(test)]
+pub(crate) mod scene;
 mod snapshots;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use object_store::ObjectStore;
 
+pub(crate) use checkpoints::{decode as decode_checkpoint, number_of as checkpoint_number};
 pub use create::{Created, InitOptions};
 pub use forget::Forgotten;
 pub(crate) use gone::Gone;
@@ -29,16 +34,14 @@ pub use snapshots::{Snapshots, Unreadable};
 use crate::config::{Config, Parameters};
 use crate::cut::Cutter;
 use crate::error::Error;
-use crate::history::{Authority, Commit, Effect, History};
-use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
+use crate::history::{Authority, Effect, History};
+use crate::ids::{ObjectId, PublicKey, RepositoryId, SegmentNonce};
 use crate::index::Index;
-use crate::keys::inventory::{self, Binding};
 use crate::keys::{Credential, Key};
 use crate::live::Live;
-use crate::object::{self, ObjectType};
+use crate::object;
 use crate::pack::SegmentKey;
 use crate::read::{FrameCache, Standbys};
-use crate::session::SessionRecord;
 
 /// How many small objects are fetched at once: enough to hide a round trip, few enough for any server.
 const FETCHES_AT_ONCE: usize = 16;
@@ -208,10 +211,15 @@ impl Repository {
                 "the repository's history is not the one remembered here: reading it anew"
             );
         }
-        let mut history = History::default();
         let hint = hint(&*self.store).await;
-        let names: Vec<String> = (1..=hint).map(object::commit_name).collect();
-        for names in names.chunks(FETCHES_AT_ONCE) {
+        self.fold_until(self.first_checkpoint(hint).await, hint).await
+    }
+
+    /// The history with the commits after it up to a number, as far as they are there.
+    async fn fold_until(&self, mut history: History, newest: u64) -> Result<History, Error> {
+        while history.newest < newest {
+            let last = newest.min(history.newest + FETCHES_AT_ONCE as u64);
+            let names: Vec<String> = (history.newest + 1..=last).map(object::commit_name).collect();
             let fetches = names.iter().map(|name| get_optional(&*self.store, name));
             let fetched = futures::future::try_join_all(fetches).await?;
             // A hint that promises too much is only a hint; but a gap with a commit behind it is a loss, and a writer must not fill it.
@@ -222,8 +230,8 @@ impl Repository {
             for bytes in fetched.into_iter().flatten() {
                 self.fold(&mut history, &bytes).await?;
             }
-            if present < names.len() {
-                return Ok(history);
+            if history.newest < last {
+                break;
             }
         }
         Ok(history)
@@ -239,39 +247,6 @@ impl Repository {
             tracing::warn!(commit = number, %signer, "a commit without the right to its operations changes nothing");
         }
         Ok(())
-    }
-
-    /// Checks and opens the object of commit `number`; the signer may still be anybody.
-    pub(crate) fn open_commit(&self, number: u64, bytes: &[u8]) -> Result<(Commit, PublicKey), Error> {
-        let name = object::commit_name(number);
-        let bound = number.to_le_bytes();
-        let signed = object::verify(bytes, ObjectType::Commit, &self.id(), &bound, &name)?;
-        let binding = Binding { repository: &self.id(), kind: ObjectType::Commit, name: &bound };
-        let json = inventory::open(&self.key.shared.inventory, binding, signed.body);
-        let json = json.map_err(|bad| Error::damaged(&name, bad.to_string()))?;
-        let commit: Commit = serde_json::from_slice(&json).map_err(|bad| Error::damaged(&name, bad.to_string()))?;
-        Ok((commit, signed.signer))
-    }
-
-    /// Checks and opens a session's object.
-    pub(crate) fn open_session(&self, name: &str, bytes: &[u8]) -> Result<SessionRecord, Error> {
-        let id = name.rsplit('/').next().and_then(|hex| hex.parse::<SessionId>().ok());
-        let id = id.ok_or_else(|| Error::damaged(name, "its name is not that of a session"))?;
-        let signed = object::verify(bytes, ObjectType::Session, &self.id(), &id.0, name)?;
-        let binding = Binding { repository: &self.id(), kind: ObjectType::Session, name: &id.0 };
-        let json = inventory::open(&self.key.shared.inventory, binding, signed.body);
-        let json = json.map_err(|bad| Error::damaged(name, bad.to_string()))?;
-        serde_json::from_slice(&json).map_err(|bad| Error::damaged(name, bad.to_string()))
-    }
-
-    /// The object of a commit.
-    pub(crate) fn seal_commit(&self, commit: &Commit) -> Vec<u8> {
-        let bound = commit.number.to_le_bytes();
-        let binding = Binding { repository: &self.id(), kind: ObjectType::Commit, name: &bound };
-        // BUG if it fails: a commit serialises.
-        let json = serde_json::to_vec(commit).expect("a commit serialises");
-        let blob = inventory::seal(&self.key.shared.inventory, binding, &json);
-        object::sign(ObjectType::Commit, &self.id(), &self.key.signer, &bound, &blob)
     }
 
     /// What a signer may do.

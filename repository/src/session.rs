@@ -6,6 +6,7 @@ mod lane;
 pub(crate) mod notes;
 mod packer;
 mod pages;
+mod rest;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -28,9 +29,8 @@ pub(crate) use packer::put_parity;
 use crate::error::Error;
 use crate::ids::{ChunkId, ObjectId, RepositoryId, SessionId};
 use crate::index::Index;
-use crate::keys::inventory::{self, Binding};
 use crate::keys::random;
-use crate::object::{self, ObjectType};
+use crate::object;
 use crate::pack::PackContents;
 use crate::repository::{Repository, put_new, size};
 
@@ -109,6 +109,7 @@ impl Repository {
         }
         let base = self.history().newest;
         let fresh = SessionRecord { session: SessionId(random()), base, parent: begin.parent, started: begin.started };
+        let fresh_id = fresh.session;
         let (record, notes, left) = self.take_up(begin.notes, fresh);
         let left = self.still_stored(left).await?;
         let seen: Vec<Mutex<HashSet<[u8; 16]>>> = (0..SEEN_SHARDS).map(|_| Mutex::default()).collect();
@@ -121,6 +122,9 @@ impl Repository {
             }
         }
         let (id, base, runtime) = (record.session, record.base, Handle::current());
+        if id != fresh_id {
+            self.wake(&id).await;
+        }
         let opened = write_record(Arc::clone(self), record);
         Ok(Arc::new(Session {
             repository: Arc::clone(self),
@@ -178,11 +182,7 @@ async fn write_record(repository: Arc<Repository>, record: SessionRecord) -> Res
 
 /// Writes a session's record.
 pub(crate) async fn put_session(repository: &Repository, record: &SessionRecord) -> Result<(), Error> {
-    let binding = Binding { repository: &repository.id(), kind: ObjectType::Session, name: &record.session.0 };
-    // BUG if it fails: a session record serialises.
-    let json = serde_json::to_vec(record).expect("a session record serialises");
-    let blob = inventory::seal(&repository.key.shared.inventory, binding, &json);
-    let bytes = object::sign(ObjectType::Session, &repository.id(), &repository.key.signer, &record.session.0, &blob);
+    let bytes = repository.seal_session(record);
     put_new(&*repository.store, &object::session_name(&record.session), bytes).await.map(|_| ())
 }
 

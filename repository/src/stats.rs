@@ -74,7 +74,9 @@ pub async fn gather(repository: &Arc<Repository>) -> Result<Stats, Error> {
         ObjectType::Index,
         ObjectType::Snapshot,
         ObjectType::Session,
+        ObjectType::Rest,
         ObjectType::Commit,
+        ObjectType::Checkpoint,
         ObjectType::Reserve,
     ] {
         let tally = stats.objects.entry(kind.folder().to_owned()).or_default();

@@ -477,12 +477,14 @@ fn a_fault_of_the_store_ends_the_run_and_is_no_fault_of_a_file() {
             (_, Err(BackupError::Repository(_))) => {
                 failed += 1;
                 assert_eq!(snapshots(), before);
+                assert_eq!(place.stored("rests"), 1, "a run that ends early leaves word of it");
             }
             (_, Err(other)) => panic!("{other:?}"),
             ([_, ..], Ok(_)) => panic!("{injected:?}"),
         }
     }
     assert!(failed >= 5, "a session, packs, an index run, a snapshot and a commit are put: {failed}");
+    assert_eq!(place.stored("rests"), 0, "who takes it up is at work again");
     let run = place.backup();
     assert!(run.used_state());
     let full = place.run(common::Plan { kind: SnapshotKind::Full, ..place.plan() }).unwrap();

@@ -16,8 +16,8 @@ use crate::output::Answer;
 /// Show a stored object as text
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs no more than the beginning of an id; a commit is named by its number or `latest`, the \
-configuration needs no id. Keys and content stay sealed.
+Needs no more than the beginning of an id; a commit and a checkpoint of the history are named by \
+the commit's number or `latest`, the configuration needs no id. Keys and content stay sealed.
 
 Examples:
   strongroom inspect --repo /srv/backup config
@@ -34,7 +34,8 @@ pub(crate) struct InspectArgs {
 
     /// Its id, or the first digits of it
     #[arg(value_name = "ID", default_value = "", required_if_eq_any = [
-        ("kind", "pack"), ("kind", "page"), ("kind", "index"), ("kind", "snapshot"), ("kind", "commit"), ("kind", "session"), ("kind", "key"),
+        ("kind", "pack"), ("kind", "page"), ("kind", "index"), ("kind", "snapshot"), ("kind", "commit"), ("kind", "checkpoint"),
+        ("kind", "session"), ("kind", "key"),
     ])]
     id: String,
 }
@@ -46,6 +47,7 @@ enum ObjectKind {
     Index,
     Snapshot,
     Commit,
+    Checkpoint,
     Session,
     Key,
     Config,
@@ -60,6 +62,7 @@ pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<Exit, Failure
         ObjectKind::Index => Thing::Index,
         ObjectKind::Snapshot => Thing::Snapshot,
         ObjectKind::Commit => Thing::Commit,
+        ObjectKind::Checkpoint => Thing::Checkpoint,
         ObjectKind::Session => Thing::Session,
         ObjectKind::Key => Thing::Key,
         ObjectKind::Config => Thing::Config,

@@ -8,7 +8,7 @@ use strongroom_repository::{ObjectId, SessionId};
 pub(super) enum Creatable {
     /// Named by the BLAKE3 of its bytes.
     Hashed(ObjectId),
-    /// The record of an open session.
+    /// The record of an open session, or the word that it rests.
     Session,
     /// An entry of the history.
     Commit(u64),
@@ -39,7 +39,7 @@ pub(super) fn creatable(name: &str) -> Option<Creatable> {
         }
         "index" | "snapshots" => object_id(rest).map(Creatable::Hashed),
         "parity" => object_id(rest).map(Creatable::Parity),
-        "sessions" => session_id(rest).then_some(Creatable::Session),
+        "sessions" | "rests" => session_id(rest).then_some(Creatable::Session),
         "commits" => commit_number(rest).map(Creatable::Commit),
         _ => None,
     }
@@ -54,7 +54,8 @@ pub(super) fn readable(name: &str) -> Option<Readable> {
     }
     match name.split_once('/')? {
         ("keys", _) => Some(Readable::IfWriterKey),
-        ("commits", rest) => commit_number(rest).map(|_| Readable::Freely),
+        // A checkpoint says what the commits say.
+        ("commits" | "checkpoints", rest) => commit_number(rest).map(|_| Readable::Freely),
         ("index" | "snapshots", rest) => object_id(rest).map(|_| Readable::Freely),
         _ => None,
     }
@@ -93,6 +94,7 @@ mod tests {
             assert!(matches!(creatable(&name), Some(Creatable::Hashed(_))), "{name}");
         }
         assert_eq!(creatable("sessions/00000000000000000000000000000001"), Some(Creatable::Session));
+        assert_eq!(creatable("rests/00000000000000000000000000000001"), Some(Creatable::Session));
         assert_eq!(creatable("commits/0000000000000010"), Some(Creatable::Commit(16)));
         assert_eq!(creatable(&format!("parity/{ID}")), ID.parse().ok().map(Creatable::Parity));
     }
@@ -114,10 +116,12 @@ mod tests {
             format!("parity/{upper}"),
             format!("repair/packs.ab.{ID}"),
             "index/".into(),
+            "checkpoints/0000000000000080".into(),
             "commits/0000000000000000".into(),
             "commits/10".into(),
             "commits/+000000000000010".into(),
             "sessions/../config".into(),
+            "rests/1".into(),
             String::new(),
         ] {
             assert_eq!(creatable(&name), None, "{name}");
@@ -130,6 +134,7 @@ mod tests {
             "config".into(),
             "hint".into(),
             "commits/0000000000000001".into(),
+            "checkpoints/0000000000000080".into(),
             format!("index/{ID}"),
             format!("snapshots/{ID}"),
         ] {
@@ -144,6 +149,7 @@ mod tests {
             format!("packs/{ID}"),
             format!("parity/{ID}"),
             "sessions/00000000000000000000000000000001".into(),
+            "rests/00000000000000000000000000000001".into(),
             "../config".into(),
         ] {
             assert_eq!(readable(&name), None, "{name}");

@@ -8,8 +8,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use strongroom_proto::gateway::{PutHeader, PutPart, PutReply};
 use strongroom_repository::object::{HINT, commit_name};
-use strongroom_repository::parity;
 use strongroom_repository::store::{self, ErrorKind};
+use strongroom_repository::{Repository, parity};
 use tonic::{Status, Streaming};
 
 use super::held::{Arrived, Begun, Key, Turn};
@@ -24,28 +24,27 @@ impl Gateway {
         let first = parts.message().await?.ok_or_else(|| Status::invalid_argument("a put without a part"))?;
         let header = first.header.as_ref().ok_or_else(|| Status::invalid_argument("a put without its header"))?;
         let kind = policy::creatable(&header.name).ok_or_else(|| no_business("create", &header.name))?;
-        let repository = self.repository(&header.repository)?.id();
-        let store = Arc::clone(self.store(&header.repository)?);
+        let repository = Arc::clone(self.repository(&header.repository)?);
         let key = key_of(host, header)?;
         if let Creatable::Hashed(id) = kind
             && id.0 != key.blake3
         {
             return Err(Status::invalid_argument(format!("{} is not the name of these bytes", key.name)));
         }
-        let turn = self.begin(&*store, &key, header.offset).await?;
+        let turn = self.begin(&**repository.store(), &key, header.offset).await?;
         let hash = self.collect(first, &mut parts, (&key, turn)).await?;
         let (arrived, storing) = self.held.finish(&key, turn).ok_or_else(ask_again)?;
         if hash != key.blake3 {
             return Err(Status::data_loss(format!("{} did not arrive as it was sent", key.name)));
         }
         if let Creatable::Parity(pack) = kind
-            && !parity::claims_to_be_of(&beginning(&arrived.parts), key.length, &repository, &pack)
+            && !parity::claims_to_be_of(&beginning(&arrived.parts), key.length, &repository.id(), &pack)
         {
             return Err(Status::invalid_argument(format!("{} is not the parity of this pack", key.name)));
         }
         // On a task of its own: all is there, so it is stored also when the host's line breaks meanwhile, and its next put of it waits for that.
         let stored = tokio::spawn(async move {
-            let created = create(&*store, &key, kind, arrived).await;
+            let created = create(&repository, &key, kind, arrived).await;
             drop(storing);
             created
         });
@@ -111,7 +110,8 @@ impl Gateway {
     }
 }
 
-async fn create(store: &dyn ObjectStore, key: &Key, kind: Creatable, arrived: Arrived) -> Result<PutReply, Status> {
+async fn create(repository: &Repository, key: &Key, kind: Creatable, arrived: Arrived) -> Result<PutReply, Status> {
+    let store = &**repository.store();
     if let Creatable::Commit(number) = kind {
         follows(store, number).await?;
     }
@@ -121,6 +121,7 @@ async fn create(store: &dyn ObjectStore, key: &Key, kind: Creatable, arrived: Ar
     if let Creatable::Commit(number) = kind {
         // Only a hint: whoever opens the repository next is slower without it, and no less right.
         let _ = store.put(&Path::from(HINT), number.to_string().into_bytes().into()).await;
+        repository.checkpoint_at(number).await;
     }
     tracing::debug!(host = %key.host, name = %key.name, bytes = key.length, "stored for a host");
     Ok(PutReply {})

@@ -1,5 +1,6 @@
-//! Every commit from the first, every key, every session, and the hint.
+//! Every commit from the first, what checkpoints say of them, every key, every session, and the hint.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::CheckReport;
@@ -7,7 +8,7 @@ use crate::error::Error;
 use crate::history::{Effect, History};
 use crate::ids::ObjectId;
 use crate::object::{self, HINT, ObjectType};
-use crate::repository::{Repository, get, list};
+use crate::repository::{Repository, get, get_optional, list};
 
 pub(super) async fn check(repository: &Arc<Repository>, report: &mut CheckReport) -> Result<(), Error> {
     let newest = repository.history().newest;
@@ -44,6 +45,7 @@ async fn check_hint(repository: &Arc<Repository>, newest: u64, report: &mut Chec
 }
 
 async fn check_commits(repository: &Arc<Repository>, newest: u64, report: &mut CheckReport) -> Result<(), Error> {
+    let checkpoints = read_checkpoints(repository, newest, report).await?;
     let mut folded = History::default();
     for number in 1..=newest {
         let name = object::commit_name(number);
@@ -64,8 +66,40 @@ async fn check_commits(repository: &Arc<Repository>, newest: u64, report: &mut C
             }
             return Ok(());
         }
+        if checkpoints.get(&number).is_some_and(|checkpoint| *checkpoint != folded) {
+            report.fault(object::checkpoint_name(number), "it is not what the commits say: delete it, nobody needs it");
+        }
     }
     Ok(())
+}
+
+/// The checkpoints that can be read, by their commit. One of a commit that is not there is right, and the commit is lost.
+async fn read_checkpoints(
+    repository: &Arc<Repository>,
+    newest: u64,
+    report: &mut CheckReport,
+) -> Result<BTreeMap<u64, History>, Error> {
+    let mut checkpoints = BTreeMap::new();
+    for number in repository.checkpoints().await? {
+        let name = object::checkpoint_name(number);
+        let read = async { repository.open_checkpoint(number, &get(&*repository.store, &name).await?) };
+        let checkpoint = match read.await {
+            // A prune has deleted it since it was listed.
+            Err(Error::Missing { .. }) => continue,
+            read => report.note(&name, read)?.flatten(),
+        };
+        if checkpoint.is_some() && number > newest && number > newest_now(repository).await? {
+            let lost = format!("commits after {newest} are missing: it is of commit {number}, which was the newest");
+            report.fault(&name, lost);
+        }
+        checkpoints.extend(checkpoint.map(|checkpoint| (number, checkpoint)));
+    }
+    Ok(checkpoints)
+}
+
+/// Of this moment: others commit beside a check.
+async fn newest_now(repository: &Repository) -> Result<u64, Error> {
+    repository.refresh().await.map(|()| repository.history().newest)
 }
 
 async fn check_sessions(repository: &Arc<Repository>, report: &mut CheckReport) -> Result<(), Error> {
@@ -75,6 +109,12 @@ async fn check_sessions(repository: &Arc<Repository>, report: &mut CheckReport) 
             repository.open_session(&name, &bytes).map(|_| ())
         };
         report.note(&name, read.await)?;
+    }
+    for (name, _) in list(&*repository.store, ObjectType::Rest.folder()).await? {
+        // Where there is none, the session has just been taken up.
+        if let Some(bytes) = get_optional(&*repository.store, &name).await? {
+            report.note(&name, repository.open_rest(&name, &bytes))?;
+        }
     }
     Ok(())
 }

@@ -127,9 +127,13 @@ impl Copying<'_> {
             }
             Err(trouble) => Err(trouble),
         };
-        // One that was stopped is taken up again; one that nobody will go on with is waited for by nobody.
-        if matches!(brought, Ok((.., None)) | Err(Trouble::Source(_))) {
-            session.end_if_empty().await?;
+        match &brought {
+            // One that nobody will go on with is waited for by nobody.
+            Ok((.., None)) | Err(Trouble::Source(_)) => session.end_if_empty().await?,
+            // It is begun again at once.
+            Err(Trouble::Stop(Error::Fenced(_))) | Ok(_) => {}
+            // One that was stopped is taken up again.
+            Err(Trouble::Stop(_)) => session.rest().await,
         }
         let (sent, new, commit) = brought?;
         self.count(id, sent, commit, &new);

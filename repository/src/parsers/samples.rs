@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Config, KeyFile, REPOSITORY};
 use crate::config::Parameters;
-use crate::history::{Commit, Operation};
+use crate::history::{Added, Commit, Held, History, Operation};
 use crate::ids::{ChunkId, ObjectId, PublicKey, SegmentNonce, SessionId};
 use crate::index;
 use crate::keys::hybrid::{self, Purpose};
@@ -59,6 +59,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("numbers", vec![0x80, 0x01, 0x7f, 2, 1, 2]),
         ("session-notes", notes::sample(&pack.contents)),
         ("parity", parity()),
+        ("checkpoint", json(&history())),
         ("ledger", ledger().into_bytes()),
         ("gone-names", vec![7; 40]),
         ("loan", loan().to_bytes().to_vec()),
@@ -135,6 +136,26 @@ fn commit() -> Commit {
         Operation::Fence { session },
     ];
     Commit { number: 2, previous: Some(snapshot), time: jiff::Timestamp::UNIX_EPOCH, operations }
+}
+
+fn history() -> History {
+    let (object, session, key) = (ObjectId([3; 32]), SessionId([4; 16]), PublicKey([2; 32]));
+    let held = Held { reason: "audit".into(), until: None, since: jiff::Timestamp::UNIX_EPOCH };
+    History {
+        newest: 128,
+        newest_object: Some(object),
+        first_object: Some(object),
+        snapshots: vec![Added { snapshot: object, session, commit: 2 }],
+        index: vec![object],
+        epochs: [(2, key)].into(),
+        condemned: [(object, 5)].into(),
+        index_shrunk: 6,
+        names_gone: 7,
+        holds: [(object, [("case".to_owned(), held)].into())].into(),
+        ended: [session].into(),
+        fenced: [session].into(),
+        revoked: [(key, 8)].into(),
+    }
 }
 
 fn child(seed: u8) -> Child {

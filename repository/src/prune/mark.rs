@@ -45,7 +45,7 @@ pub(super) async fn mark(
     });
     merged.await?;
     let in_force = frames.clone();
-    for parent in sessions.open.iter().filter_map(|open| open.parent).filter(|parent| !history.has_snapshot(parent)) {
+    for parent in sessions.parents().filter(|parent| !history.has_snapshot(parent)) {
         match repository.snapshot_inventory(parent).await {
             Ok(inventory) => frames.merge(&inventory.live),
             // Forgotten and deleted before: its session will be told at its commit.

@@ -36,6 +36,8 @@ pub async fn execute(
         done => done?,
     }
     report.reserve_bytes = keep_reserve(repository, options).await;
+    repository.keep_checkpoint().await;
+    repository.drop_old_checkpoints().await;
     Ok(report)
 }
 

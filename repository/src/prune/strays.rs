@@ -63,7 +63,7 @@ pub(super) fn find(listed: &Listed, repository: &Repository, sessions: &Sessions
     let referred = referred(repository, sessions);
     let seen = read_sightings(sightings);
     let open: BTreeSet<SessionId> =
-        sessions.open.iter().filter(|open| open.fate == SessionFate::WaitedFor).map(|open| open.session).collect();
+        sessions.open.iter().filter(|open| open.fate != SessionFate::Fenced).map(|open| open.session).collect();
     let strays = listed.iter().filter(|(_, id, ..)| !referred.contains(id));
     let stray = |(kind, id, name, bytes): &(ObjectType, ObjectId, String, u64)| {
         let waits: Vec<SessionId> = match seen.get(name) {
@@ -81,8 +81,7 @@ pub(super) fn referred(repository: &Repository, sessions: &Sessions) -> HashSet<
     let history = repository.history();
     let packs: Vec<ObjectId> = repository.current_index().packs().map(|pack| pack.id).collect();
     let snapshots = history.snapshots.iter().map(|added| added.snapshot);
-    let parents = sessions.open.iter().filter_map(|open| open.parent);
-    packs.into_iter().chain(history.index.iter().copied()).chain(snapshots).chain(parents).collect()
+    packs.into_iter().chain(history.index.iter().copied()).chain(snapshots).chain(sessions.parents()).collect()
 }
 
 fn read_sightings(path: &Path) -> Sightings {

@@ -160,6 +160,10 @@ async fn fault_of(bench: &Bench<'_>, name: &str, listed: Option<&Stored>) -> Res
 
 /// The first way that leads to the right bytes, tried out.
 async fn choose(bench: &Bench<'_>, name: &str) -> Result<How, Error> {
+    if name.starts_with(ObjectType::Checkpoint.folder()) {
+        // The commits say all that it said; and another copy's, which looks as good, is of another history.
+        return Ok(How::Deleted);
+    }
     let mut ways = vec![How::Interrupted];
     match name.split('/').next() {
         Some("packs" | "pages") => ways.push(How::Parity),
@@ -177,6 +181,8 @@ async fn choose(bench: &Bench<'_>, name: &str) -> Result<How, Error> {
     Ok(match name.split('/').next() {
         Some("index") => How::RebuiltIndex,
         Some("sessions") if has_ended(bench.authority, name) => How::Deleted,
+        // Without it, prunes wait for the session again.
+        Some("rests") => How::Deleted,
         Some("parity") if is_orphan(bench, name).await? => How::Deleted,
         _ => How::Cannot,
     })

@@ -34,7 +34,11 @@ impl Repository {
                 let commit = self.drop_snapshots(snapshots).await?;
                 Ok(Forgotten { commit, reserve_used_bytes })
             }
-            done => Ok(Forgotten { commit: done?, reserve_used_bytes: 0 }),
+            done => {
+                let commit = done?;
+                self.keep_checkpoint().await;
+                Ok(Forgotten { commit, reserve_used_bytes: 0 })
+            }
         }
     }
 

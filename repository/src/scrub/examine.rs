@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, chain};
 use crate::ids::ObjectId;
 use crate::object::{self, CONFIG, ObjectType};
 use crate::parity::{self, Parity};
-use crate::repository::{Repository, get, get_range};
+use crate::repository::{Repository, checkpoint_number, get, get_range};
 
 /// What is read at once: a local store reads such ranges past the page cache.
 const RANGE_BYTES: u64 = 8 << 20;
@@ -38,10 +38,12 @@ pub(crate) enum Verdict {
     Unreadable(Finding, Error),
 }
 
-const KINDS: [ObjectType; 8] = [
+const KINDS: [ObjectType; 10] = [
     ObjectType::Key,
     ObjectType::Commit,
+    ObjectType::Checkpoint,
     ObjectType::Session,
+    ObjectType::Rest,
     ObjectType::Snapshot,
     ObjectType::Index,
     ObjectType::PagePack,
@@ -140,9 +142,14 @@ fn verify_bytes(repository: &Repository, (folder, last): (&str, &str), name: &st
         "config" => repository.verify_config(bytes),
         "keys" => repository.verify_key(name, bytes),
         "sessions" => repository.open_session(name, bytes).map(|_| ()),
+        "rests" => repository.open_rest(name, bytes).map(|_| ()),
         "commits" => {
             let number = u64::from_str_radix(last, 16).ok().filter(|number| object::commit_name(*number) == name);
             repository.open_commit(number.ok_or_else(no_name)?, bytes).map(|_| ())
+        }
+        "checkpoints" => {
+            let number = checkpoint_number(name).ok_or_else(no_name)?;
+            repository.open_checkpoint(number, bytes).map(|_| ())
         }
         "parity" => Parity::open(&repository.id(), &last.parse().map_err(|_| no_name())?, bytes)?.check(),
         _ => Err(no_name()),

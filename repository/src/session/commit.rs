@@ -129,7 +129,11 @@ impl Session {
             };
             match self.repository.commit_when(vec![operation.clone()], still_allowed).await {
                 Err(_) if has_shrunk => {}
-                done => return done,
+                done => {
+                    let commit = done?;
+                    self.repository.checkpoint_at(commit).await;
+                    return Ok(commit);
+                }
             }
         }
     }

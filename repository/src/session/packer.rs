@@ -164,6 +164,18 @@ impl Packer {
         }
     }
 
+    /// Takes no more, and stops what is on its way. What has arrived is noted.
+    pub(super) async fn stop(&self) {
+        self.poison("its run has ended");
+        let mut uploads = std::mem::take(&mut *lock(&self.uploads));
+        while let Some(ended) = uploads.try_join_next() {
+            if let Ok(Ok(Some(pack))) = ended {
+                self.note(&pack);
+            }
+        }
+        uploads.shutdown().await;
+    }
+
     /// The session is committed: nothing is left to take up.
     pub(crate) fn forget_notes(&self) {
         if let Some(notes) = lock(&self.notes).take() {

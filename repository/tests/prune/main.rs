@@ -9,6 +9,7 @@ mod gate;
 mod model;
 mod one_by_one;
 mod repacked_copy;
+mod rests;
 mod scene;
 mod shares;
 mod simulation;

@@ -251,9 +251,14 @@ impl World {
             Pruner::Condemned { strays } => {
                 let (needed, open) = (self.snapshots.values().copied().collect::<BTreeSet<_>>(), self.open());
                 let waits = |commit: u8| open.iter().any(|session| self.records[session] < commit);
-                let may_go = self.condemned.iter().filter(|(pack, commit)| !needed.contains(pack) && !waits(**commit));
-                let sweep = may_go.map(|(pack, _)| *pack).collect();
-                next.push(turned(Pruner::Marked { sweep, asked: self.snapshots.keys().copied().collect(), strays }));
+                let unneeded = || self.condemned.iter().filter(|(pack, _)| !needed.contains(pack));
+                let asked: BTreeSet<Session> = self.snapshots.keys().copied().collect();
+                // To wait is a courtesy: it is not extended to sessions that rest, which may be at work again.
+                let patient = unneeded().filter(|(_, commit)| !waits(**commit)).map(|(pack, _)| *pack).collect();
+                let impatient = unneeded().map(|(pack, _)| *pack).collect();
+                for sweep in [patient, impatient] {
+                    next.push(turned(Pruner::Marked { sweep, asked: asked.clone(), strays: strays.clone() }));
+                }
             }
             Pruner::Marked { sweep, asked, strays } => {
                 let is_overtaken = self.snapshots.keys().any(|session| !asked.contains(session));

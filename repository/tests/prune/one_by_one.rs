@@ -3,29 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use strongroom_repository::prune::{PruneOptions, When, Why};
-use strongroom_repository::{Error, UnplacedTree, check, rebuild};
+use strongroom_repository::{Error, UnplacedTree, rebuild};
 
 use crate::common::Fixture;
 use crate::gate::{Ending, Gate, Gated};
-use crate::scene::{back_up, begin, commit, files, options, prune, prune_with, read, read_all, write};
-
-async fn names(fixture: &Fixture, folder: &str) -> Vec<String> {
-    let listed: Vec<_> = fixture.store.list(Some(&Path::from(folder))).try_collect().await.unwrap();
-    let mut names: Vec<String> = listed.into_iter().map(|meta| meta.location.to_string()).collect();
-    names.sort();
-    names
-}
-
-async fn assert_sound(fixture: &Fixture, snapshots: usize) {
-    assert_eq!(read_all(fixture.store.clone(), &fixture.key).await, snapshots);
-    let repository = fixture.open().await;
-    let report = check::run(&repository, check::Depth::ReadData, Arc::default()).await.unwrap();
-    assert!(report.is_sound(), "{:?} {:?}", report.faults, report.affected);
-}
+use crate::scene::{assert_sound, back_up, begin, commit, files, names, options, prune, prune_with, read, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_a_forgotten_snapshot_needed_goes_and_its_room_comes_back() {

@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use object_store::ObjectStore;
 use strongroom_repository::prune::{self, PruneOptions, PrunePlan, PruneProgress, PruneReport};
 use strongroom_repository::reserve::Upkeep;
 use strongroom_repository::{
     Begin, Committed, Content, Credential, Entry, Error, KeyFile, Kind, Manifest, ObjectId, Origin, Repository,
-    Session, TreeWriter, UnplacedTree,
+    Session, TreeWriter, UnplacedTree, check,
 };
 
-use crate::common::manifest;
+use crate::common::{Fixture, manifest};
 
 /// The files of a backup: number and version, of which the content follows.
 pub(crate) type Files = BTreeMap<u32, u32>;
@@ -147,4 +148,20 @@ pub(crate) async fn read_all(store: Arc<dyn ObjectStore>, key: &KeyFile) -> usiz
         read(&repository, added.snapshot).await.unwrap();
     }
     snapshots.len()
+}
+
+/// The names of the objects in a folder.
+pub(crate) async fn names(fixture: &Fixture, folder: &str) -> Vec<String> {
+    let listed: Vec<_> = fixture.store.list(Some(&folder.into())).try_collect().await.unwrap();
+    let mut names: Vec<String> = listed.into_iter().map(|meta| meta.location.to_string()).collect();
+    names.sort();
+    names
+}
+
+/// So many snapshots come back, and nothing is wrong with what is stored.
+pub(crate) async fn assert_sound(fixture: &Fixture, snapshots: usize) {
+    assert_eq!(read_all(fixture.store.clone(), &fixture.key).await, snapshots);
+    let repository = fixture.open().await;
+    let report = check::run(&repository, check::Depth::ReadData, Arc::default()).await.unwrap();
+    assert!(report.is_sound(), "{:?} {:?}", report.faults, report.affected);
 }

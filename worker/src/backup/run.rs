@@ -217,7 +217,7 @@ impl Runner {
         let merged = self.merge(files, &manifest, state.as_deref(), &next_state)?;
         let read_ms = self.elapsed_ms();
         if merged.tally.sources_found == 0 && !files.sources.node(Sources::TOP).whole {
-            return Err(BackupError::NoSource);
+            return self.rested(&merged.session, Err(BackupError::NoSource));
         }
         let (committed, report) = self.commit(merged, manifest, read_ms, state.as_deref())?;
         let scan_began_ns = i64::try_from(scan_began.as_nanosecond()).unwrap_or(i64::MIN);
@@ -258,7 +258,7 @@ impl Runner {
             (0..files.threads).for_each(|_| drop(scope.spawn(|| walk.work())));
             with_lanes(desk, files.threads, || merger.run(consumer))
         });
-        let (tree, tally) = merged?;
+        let (tree, tally) = self.rested(&session, merged)?;
         Ok(Merged { session, tree, tally })
     }
 
@@ -291,12 +291,21 @@ impl Runner {
         };
         let gate = &mut self.gate;
         let agrees = |about: &AboutToCommit<'_>| gate(about.history, &report(about));
-        let committed = self.runtime.block_on(session.commit_if(tree, manifest, agrees))?;
+        let committed = self.runtime.block_on(session.commit_if(tree, manifest, agrees));
+        let committed = self.rested(&session, committed.map_err(BackupError::Repository))?;
         (self.events)(BackupEvent::Committed { snapshot: committed.snapshot });
         let history = &self.repository.history();
         let about = AboutToCommit { history, snapshot: committed.snapshot, manifest: &committed.manifest };
         let report = BackupReport { commit: committed.commit, total_ms: self.elapsed_ms(), ..report(&about) };
         Ok((committed, report))
+    }
+
+    /// What a session came to; one that ends early rests. One that is fenced is begun again at once.
+    pub(super) fn rested<T>(&self, session: &Session, done: Result<T, BackupError>) -> Result<T, BackupError> {
+        if done.as_ref().is_err_and(|error| !matches!(error, BackupError::Repository(Error::Fenced(_)))) {
+            self.runtime.block_on(session.rest());
+        }
+        done
     }
 
     /// The caller's clock, moved on by what has passed since.

@@ -50,7 +50,7 @@ pub(super) fn run(
     };
     let stat = stat(runner, FILE_MODE);
     let file_name = components.last().cloned().unwrap_or_default();
-    let capture = with_lanes(desk, threads, || {
+    let captured = with_lanes(desk, threads, || {
         let id = pool.submit(Job::Stream(Box::new(StreamFeed::new(reader)), file_name, stat));
         match pool.wait(id)??.pop() {
             Some(Outcome::Captured(capture)) => Ok(capture),
@@ -59,9 +59,11 @@ pub(super) fn run(
             }
             _ => Err(BackupError::Stream("nothing is known of it".into())),
         }
-    })?;
+    });
+    let capture = runner.rested(&session, captured)?;
     let folder = Capture::new(c"folder", Kind::Directory, &self::stat(runner, FOLDER_MODE), &owners).entry;
-    let tree = tree(&session, &components, &folder, &capture.entry)?;
+    let tree = tree(&session, &components, &folder, &capture.entry).map_err(BackupError::Repository);
+    let tree = runner.rested(&session, tree)?;
     let mut tally = Tally::default();
     tally.totals.files = 1;
     tally.totals.directories = components.len() as u64 - 1;

@@ -6,7 +6,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
+use object_store::ObjectStore;
 use strongroom_repository::store::{Faulty, InMemory, Plan as FaultPlan};
 use strongroom_repository::{
     ChunkId, Credential, Entry, InitOptions, KeyFile, NewHolder, ObjectId, Parameters, Repository, SnapshotKind, text,
@@ -101,6 +103,12 @@ impl Place {
     pub async fn open_async(&self) -> Arc<Repository> {
         let credential = Credential::File(self.key.clone());
         Repository::open(self.store.clone(), &credential, &self.folder.path().join("cache")).await.unwrap()
+    }
+
+    /// How many objects lie in a folder of the repository.
+    pub fn stored(&self, folder: &str) -> usize {
+        let listed = self.store.list(Some(&folder.into()));
+        self.block_on(listed.map(Result::unwrap).count())
     }
 
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {

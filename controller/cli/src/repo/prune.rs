@@ -185,6 +185,7 @@ impl Pruned<'_> {
         for open in &plan.sessions {
             let fate = match open.fate {
                 SessionFate::WaitedFor => "is waited for",
+                SessionFate::Rests => "ended early: what it stored stays for its next run, nothing else waits for it",
                 SessionFate::Fenced => "is too old: it may no longer become visible",
             };
             writeln!(out, "the backup {} that is open since {} {fate}", open.session, time(open.since))?;
@@ -239,7 +240,7 @@ fn write_report(report: &PruneReport, out: &mut dyn Write) -> io::Result<()> {
         if report.waiting > 0 {
             writeln!(
                 out,
-                "what waits may wait for a backup that met the full store, whose session looks open: if no backup runs, `--fence-after 0` frees it"
+                "what waits may wait for a backup that was killed, whose session looks open: if no backup runs, `--fence-after 0` frees it"
             )?;
         }
         if report.reserve_bytes == 0 {
