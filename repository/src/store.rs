@@ -42,7 +42,9 @@ pub use local::LocalStore;
 pub use location::{Location, S3Place, SftpPlace};
 pub use probe::{Check, Commits, Outcome, ProbeReport, Property, probe};
 pub use recording::{Record, Recording, Tally};
-pub use s3::{AccessKey, Addressing, CredentialSource, Meaning, S3Error, S3Options, S3Said, S3Store};
+pub use s3::{
+    AccessKey, Addressing, CredentialSource, LockMode, Meaning, ObjectLock, S3Error, S3Options, S3Said, S3Store,
+};
 pub use sftp::{SftpConnector, SftpError, SftpStore, SftpStream};
 pub use space::Space;
 
