@@ -215,7 +215,7 @@ fn locks_that_are_shorter_or_lost() {
     let lost = |old: &Site, new: &Site| -> Vec<(Loss, String)> {
         Difference::of_sites(old, new, from()).weaker.into_iter().map(|weaker| (weaker.loss, weaker.what)).collect()
     };
-    assert_eq!(lost(&long, &short), [(Loss::Access, "main is kept immutable for 7d, was 30d".to_owned())]);
+    assert_eq!(lost(&long, &short), [(Loss::Access, "main is kept immutable for 1w, was 30d".to_owned())]);
     let gone = "main is not kept immutable any more: what is stored there can be deleted once its locks end".to_owned();
     assert_eq!(lost(&short, &none), [(Loss::Access, gone)]);
     assert_eq!((lost(&short, &long), lost(&none, &long)), (vec![], vec![]));
