@@ -16,7 +16,7 @@ pub(crate) struct BusyServer {
 
 struct State {
     behind: String,
-    /// A line that every request gets before it is passed on.
+    /// A line that every request gets before it is passed on, if it has none of that name.
     added: &'static str,
     /// So many of a hundred requests are refused.
     refused_percent: AtomicU32,
@@ -33,7 +33,7 @@ impl BusyServer {
         Self::adding("", endpoint)
     }
 
-    /// The same, which adds a line to the head of every request.
+    /// The same, which adds a line to the head of every request that has none of that name.
     pub(crate) fn adding(added: &'static str, endpoint: &str) -> Result<Self> {
         let behind = endpoint.strip_prefix("http://").context("a plain endpoint")?.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -96,7 +96,10 @@ impl State {
         let mut server = TcpStream::connect(&self.behind)?;
         let end = head.len() - 2;
         server.write_all(&head[..end])?;
-        server.write_all(self.added.as_bytes())?;
+        let (name, _) = self.added.split_once(':').unwrap_or_default();
+        if !String::from_utf8_lossy(head).to_ascii_lowercase().contains(&format!("\r\n{name}:")) {
+            server.write_all(self.added.as_bytes())?;
+        }
         server.write_all(b"Connection: close\r\n\r\n")?;
         server.write_all(body)?;
         io::copy(&mut server, &mut client)?;
