@@ -285,8 +285,8 @@ fn maintenance_keeps_a_repository_immutable_and_it_counts_as_that_once_it_was_se
     // What is gone is told, and counts no more.
     let key = operator.run(["repo", "list", "--site", operator.site.to_str().context("a path")?])?.expect(0)?;
     ensure!(key.stdout.contains("IMMUTABLE"), "{key}");
-    let parity = bucket.ask("GET", "?list-type=2&prefix=main/parity/", "", "", 200)?;
-    bucket.ask("DELETE", &format!("/{}", element(&parity, "Key")?), "", "", 204)?;
+    let packs = bucket.ask("GET", "?list-type=2&prefix=main/packs/", "", "", 200)?;
+    bucket.ask("DELETE", &format!("/{}", element(&packs, "Key")?), "", "", 204)?;
     let exposed = operator.run(["repo", "maintain", "main"])?.expect(4)?;
     ensure!(exposed.stdout.contains("EXPOSED: 1 objects in force can be deleted"), "{exposed}");
     ensure!(immutable()? == Some(0));
