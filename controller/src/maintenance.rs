@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_plans::{Name, Site};
+use strongroom_repository::store::LockMode;
 use tokio::sync::mpsc;
 
 use crate::operator::Mode;
@@ -56,6 +57,8 @@ pub enum MaintenanceEnding {
     Damaged,
     /// Not every byte was hashed again within the time that is promised.
     Behind,
+    /// Something in force can be deleted sooner than is promised.
+    Exposed,
     /// It could not be done.
     Failed,
 }
@@ -70,6 +73,9 @@ pub struct Figures {
     /// Room that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<PruneFigures>,
+    /// Locks that were made longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockFigures>,
     /// Bytes that were hashed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub: Option<ScrubFigures>,
@@ -100,6 +106,31 @@ pub struct PruneFigures {
     pub waiting: u64,
     /// Damaged frames that stay where they are.
     pub damaged: u64,
+    /// Deleted objects that a bucket keeps as older versions, so that nothing came free yet.
+    #[serde(default)]
+    pub hidden: u64,
+}
+
+/// Locks that were made longer, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LockFigures {
+    /// For how many seconds nobody may be able to delete what is in force.
+    pub for_seconds: u64,
+    /// Objects in force.
+    pub objects: u64,
+    /// Those whose lock was made longer; of a rehearsal, would be.
+    pub extended: u64,
+    /// Those that can be deleted sooner.
+    pub exposed: u64,
+    /// The weakest of the locks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<LockMode>,
+    /// None of them ends before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Whether the newest commit was locked when it was found: what is written then is locked from its first moment.
+    pub from_the_first: bool,
 }
 
 /// Bytes that were hashed again, or would be.
@@ -141,6 +172,29 @@ impl MaintenanceOrder {
     }
 }
 
+impl LockFigures {
+    /// Whether nobody at all could delete anything of what was in force, and cannot now.
+    #[must_use]
+    pub fn is_immutable(&self, now: Timestamp) -> bool {
+        let holds = self.until.is_some_and(|until| until > now);
+        self.mode == Some(LockMode::Compliance) && holds && self.exposed == 0 && self.from_the_first
+    }
+
+    /// What is not as it should be, in a sentence.
+    fn lacks(&self) -> Option<String> {
+        match (self.exposed, self.from_the_first) {
+            (0, true) => None,
+            (0, false) => Some("what is written now is not locked: the bucket needs a default retention".into()),
+            (exposed, _) => {
+                let days = self.for_seconds / 86_400;
+                Some(format!(
+                    "{exposed} objects in force can be deleted within {days} days: `strongroom repo lock` names them"
+                ))
+            }
+        }
+    }
+}
+
 impl MaintenanceReport {
     /// Of one that could not be done.
     #[must_use]
@@ -155,11 +209,13 @@ impl MaintenanceReport {
             + figures.scrub.as_ref().map_or(0, |scrub| scrub.damaged);
         let promise = figures.scrub.as_ref().and_then(|scrub| scrub.promise.as_ref());
         let behind = promise.filter(|promise| !promise.kept);
+        let exposed = figures.lock.as_ref().and_then(LockFigures::lacks);
         let (ending, reason) = match behind {
             _ if damaged > 0 => {
                 let why = format!("{damaged} damaged: `strongroom repo repair` says what can be done");
                 (MaintenanceEnding::Damaged, Some(why))
             }
+            _ if exposed.is_some() => (MaintenanceEnding::Exposed, exposed),
             _ if !refused.is_empty() => (MaintenanceEnding::Refused, Some(refused.join("; "))),
             Some(promise) => {
                 let days = promise.every_seconds / 86_400;
@@ -180,6 +236,7 @@ impl fmt::Display for MaintenanceEnding {
             Self::Refused => "refused",
             Self::Damaged => "damaged",
             Self::Behind => "behind",
+            Self::Exposed => "exposed",
             Self::Failed => "failed",
         })
     }
@@ -205,5 +262,35 @@ mod tests {
         assert_eq!(ending(scrub(0, false), &[]), MaintenanceEnding::Behind);
         assert_eq!(ending(scrub(0, false), &refused), MaintenanceEnding::Refused);
         assert_eq!(ending(scrub(2, false), &refused), MaintenanceEnding::Damaged);
+        let exposed = |figures: Figures| Figures { lock: Some(LockFigures { exposed: 1, ..lock() }), ..figures };
+        assert_eq!(ending(exposed(scrub(0, false)), &refused), MaintenanceEnding::Exposed);
+        assert_eq!(ending(exposed(scrub(2, true)), &[]), MaintenanceEnding::Damaged);
+        let later = Figures { lock: Some(LockFigures { from_the_first: false, ..lock() }), ..Figures::default() };
+        assert_eq!(ending(later, &[]), MaintenanceEnding::Exposed);
+        assert_eq!(ending(Figures { lock: Some(lock()), ..Figures::default() }, &[]), MaintenanceEnding::Done);
+    }
+
+    fn lock() -> LockFigures {
+        LockFigures {
+            for_seconds: 30 * 86_400,
+            objects: 9,
+            extended: 3,
+            exposed: 0,
+            mode: Some(LockMode::Compliance),
+            until: Some("2026-12-22T00:00:00Z".parse().unwrap()),
+            from_the_first: true,
+        }
+    }
+
+    #[test]
+    fn only_what_nobody_can_delete_is_immutable() {
+        let is_immutable = |figures: LockFigures, now: &str| figures.is_immutable(now.parse().unwrap());
+        let before = "2026-12-21T00:00:00Z";
+        assert!(is_immutable(lock(), before));
+        assert!(!is_immutable(lock(), "2026-12-22T00:00:00Z"));
+        assert!(!is_immutable(LockFigures { exposed: 1, ..lock() }, before));
+        assert!(!is_immutable(LockFigures { mode: Some(LockMode::Governance), ..lock() }, before));
+        assert!(!is_immutable(LockFigures { mode: None, until: None, ..lock() }, before));
+        assert!(!is_immutable(LockFigures { from_the_first: false, ..lock() }, before));
     }
 }

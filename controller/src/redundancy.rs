@@ -15,6 +15,8 @@ pub struct Holding<'a> {
     pub site: Option<&'a Name>,
     /// What they lie on.
     pub media: Media,
+    /// Whether the locks of all of it were seen to hold, so that nobody can delete it.
+    pub is_immutable: bool,
 }
 
 /// The five numbers of one system.
@@ -27,7 +29,7 @@ pub struct Redundancy {
     pub media: u64,
     /// Repositories at another site than the data; one is wanted.
     pub off_site: u64,
-    /// Repositories that nobody can change; one is wanted. None is counted so far: no store is asked for it yet.
+    /// Repositories that nobody can change, as far as that was seen; one is wanted.
     pub immutable: u64,
     /// Restore points that are newer than the newest proven one; none is wanted.
     pub unproven: u64,
@@ -46,7 +48,7 @@ impl Redundancy {
             copies: 1 + holdings.len() as u64,
             media: media.len() as u64,
             off_site: holdings.iter().filter(is_elsewhere).count() as u64,
-            immutable: 0,
+            immutable: holdings.iter().filter(|holding| holding.is_immutable).count() as u64,
             unproven,
         }
     }
@@ -71,8 +73,8 @@ mod tests {
     #[test]
     fn two_stores_at_one_site_are_not_off_site() {
         let [here, there]: [Name; 2] = ["beijing-1", "tianjin-2"].map(|name| name.parse().unwrap());
-        let disk = |site| Holding { site, media: Media::Disk };
-        let bucket = |site| Holding { site, media: Media::ObjectStorage };
+        let disk = |site| Holding { site, media: Media::Disk, is_immutable: false };
+        let bucket = |site| Holding { site, media: Media::ObjectStorage, is_immutable: false };
         let (near, far, unsaid) = (Some(&here), Some(&there), None);
         let cases = [
             (near, vec![], (1, 1, 0)),
@@ -89,5 +91,7 @@ mod tests {
         let good = Redundancy::of(near, &[disk(near), bucket(far)], 0);
         assert_eq!(good.lacks().collect::<Vec<_>>(), ["a copy that nobody can change"]);
         assert_eq!(Redundancy::of(near, &[], 2).lacks().count(), 5);
+        let best = Redundancy::of(near, &[disk(near), Holding { is_immutable: true, ..bucket(far) }], 0);
+        assert_eq!((best.immutable, best.lacks().count()), (1, 0));
     }
 }

@@ -16,6 +16,7 @@ use crate::name::Name;
 use crate::report::quoted;
 use crate::store_reach::Reach;
 use crate::store_url::StoreKind;
+use crate::time_span::TimeSpan;
 use crate::tree::Node;
 use crate::values;
 use crate::words::{self, Meaning, Word};
@@ -29,6 +30,8 @@ pub struct RepositorySpec {
     access: Access,
     site: Option<Name>,
     media: Media,
+    #[serde(rename = "immutable-seconds")]
+    immutable: Option<TimeSpan>,
     maintenance: Option<Maintenance>,
 }
 
@@ -62,6 +65,7 @@ static SHAPE: Shape = Shape {
         (ON_HOSTS, Meaning::Now("/mnt/strongroom/main")),
         ("site", Meaning::Now("beijing-1")),
         ("media", Meaning::Now("disk")),
+        (IMMUTABLE, Meaning::Now("30d")),
         ("maintenance", Meaning::Now("{ at: daily 05:00 }")),
         ("endpoint", Meaning::Now("\"https://s3.example.org:9000\"")),
         ("region", Meaning::Now("cn-north-1")),
@@ -77,6 +81,7 @@ static SHAPE: Shape = Shape {
 
 const ACCESS: &str = "access";
 const ON_HOSTS: &str = "on-hosts";
+const IMMUTABLE: &str = "immutable";
 
 /// What stands at `access`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,6 +144,11 @@ impl RepositorySpec {
         &self.access
     }
 
+    /// For how long nobody may be able to delete what is in force there: each maintenance makes the locks longer that end sooner.
+    pub fn immutable(&self) -> Option<TimeSpan> {
+        self.immutable
+    }
+
     /// What the controller does for it by itself, and when; without this, nothing.
     pub fn maintenance(&self) -> Option<&Maintenance> {
         self.maintenance.as_ref()
@@ -162,6 +172,7 @@ impl RepositorySpec {
         let reach = Reach::read(kind, &fields, findings);
         let site = fields.optional("site", findings, values::written);
         let media = fields.optional("media", findings, |node, findings| words::word(node, "medium", MEDIA, findings));
+        let immutable = read_immutable(&fields, findings);
         let maintenance = fields.optional("maintenance", findings, Maintenance::read);
         let usual = if kind == Some(StoreKind::S3) { Media::ObjectStorage } else { Media::Disk };
         Some(Self {
@@ -171,9 +182,19 @@ impl RepositorySpec {
             access,
             site,
             media: media.unwrap_or(usual),
+            immutable,
             maintenance,
         })
     }
+}
+
+/// Locks end: without somebody who makes them longer, what it says is true for a while only.
+fn read_immutable(fields: &Fields<'_>, findings: &mut Findings<'_>) -> Option<TimeSpan> {
+    if let Some(node) = fields.node(IMMUTABLE).filter(|_| fields.node("maintenance").is_none()) {
+        let reason = "locks end, and it is the repository's maintenance that makes them longer";
+        findings.report(Code::KeyBeside, &node.span, reason, "add `maintenance: { at: daily 05:00 }`, or take it out");
+    }
+    fields.optional(IMMUTABLE, findings, values::written)
 }
 
 fn read_access(at: Option<&RepositoryAddress>, fields: &Fields<'_>, findings: &mut Findings<'_>) -> Access {

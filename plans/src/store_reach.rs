@@ -87,8 +87,8 @@ pub enum BucketName {
 pub struct Endpoint(String);
 
 /// The keys of a repository that only stores of one kind have.
-const OF_S3: [&str; 7] =
-    ["endpoint", "region", "addressing", "ca", "credentials-file", "credentials-command", "profile"];
+const OF_S3: [&str; 8] =
+    ["endpoint", "region", "addressing", "ca", "credentials-file", "credentials-command", "profile", "immutable"];
 const OF_SFTP: [&str; 2] = ["ssh-key", "known-hosts"];
 
 static BUCKET_NAMES: &[Word<BucketName>] =

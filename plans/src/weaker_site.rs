@@ -1,4 +1,4 @@
-//! What a change of `site.yaml` itself protects less: who may do more, and what is looked after no more.
+//! What a change of `site.yaml` itself protects less: who may do more, what is looked after no more, and what can be deleted sooner.
 
 use crate::people::{Person, Role};
 use crate::site::Site;
@@ -6,6 +6,7 @@ use crate::site_repository::RepositorySpec;
 use crate::weaker::{Loss, Weaker};
 
 pub(crate) fn of_site(old: &Site, new: &Site) -> Vec<Weaker> {
+    let access = |what: String| Weaker { plan: None, loss: Loss::Access, what };
     let mut weaker = Vec::new();
     for (name, before) in old.repositories() {
         let now = new.repositories().get(name);
@@ -13,8 +14,8 @@ pub(crate) fn of_site(old: &Site, new: &Site) -> Vec<Weaker> {
             let what = format!("{name} {what}");
             Weaker { plan: None, loss: Loss::Proof, what }
         }));
+        weaker.extend(now.and_then(|now| locked_less(before, now)).map(|what| access(format!("{name} {what}"))));
     }
-    let access = |what: String| Weaker { plan: None, loss: Loss::Access, what };
     if !old.people().is_empty() && new.people().is_empty() {
         weaker.push(access("the site names nobody any more: whoever may open the socket may do everything".to_owned()));
     }
@@ -31,6 +32,17 @@ fn looked_after_less(before: &RepositorySpec, now: &RepositorySpec) -> Option<&'
         _ if scrubs(before) && !scrubs(now) => {
             Some("is not scrubbed any more: what rots there is found when it is needed")
         }
+        _ => None,
+    }
+}
+
+/// What can be deleted sooner.
+fn locked_less(before: &RepositorySpec, now: &RepositorySpec) -> Option<String> {
+    match (before.immutable()?, now.immutable()) {
+        (_, None) => {
+            Some("is not kept immutable any more: what is stored there can be deleted once its locks end".into())
+        }
+        (before, Some(now)) if now < before => Some(format!("is kept immutable for {now}, was {before}")),
         _ => None,
     }
 }

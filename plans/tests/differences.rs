@@ -207,6 +207,21 @@ fn repositories_that_are_looked_after_less() {
 }
 
 #[test]
+fn locks_that_are_shorter_or_lost() {
+    let locked = |more: &'static str| site(&[("site.yaml", "main: { at: /srv/main }", more)]);
+    let long = locked("main: { at: s3://main, immutable: 30d, maintenance: { at: daily 05:00 } }");
+    let short = locked("main: { at: s3://main, immutable: 7d, maintenance: { at: daily 05:00 } }");
+    let none = locked("main: { at: s3://main, maintenance: { at: daily 05:00 } }");
+    let lost = |old: &Site, new: &Site| -> Vec<(Loss, String)> {
+        Difference::of_sites(old, new, from()).weaker.into_iter().map(|weaker| (weaker.loss, weaker.what)).collect()
+    };
+    assert_eq!(lost(&long, &short), [(Loss::Access, "main is kept immutable for 1w, was 30d".to_owned())]);
+    let gone = "main is not kept immutable any more: what is stored there can be deleted once its locks end".to_owned();
+    assert_eq!(lost(&short, &none), [(Loss::Access, gone)]);
+    assert_eq!((lost(&short, &long), lost(&none, &long)), (vec![], vec![]));
+}
+
+#[test]
 fn other_repositories_and_silence() {
     let stays = "what was stored so far stays in /srv/main; /srv/other knows nothing of it";
     check(&[("plans/db.yaml", "repository: main", "repository: other")], &[(Loss::Repository, stays)]);

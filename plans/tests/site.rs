@@ -74,6 +74,7 @@ repositories:
     credentials-file: /etc/strongroom/keys
     profile: backup
   asked: { at: s3://backups, credentials-command: [pass, show, s3] }
+  locked: { at: s3://locked, immutable: 30d, maintenance: { at: daily 05:00 } }
   nas: { at: \"sftp://backup@nas:2222/srv/main\", ssh-key: /etc/key, known-hosts: /etc/hosts, access: gateway }
 ";
     let mut files = example_files();
@@ -93,6 +94,7 @@ repositories:
     assert_eq!((path.as_path(), profile.as_ref().unwrap().as_str()), (Path::new("/etc/strongroom/keys"), "backup"));
     let Reach::S3(reach) = of("asked").reach() else { panic!("{:?}", of("asked")) };
     assert!(matches!(&reach.credentials, Some(S3Credentials::Command(command)) if command.program() == "pass"));
+    assert_eq!((bucket.immutable(), of("locked").immutable().unwrap().seconds()), (None, 30 * 86_400));
     let nas = of("nas");
     assert_eq!(
         (nas.location().as_str(), nas.media(), nas.access()),

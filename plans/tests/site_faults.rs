@@ -187,6 +187,9 @@ fn stores_of_repositories() {
     store("{ at: s3://backups, secret: geheim }", Code::UnknownKey, "secret");
     store("{ at: s3://backups, media: paper }", Code::UnknownWord, "paper");
     store("{ at: s3://backups, site: two words }", Code::BadName, "two words");
+    store("{ at: /srv, immutable: 30d, maintenance: { at: daily 05:00 } }", Code::KeyBeside, "30d");
+    store("{ at: s3://backups, immutable: 30d }", Code::KeyBeside, "30d");
+    store("{ at: s3://backups, immutable: long, maintenance: { at: daily 05:00 } }", Code::BadTimeSpan, "long");
     store("{ at: /srv, maintenance: daily }", Code::WrongType, "daily");
     store("{ at: /srv, maintenance: { prune: no } }", Code::MissingKey, "{ prune: no }");
     store("{ at: /srv, maintenance: { at: dayly 05:00 } }", Code::BadSchedule, "dayly 05:00");

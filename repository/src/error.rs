@@ -104,6 +104,9 @@ pub enum Error {
         /// Why it is held.
         reason: String,
     },
+    /// The store locks nothing that is written.
+    #[error("nothing that is written there is locked: neither the newest commit nor the configuration is")]
+    NotLocked,
     /// The session was fenced or a chunk it counted on was condemned.
     #[error("the session can no longer commit: {0}")]
     Fenced(String),
@@ -204,6 +207,7 @@ impl Error {
             | Self::TooNew { .. }
             | Self::ParentGone(_)
             | Self::Held { .. }
+            | Self::NotLocked
             | Self::Fenced(_) => ErrorKind::Refused,
             Self::Cache { .. } | Self::Withheld(_) => ErrorKind::Other,
             Self::Poisoned(failure) => failure.kind,

@@ -23,6 +23,7 @@ pub mod inspect;
 pub mod keys;
 mod live;
 mod loan;
+pub mod lock;
 mod mapped;
 pub mod object;
 pub mod pack;

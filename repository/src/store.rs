@@ -43,7 +43,9 @@ pub use local::names::is_object_name;
 pub use location::{Location, S3Place, ServedBy, SftpPlace};
 pub use probe::{Check, Commits, Outcome, ProbeReport, Property, probe};
 pub use recording::{Record, Recording, Tally};
-pub use s3::{AccessKey, Addressing, CredentialSource, Meaning, S3Error, S3Options, S3Said, S3Store};
+pub use s3::{
+    AccessKey, Addressing, CredentialSource, LockMode, Meaning, ObjectLock, S3Error, S3Options, S3Said, S3Store,
+};
 pub use sftp::{SftpConnector, SftpError, SftpStore, SftpStream};
 pub use space::Space;
 

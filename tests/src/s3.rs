@@ -52,6 +52,11 @@ impl S3Server {
         process::run(&all)
     }
 
+    /// Sends moto, which checks no signature, a bare request; returns the whole answer.
+    pub fn ask_bare(&self, method: &str, path: &str, head: &str, body: &str) -> anyhow::Result<String> {
+        moto::ask(self.endpoint.trim_start_matches("http://"), method, path, head, body)
+    }
+
     /// The environment of a program that uses it.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 4] {

@@ -48,6 +48,9 @@ fn repository(error: &Error) -> Option<&'static str> {
         Error::Doubtful { .. } => {
             "`strongroom snapshots` lists those that can be read; choose one by its id. `strongroom repo check --read-data` says what else is damaged"
         }
+        Error::NotLocked => {
+            "take a bucket with object lock and give it a default retention, so that what is written is locked from its first moment; or let this key see locks (s3:GetObjectRetention)"
+        }
         Error::ParentGone(_) | Error::Fenced(_) => "run the same command again: it begins a new session",
         Error::Cache { .. } => "check the cache folder (--cache-dir): it can be deleted at any time and is made anew",
         _ => return kind(error.kind()),

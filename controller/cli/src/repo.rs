@@ -7,6 +7,7 @@ mod health;
 mod init;
 mod ledger;
 mod list;
+mod lock;
 mod maintain;
 mod probe;
 mod prune;
@@ -19,6 +20,7 @@ mod usage;
 
 pub(crate) use init::{NewKey, create};
 pub(crate) use ledger::LedgerFile;
+pub(crate) use lock::extend as extend_locks;
 pub(crate) use maintain::promised;
 
 use clap::Subcommand;
@@ -42,6 +44,7 @@ pub(crate) enum RepoCommand {
     Check(check::CheckArgs),
     Copy(copy::CopyArgs),
     Prune(prune::PruneArgs),
+    Lock(lock::LockArgs),
     Scrub(scrub::ScrubArgs),
     Repair(repair::RepairArgs),
     RebuildIndex(rebuild::RebuildArgs),
@@ -63,6 +66,7 @@ impl RepoCommand {
             Self::Check(args) => check::run(&args, context),
             Self::Copy(args) => copy::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
+            Self::Lock(args) => lock::run(&args, context),
             Self::Scrub(args) => scrub::run(&args, context),
             Self::Repair(args) => repair::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),

@@ -17,8 +17,15 @@ use crate::store_place::StorePlace;
 pub(crate) struct Measured {
     /// Its room can be asked for.
     pub(crate) sftp: Option<SftpStore>,
-    /// When its key and its server's certificate end.
+    /// When its key and its server's certificate end; its objects' locks.
     pub(crate) s3: Option<S3Store>,
+}
+
+impl Measured {
+    /// How many deletions have only hidden an object so far, because a bucket keeps versions.
+    pub(crate) fn hidden_count(&self) -> u64 {
+        self.s3.as_ref().map_or(0, S3Store::hidden_count)
+    }
 }
 
 /// The room where a repository lies; nothing where its store cannot tell, as a bucket.

@@ -11,7 +11,7 @@ use super::plan::{MovedTally, PrunePlan, When};
 use super::sessions::{self, SessionFate, Sessions};
 use super::strays::Stray;
 use super::{PruneOptions, PruneProgress, index, strays, usage};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, chain};
 use crate::history::{History, Operation};
 use crate::ids::{ObjectId, SessionId};
 use crate::object::{self, ObjectType};
@@ -45,6 +45,8 @@ pub struct PruneReport {
     pub faults: Vec<String>,
     /// Objects that should have been deleted and could not be; the next prune finds them as strays.
     pub not_deleted: Vec<String>,
+    /// Why the store denied to delete, the first time that it did: what is locked, or not for this key to delete.
+    pub denied: Option<String>,
     /// The newest commit that it made.
     pub commit: Option<u64>,
     /// Bytes of the reserve that was given up because the store was full; 0 if it was not.
@@ -299,7 +301,12 @@ impl Execution<'_> {
         match remove(&*self.repository.store, &name).await {
             Ok(()) => self.report.deleted_bytes += bytes,
             Err(error) => {
-                tracing::warn!(%error, name, "not deleted");
+                // What befalls all of them is told once, in the report.
+                if error.kind() == ErrorKind::Permission {
+                    self.report.denied.get_or_insert_with(|| chain(&error));
+                } else {
+                    tracing::warn!(%error, name, "not deleted");
+                }
                 self.report.not_deleted.push(name);
             }
         }

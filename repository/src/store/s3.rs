@@ -6,6 +6,7 @@
 //!   told that the name is taken. Where that can be, the object is read back, and if it holds our bytes the put has succeeded.
 //! * Time-outs watch for progress (see `bodies`), since a total cannot fit both a pack on a slow line and a small object.
 //! * Errors keep an answer's code and nothing else of it (see `error`).
+//! * Locks of objects are read from the headers of answers, and made longer by requests of our own (see `lock`): the client has no words for them.
 //!
 //! Every upload carries its SHA-256, twice: the signature covers it, and `x-amz-checksum-sha256` makes the server check and keep it.
 //!
@@ -20,7 +21,9 @@ mod certificate;
 mod credentials;
 mod error;
 mod ini;
+mod lock;
 mod options;
+mod request;
 mod transport;
 
 use std::fmt;
@@ -41,10 +44,12 @@ use object_store::{
     ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
     RetryConfig,
 };
+use tokio::time::Instant;
 
 use self::credentials::Credentials;
 pub use self::credentials::{AccessKey, CredentialSource};
 pub use self::error::{Meaning, S3Error};
+pub use self::lock::{LockMode, ObjectLock};
 pub use self::options::{Addressing, S3Options, S3Said};
 use self::transport::Transport;
 use super::error::{overwrite_refused, refused};
@@ -79,7 +84,9 @@ pub struct S3Store {
     asking: PrefixStore<AmazonS3>,
     credentials: Arc<Credentials>,
     transport: Transport,
+    /// With the bucket in it.
     url: Arc<str>,
+    region: Arc<str>,
 }
 
 impl S3Store {
@@ -125,6 +132,7 @@ impl S3Store {
             credentials,
             transport: transport.clone(),
             url: url.into(),
+            region: options.region.as_str().into(),
         })
     }
 
@@ -138,21 +146,25 @@ impl S3Store {
         certificate::expires(&self.transport.certificate(&self.url).await?)
     }
 
+    /// How many deletions of this store and its clones the server has answered by hiding the object: its bucket keeps versions.
+    #[must_use]
+    pub fn hidden_count(&self) -> u64 {
+        self.transport.hidden_count()
+    }
+
     async fn create(&self, location: &Path, payload: &PutPayload) -> Result<PutResult> {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let mut is_uncertain = false;
         for attempt in 1.. {
             let put = self.creating.put_opts(location, payload.clone(), PutMode::Create.into()).await;
             let Err(error) = put else { return put };
             is_uncertain |= S3Error::find(&error).is_some_and(S3Error::is_uncertain);
             let error = said(error, location);
-            match kind(&error) {
-                ErrorKind::AlreadyExists if is_uncertain => return self.ours_or(location, payload, error).await,
-                ErrorKind::Transient if attempt < TRIES_MAX && begun.elapsed() < TRIES_TIME_MAX => {
-                    tracing::info!(%location, attempt, "trying again: {}", crate::error::chain(&error));
-                    tokio::time::sleep(pause(attempt)).await;
-                }
-                _ => return Err(error),
+            if kind(&error) == ErrorKind::AlreadyExists && is_uncertain {
+                return self.ours_or(location, payload, error).await;
+            }
+            if !is_tried_again(&error, location, attempt, begun).await {
+                return Err(error);
             }
         }
         unreachable!("the last try returns")
@@ -183,6 +195,16 @@ impl S3Store {
         let place = Path::from(self.place.prefix());
         found.map_err(move |error| said(error, &place)).boxed()
     }
+}
+
+/// Whether there is to be another try after this error; waits until it is time for that.
+async fn is_tried_again(error: &object_store::Error, location: &Path, attempt: usize, begun: Instant) -> bool {
+    if kind(error) != ErrorKind::Transient || attempt >= TRIES_MAX || begun.elapsed() >= TRIES_TIME_MAX {
+        return false;
+    }
+    tracing::info!(%location, attempt, "trying again: {}", crate::error::chain(error));
+    tokio::time::sleep(pause(attempt)).await;
+    true
 }
 
 /// A random part of the time that doubles with each attempt.

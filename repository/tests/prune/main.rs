@@ -4,8 +4,10 @@
 mod common;
 mod copies;
 mod damage;
+mod denied;
 mod full;
 mod gate;
+mod in_force;
 mod model;
 mod one_by_one;
 mod repacked_copy;

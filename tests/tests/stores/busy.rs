@@ -16,6 +16,8 @@ pub(crate) struct BusyServer {
 
 struct State {
     behind: String,
+    /// A line that every request gets before it is passed on, if it has none of that name.
+    added: &'static str,
     /// So many of a hundred requests are refused.
     refused_percent: AtomicU32,
     requests: AtomicU64,
@@ -28,11 +30,17 @@ const REFUSAL: &str =
 impl BusyServer {
     /// `endpoint` is `http://host:port` of the server behind.
     pub(crate) fn before(endpoint: &str) -> Result<Self> {
+        Self::adding("", endpoint)
+    }
+
+    /// The same, which adds a line to the head of every request that has none of that name.
+    pub(crate) fn adding(added: &'static str, endpoint: &str) -> Result<Self> {
         let behind = endpoint.strip_prefix("http://").context("a plain endpoint")?.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let state = Arc::new(State {
             behind,
+            added,
             refused_percent: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -88,6 +96,10 @@ impl State {
         let mut server = TcpStream::connect(&self.behind)?;
         let end = head.len() - 2;
         server.write_all(&head[..end])?;
+        let (name, _) = self.added.split_once(':').unwrap_or_default();
+        if !String::from_utf8_lossy(head).to_ascii_lowercase().contains(&format!("\r\n{name}:")) {
+            server.write_all(self.added.as_bytes())?;
+        }
         server.write_all(b"Connection: close\r\n\r\n")?;
         server.write_all(body)?;
         io::copy(&mut server, &mut client)?;

@@ -11,6 +11,7 @@ mod busy;
 mod copies;
 mod faults;
 mod messages;
+mod object_lock;
 mod plan;
 mod program;
 mod promises;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use jiff::Timestamp;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use strongroom_controller::capacity::AlarmLevels;
-use strongroom_repository::store::{self, ErrorKind, S3Store};
+use strongroom_plans::TimeSpan;
+use strongroom_repository::store::{self, ErrorKind, LockMode, ObjectLock, S3Store};
 use strongroom_repository::{Error, ObjectId, Repository, RepositoryId, chain};
 use tokio::time::timeout;
 
@@ -31,6 +32,7 @@ something should be looked at soon, and with 5 where the store cannot be used.
 
 Examples:
   strongroom repo health /srv/backup
+  strongroom repo health s3://bucket/prefix --immutable 30d
   strongroom repo health s3://bucket/prefix --json | jq '.checks[] | select(.state != \"ok\")'")]
 pub(crate) struct HealthArgs {
     /// The store: a path, file:///path, s3://bucket/prefix or sftp://user@host/path
@@ -44,12 +46,22 @@ pub(crate) struct HealthArgs {
     /// Percents of the room: warn from the first on, fail from the last on
     #[arg(long, value_name = "PERCENTS", default_value = "75,85,95", value_parser = AlarmLevels::parse)]
     alarm_at: AlarmLevels,
+
+    /// Fail unless what is written can be deleted by nobody for this long, as in a bucket with object lock
+    #[arg(long, value_name = "TIME")]
+    immutable: Option<TimeSpan>,
 }
 
 /// A store that takes longer for a few bytes cannot be worked with.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// A round trip across the world takes a third of this.
 const LATENCY_FINE: Duration = Duration::from_secs(1);
+
+/// The server's clock may be so far behind ours.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
+
+const UNLOCKED: &str = "what is written is not locked: it is in no bucket with object lock and a default retention, or this key may not \
+                        see locks (s3:GetObjectRetention)";
 
 /// What came of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -121,7 +133,7 @@ impl Health {
                 self.add("reachable", State::Ok, "it answers");
                 self.repository = Some(config.repository);
                 self.compare(config.repository, known);
-                self.canary(&*place.store).await;
+                self.canary(place, args.immutable).await;
                 let state = if took > LATENCY_FINE { State::Warn } else { State::Ok };
                 self.add("latency", state, format!("{} ms for one object", took.as_millis()));
             }
@@ -151,7 +163,9 @@ impl Health {
     }
 
     /// Puts, reads and deletes an object whose name nobody else has.
-    async fn canary(&mut self, store: &dyn ObjectStore) {
+    async fn canary(&mut self, place: &StorePlace, immutable: Option<TimeSpan>) {
+        let store = &*place.store;
+        let begun = Timestamp::now();
         let who = format!("{} {} {:?}", std::process::id(), Timestamp::now(), std::thread::current().id());
         let id = ObjectId::of(who.as_bytes()).hex();
         let name = Path::from(format!("probe/health-{id}"));
@@ -160,6 +174,7 @@ impl Health {
             return self.add("write", State::Fail, why);
         }
         let read = within(async { store.get(&name).await?.bytes().await }).await;
+        self.lock(place, &name, begun, immutable.map(Duration::from)).await;
         let deleted = within(store.delete(&name)).await;
         match flat(read) {
             Ok(bytes) if bytes == id.as_bytes() => self.add("write", State::Ok, "what is written is read"),
@@ -175,6 +190,21 @@ impl Health {
             Ok(Err(error)) => self.add("delete", State::Warn, format!("{name} stays: {}", chain(&error))),
             Err(late) => self.add("delete", State::Warn, format!("{name} stays: {late}")),
         }
+    }
+
+    /// What the server says of the object that was written just now; nothing where there is no lock and nobody asks for one.
+    async fn lock(&mut self, place: &StorePlace, name: &Path, begun: Timestamp, wanted: Option<Duration>) {
+        let seen = match &place.measured.s3 {
+            Some(store) => flat(within(store.lock_of(name)).await),
+            None => Ok(None),
+        };
+        let (state, seen) = match (seen, wanted) {
+            (Ok(None), None) => return,
+            (Ok(None), Some(_)) => (State::Fail, UNLOCKED.to_owned()),
+            (Ok(Some(lock)), wanted) => locked(lock, begun, wanted.unwrap_or_default()),
+            (Err(why), _) => (State::Fail, why),
+        };
+        self.add("immutable", state, seen);
     }
 
     async fn expiries(&mut self, store: &S3Store, days: u32) {
@@ -204,6 +234,22 @@ fn expiry(end: Timestamp, now: Timestamp, days: u32) -> (State, String) {
     };
     let word = if end > now { "ends" } else { "ended" };
     (state, format!("{word} {}", time(end)))
+}
+
+/// A lock must hold for so long from before its object was written.
+fn locked(lock: ObjectLock, begun: Timestamp, wanted: Duration) -> (State, String) {
+    let ObjectLock { mode, until } = lock;
+    let length = Duration::try_from(until.duration_since(begun)).unwrap_or_default();
+    match mode {
+        _ if length + CLOCKS_APART_MAX < wanted => {
+            (State::Fail, format!("what is written can be deleted after {}", time(until)))
+        }
+        LockMode::Governance => {
+            let seen = format!("locked until {}, but for whoever may bypass governance", time(until));
+            (if wanted.is_zero() { State::Ok } else { State::Warn }, seen)
+        }
+        LockMode::Compliance => (State::Ok, format!("nobody can delete before {} what is written now", time(until))),
+    }
 }
 
 async fn within<T>(what: impl Future<Output = T>) -> Result<T, String> {
@@ -239,5 +285,23 @@ mod tests {
         let states = ["2026-11-21T00:00:00Z", "2026-11-25T00:00:00Z", "2027-11-25T00:00:00Z"]
             .map(|end| expiry(end.parse().unwrap(), now, 14).0);
         assert_eq!(states, [State::Fail, State::Warn, State::Ok]);
+    }
+
+    #[test]
+    fn a_lock_that_is_too_short_or_can_be_lifted_is_told() {
+        let begun: Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
+        let lock = |mode, until: &str| ObjectLock { mode, until: until.parse().unwrap() };
+        let month = Duration::from_secs(30 * 24 * 60 * 60);
+        let cases = [
+            (lock(LockMode::Compliance, "2026-12-21T00:00:00Z"), month, State::Fail),
+            (lock(LockMode::Compliance, "2026-12-22T00:00:00Z"), month, State::Ok),
+            (lock(LockMode::Governance, "2026-12-21T00:00:00Z"), month, State::Fail),
+            (lock(LockMode::Governance, "2027-12-22T00:00:00Z"), month, State::Warn),
+            (lock(LockMode::Governance, "2026-11-23T00:00:00Z"), Duration::ZERO, State::Ok),
+            (lock(LockMode::Compliance, "2026-11-21T00:00:00Z"), month, State::Fail),
+        ];
+        for (lock, wanted, expect) in cases {
+            assert_eq!(locked(lock, begun, wanted).0, expect, "{lock:?}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! `strongroom repo list`: the repositories of a site, and how well each system would survive the loss of some.
 
-use std::collections::{BTreeMap, HashSet};
+mod immutable;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -11,8 +13,10 @@ use strongroom_controller::PLAN_TAG;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::redundancy::{Holding, Redundancy};
 use strongroom_plans::{FleetPlan, Media, Name, Site};
+use strongroom_repository::store::ObjectLock;
 use strongroom_repository::{ObjectId, RepositoryId, Snapshot};
 
+use self::immutable::{is_immutable, newest_lock};
 use crate::access::{self, KeyArgs};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -26,9 +30,9 @@ use crate::{choice, forget, site_directory};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Three copies of the data, themselves among them; on two kinds of media; one off-site, which two repositories with \
-the same `site:` are not; one that nobody can change; and no restore point newer than the newest proven one. The \
-data are where the label `site` of their host says, else where their plan stores. Ends with 4 if a copy lacks a \
-system's newest restore point, with 5 if a repository cannot be opened.
+the same `site:` are not; one that nobody can change, as its last maintenance saw where site.yaml has `immutable:`; and \
+no restore point newer than the newest proven one. The data are where the label `site` of their host says, else where \
+their plan stores. Ends with 4 if a copy lacks a system's newest restore point, with 5 if a repository cannot be opened.
 
 Examples:
   strongroom repo list --site /etc/strongroom
@@ -73,18 +77,19 @@ pub(crate) fn run(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
 struct Seen {
     id: Option<RepositoryId>,
     snapshots: Vec<Snapshot>,
+    /// The lock of the newest commit, where the site wants what is there to be immutable.
+    newest_lock: Option<ObjectLock>,
     fault: Option<String>,
 }
 
 fn look(site: &Site, key: &KeyArgs, context: &Context) -> BTreeMap<Name, Seen> {
     let open = |(name, spec): (&Name, &strongroom_plans::RepositorySpec)| {
-        let found = access::open_declared(spec, key, context)
-            .and_then(|opened| Ok((opened.repository.id(), choice::all(&opened, context)?.readable)));
-        let seen = match found {
-            Ok((id, snapshots)) => Seen { id: Some(id), snapshots, fault: None },
-            Err(failure) => Seen { fault: Some(failure.to_string()), ..Seen::default() },
-        };
-        (name.clone(), seen)
+        let found = access::open_declared(spec, key, context).and_then(|opened| {
+            let snapshots = choice::all(&opened, context)?.readable;
+            let newest_lock = spec.immutable().and_then(|_| newest_lock(&opened, context));
+            Ok(Seen { id: Some(opened.repository.id()), snapshots, newest_lock, fault: None })
+        });
+        (name.clone(), found.unwrap_or_else(|failure| Seen { fault: Some(failure.to_string()), ..Seen::default() }))
     };
     site.repositories().iter().map(open).collect()
 }
@@ -96,6 +101,13 @@ fn systems(site: &Site, seen: &BTreeMap<Name, Seen>, context: &Context) -> Resul
         true => Some(context.wait("open the journal", Journal::open(&path))?),
         false => None,
     };
+    let mut immutable = BTreeSet::new();
+    for (name, seen) in seen {
+        if is_immutable(name, seen.newest_lock, journal.as_ref(), context)? {
+            immutable.insert(name.clone());
+        }
+    }
+    let world = World { site, seen, immutable };
     let mut systems = Vec::new();
     for plan in site.plans().values() {
         let mut proven: HashSet<ObjectId> =
@@ -104,9 +116,16 @@ fn systems(site: &Site, seen: &BTreeMap<Name, Seen>, context: &Context) -> Resul
             let of_runs = context.wait("read what was proven", journal.proven_snapshots(plan.name().as_str()))?;
             proven.extend(of_runs.iter().filter_map(|id| id.parse::<ObjectId>().ok()));
         }
-        systems.extend(plan.hosts().iter().map(|host| System::of(site, plan, host, seen, &proven)));
+        systems.extend(plan.hosts().iter().map(|host| System::of(&world, plan, host, &proven)));
     }
     Ok(systems)
+}
+
+/// A site, and what was seen of it.
+struct World<'a> {
+    site: &'a Site,
+    seen: &'a BTreeMap<Name, Seen>,
+    immutable: BTreeSet<Name>,
 }
 
 /// One plan on one host.
@@ -123,7 +142,8 @@ struct System {
 }
 
 impl System {
-    fn of(site: &Site, plan: &FleetPlan, host: &Name, seen: &BTreeMap<Name, Seen>, proven: &HashSet<ObjectId>) -> Self {
+    fn of(world: &World<'_>, plan: &FleetPlan, host: &Name, proven: &HashSet<ObjectId>) -> Self {
+        let World { site, seen, immutable } = world;
         let is_of_it = |snapshot: &&Snapshot| {
             let manifest = &snapshot.manifest;
             manifest.host == host.as_str() && manifest.tags.get(PLAN_TAG).is_some_and(|tag| tag == plan.name().as_str())
@@ -135,7 +155,7 @@ impl System {
             |name: &&Name| newest.is_some_and(|(id, _)| seen[*name].snapshots.iter().any(|snapshot| snapshot.id == id));
         let holding = |name: &Name| {
             let spec = &site.repositories()[name];
-            Holding { site: spec.site(), media: spec.media() }
+            Holding { site: spec.site(), media: spec.media(), is_immutable: immutable.contains(name) }
         };
         let holdings: Vec<Holding<'_>> = site.repositories().keys().filter(holds).map(holding).collect();
         let label =

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_controller::maintenance::{Figures, MaintenanceEnding, MaintenanceReport, PromiseFigures};
+use strongroom_controller::maintenance::{Figures, LockFigures, MaintenanceEnding, MaintenanceReport, PromiseFigures};
 use strongroom_proto::operator::MaintainRequest;
 
 use crate::context::Context;
@@ -14,11 +14,13 @@ use crate::fleet::ControllerArgs;
 use crate::output::Answer;
 use crate::shown::{count, size, time};
 
+use super::{lock, prune};
+
 /// Have the running controller maintain a repository of its site now
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What `maintenance:` of the repository in site.yaml has the controller do at its due times: forget by each plan's \
-`retain`, prune, and scrub where that is said. Waits for the end; interrupted, the maintenance goes on. Ends with 4 if \
+`retain`, prune, make locks longer and scrub where that is said. Waits for the end; interrupted, the maintenance goes on. Ends with 4 if \
 anything is wrong or was refused.
 
 Examples:
@@ -47,7 +49,10 @@ pub(crate) fn run(args: &MaintainArgs, context: &Context) -> Result<Exit, Failur
     let exit = match report.ending {
         MaintenanceEnding::Done => Exit::Success,
         MaintenanceEnding::Failed => Exit::Failed,
-        MaintenanceEnding::Refused | MaintenanceEnding::Damaged | MaintenanceEnding::Behind => Exit::Damaged,
+        MaintenanceEnding::Refused
+        | MaintenanceEnding::Damaged
+        | MaintenanceEnding::Behind
+        | MaintenanceEnding::Exposed => Exit::Damaged,
     };
     let MaintenanceReport { ending, reason, figures } = report;
     context.output.answer(&Maintained { dry_run: args.dry_run, ending, reason, figures })?;
@@ -65,14 +70,20 @@ struct Maintained {
 
 impl Answer for Maintained {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { ending, reason, figures: Figures { forget, prune, scrub }, .. } = self;
+        let Self { ending, reason, figures: Figures { forget, prune, lock, scrub }, .. } = self;
         if let Some(forget) = forget {
             let verb = if forget.commit.is_some() || forget.forgotten == 0 { "forgotten" } else { "to be forgotten" };
             writeln!(out, "{verb}: {}; kept: {}", count(forget.forgotten), count(forget.kept))?;
         }
-        if let Some(prune) = prune {
+        if let Some(figures) = prune {
             let verb = if self.dry_run { "would come free" } else { "came free" };
-            writeln!(out, "{} {verb}, {} moved", size(prune.deleted_bytes), size(prune.moved_bytes))?;
+            writeln!(out, "{} {verb}, {} moved", size(figures.deleted_bytes), size(figures.moved_bytes))?;
+            if figures.hidden > 0 {
+                writeln!(out, "{}", prune::hidden(figures.hidden))?;
+            }
+        }
+        if let Some(lock) = lock {
+            write_lock(lock, self.dry_run, out)?;
         }
         if let Some(scrub) = scrub {
             let verb = if self.dry_run { "to be hashed" } else { "hashed" };
@@ -86,6 +97,17 @@ impl Answer for Maintained {
             (None, true) => writeln!(out, "nothing was changed"),
             (None, false) => writeln!(out, "{ending}"),
         }
+    }
+}
+
+fn write_lock(figures: &LockFigures, is_rehearsal: bool, out: &mut dyn Write) -> io::Result<()> {
+    let verb = if is_rehearsal { "to be locked for longer" } else { "locked for longer" };
+    writeln!(out, "{verb}: {} of {} objects in force", count(figures.extended), count(figures.objects))?;
+    match (figures.mode, figures.until) {
+        (Some(mode), Some(until)) => {
+            writeln!(out, "no lock ends before {}: {}", time(until), lock::in_words(mode))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &PruneArgs, context: &Context) -> Result<Exit, Failure> 
         context.wait(&format!("plan the prune of {}", opened.location), prune::plan(&opened.repository, &options))?;
     if args.dry_run {
         let cost = args.prices.map(|prices| cost(&plan, prices));
-        context.output.answer(&Pruned { plan: &plan, cost, report: None })?;
+        context.output.answer(&Pruned { plan: &plan, cost, hidden: 0, report: None })?;
         return Ok(Exit::Success);
     }
     let progress = Arc::new(PruneProgress::default());
@@ -101,13 +101,15 @@ pub(crate) fn run(args: &PruneArgs, context: &Context) -> Result<Exit, Failure> 
         ..Reading::default()
     });
     let what = format!("prune {}", opened.location);
+    let hidden_before = opened.measured.hidden_count();
     let executed = context.wait(&what, prune::execute(&opened.repository, &plan, &options, &progress));
     bar.finish();
     let report = executed?;
     room::note_if_possible(&opened, room::stored(&opened, context).ok(), context);
     let exit = if report.faults.is_empty() { Exit::Success } else { Exit::Damaged };
     let cost = args.prices.map(|prices| cost(&plan, prices));
-    context.output.answer(&Pruned { plan: &plan, cost, report: Some(report) })?;
+    let hidden = opened.measured.hidden_count() - hidden_before;
+    context.output.answer(&Pruned { plan: &plan, cost, hidden, report: Some(report) })?;
     Ok(exit)
 }
 
@@ -132,6 +134,8 @@ struct Pruned<'a> {
     plan: &'a PrunePlan,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Cost>,
+    /// Deleted objects that the bucket keeps as older versions.
+    hidden: u64,
     /// None for a rehearsal.
     report: Option<PruneReport>,
 }
@@ -140,7 +144,10 @@ impl Answer for Pruned<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         self.write_plan(out)?;
         match &self.report {
-            Some(report) => write_report(report, out),
+            Some(report) => {
+                write_report(report, out)?;
+                if self.hidden > 0 { writeln!(out, "{}", hidden(self.hidden)) } else { Ok(()) }
+            }
             None if self.plan.is_empty() => writeln!(out, "nothing to do"),
             None => writeln!(out, "nothing was changed"),
         }
@@ -253,11 +260,51 @@ fn write_report(report: &PruneReport, out: &mut dyn Write) -> io::Result<()> {
     if report.waiting > 0 {
         writeln!(out, "{} condemned packs stay for now; the next prune looks at them again", count(report.waiting))?;
     }
-    for name in &report.not_deleted {
-        writeln!(out, "not deleted: {name}")?;
-    }
+    write_not_deleted(report, out)?;
     for fault in &report.faults {
         writeln!(out, "DAMAGE, left where it is: {fault}")?;
     }
     Ok(())
+}
+
+/// What the store denies it denies for all of them, and one sentence says more than their names.
+fn write_not_deleted(report: &PruneReport, out: &mut dyn Write) -> io::Result<()> {
+    let Some(why) = &report.denied else {
+        return report.not_deleted.iter().try_for_each(|name| writeln!(out, "not deleted: {name}"));
+    };
+    writeln!(
+        out,
+        "{} objects could not be deleted: they are locked, or this key may not delete; nothing needs them, and the next prune tries again ({why})",
+        count(report.not_deleted.len() as u64)
+    )
+}
+
+/// What is true of a bucket that keeps versions, in a sentence.
+pub(super) fn hidden(objects: u64) -> String {
+    format!(
+        "the bucket keeps versions: {} deleted objects are hidden there, and come free when their locks have ended and a lifecycle rule removes older versions",
+        count(objects)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_denies_is_told_once() {
+        let text = |denied: Option<&str>| {
+            let not_deleted = vec!["packs/aa/one".to_owned(), "parity/one".to_owned()];
+            let report = PruneReport { not_deleted, denied: denied.map(str::to_owned), ..PruneReport::default() };
+            let mut out = Vec::new();
+            write_not_deleted(&report, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(None), "not deleted: packs/aa/one\nnot deleted: parity/one\n");
+        let told = text(Some("403"));
+        assert!(
+            told.starts_with("2 objects could not be deleted: they are locked,") && told.contains("(403)"),
+            "{told}"
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! The maintenance of one repository on a thread of its own: forget by the plans' rules, prune, scrub.
+//! The maintenance of one repository on a thread of its own: forget by the plans' rules, prune, make locks longer, scrub.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
 use strongroom_controller::maintenance::{
-    Figures, ForgetFigures, MaintenanceEnd, MaintenanceOrder, MaintenanceReport, PromiseFigures, PruneFigures,
-    ScrubFigures,
+    Figures, ForgetFigures, LockFigures, MaintenanceEnd, MaintenanceOrder, MaintenanceReport, PromiseFigures,
+    PruneFigures, ScrubFigures,
 };
 use strongroom_controller::operator::Mode;
 use strongroom_controller::{PLAN_TAG, SourceRetention};
-use strongroom_plans::{FleetPlan, Name, PruneRules, ScrubRules, Site, Verdict};
+use strongroom_plans::{FleetPlan, Name, PruneRules, ScrubRules, Site, TimeSpan, Verdict};
 use strongroom_repository::prune::{self, PruneOptions, PruneProgress};
 use strongroom_repository::rebuild::Act;
 use strongroom_repository::scrub::{Scrub, ScrubOptions, Step};
@@ -23,7 +23,7 @@ use crate::backup::host_name;
 use crate::choice;
 use crate::failure::Failure;
 use crate::forget;
-use crate::repo::LedgerFile;
+use crate::repo::{LedgerFile, extend_locks};
 
 /// The ledger of a scrub is kept this often: what was verified since is verified again after a crash.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
@@ -76,11 +76,18 @@ impl Runner<'_> {
             return Ok(());
         }
         self.forget(order, opened, &now, progress)?;
-        let maintenance = order.site.repositories().get(&order.repository).and_then(|spec| spec.maintenance());
+        let spec = order.site.repositories().get(&order.repository);
+        let maintenance = spec.and_then(|spec| spec.maintenance());
         let usual = PruneRules::default();
-        if let Some(rules) = maintenance.map_or(Some(&usual), |maintenance| maintenance.prune()) {
-            progress.figures.prune = Some(self.prune(opened, rules, order.mode)?);
+        let pruned = match maintenance.map_or(Some(&usual), |maintenance| maintenance.prune()) {
+            Some(rules) => self.prune(opened, rules, order.mode).map(|figures| progress.figures.prune = Some(figures)),
+            None => Ok(()),
+        };
+        // After the prune, so that nothing is locked that goes; and also where that fails, for locks end all the same.
+        if let Some(lasting) = spec.and_then(|spec| spec.immutable()) {
+            progress.figures.lock = Some(self.lock(opened, lasting, order.mode)?);
         }
+        pruned?;
         if let Some(rules) = maintenance.and_then(|maintenance| maintenance.scrub()) {
             progress.figures.scrub = Some(self.scrub(opened, rules, order.mode)?);
         }
@@ -153,6 +160,7 @@ impl Runner<'_> {
             return Ok(PruneFigures { deleted_bytes, moved_bytes, ..PruneFigures::default() });
         }
         let progress = Arc::new(PruneProgress::default());
+        let hidden_before = opened.measured.hidden_count();
         let report = self.context.wait(&what, prune::execute(&opened.repository, &plan, &options, &progress))?;
         if report.reserve_used_bytes > 0 {
             tracing::error!(location = %opened.location, "the store was full: the reserve was used to prune");
@@ -160,11 +168,33 @@ impl Runner<'_> {
         for fault in &report.faults {
             tracing::error!(location = %opened.location, fault, "damage, left where it is");
         }
+        if let Some(why) = &report.denied {
+            let objects = report.not_deleted.len();
+            tracing::warn!(location = %opened.location, objects, why, "not deleted: locked, or not for this key to delete");
+        }
         Ok(PruneFigures {
             deleted_bytes: report.deleted_bytes,
             moved_bytes: report.moved.bytes,
             waiting: report.waiting,
             damaged: report.faults.len() as u64,
+            hidden: opened.measured.hidden_count() - hidden_before,
+        })
+    }
+
+    fn lock(&self, opened: &Opened, lasting: TimeSpan, mode: Mode) -> Result<LockFigures, Failure> {
+        let act = if mode == Mode::DryRun { Act::DryRun } else { Act::ForReal };
+        let report = extend_locks(opened, lasting, act, self.context)?;
+        for exposed in &report.exposed {
+            tracing::error!(location = %opened.location, object = exposed.object, why = exposed.why, "not locked");
+        }
+        Ok(LockFigures {
+            for_seconds: lasting.seconds(),
+            objects: report.objects,
+            extended: report.extended,
+            exposed: report.exposed.len() as u64,
+            mode: report.mode,
+            until: report.until,
+            from_the_first: report.newest.is_some(),
         })
     }
 

@@ -13,6 +13,8 @@ use super::*;
 enum Turn {
     /// Answers with this status and body.
     Answer(u16, String),
+    /// Answers 200 with these headers more.
+    Headers(&'static str),
     /// Takes the whole request, and hangs up.
     HangUp,
     /// Takes the whole request, and says nothing.
@@ -106,14 +108,15 @@ async fn serve(mut stream: TcpStream, turn: Turn, sender: mpsc::UnboundedSender<
         }
     }
     sender.send(Asked { head, body }).expect("somebody asks");
-    let (status, text) = match turn {
-        Turn::Answer(status, text) => (status, text),
-        Turn::Slow(_) => (200, String::new()),
+    let (status, text, more) = match turn {
+        Turn::Answer(status, text) => (status, text, ""),
+        Turn::Headers(more) => (200, String::new(), more),
+        Turn::Slow(_) => (200, String::new(), ""),
         Turn::HangUp => return,
         Turn::Silence | Turn::Deaf => std::future::pending().await,
     };
     let answer = format!(
-        "HTTP/1.1 {status} X\r\nETag: \"e\"\r\nLast-Modified: Sun, 22 Nov 2026 18:00:00 GMT\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+        "HTTP/1.1 {status} X\r\nETag: \"e\"\r\nLast-Modified: Sun, 22 Nov 2026 18:00:00 GMT\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{text}",
         text.len()
     );
     stream.write_all(answer.as_bytes()).await.expect("answer");
@@ -224,7 +227,7 @@ async fn a_dead_connection_is_noticed_and_a_slow_one_is_borne() {
     }
     // 32 MiB at 6 MB/s or less take over four seconds; what the kernel holds at the end takes less than one.
     let stall = Duration::from_millis(1500);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let mut server = Server::with([Turn::Slow(512 << 10)]).await;
     let content = vec![7_u8; 32 << 20];
     let store = server.store(stall);
@@ -250,5 +253,61 @@ async fn what_is_shown_holds_no_secret() {
     let error = create(&store, "content").await.expect_err("refused");
     for text in [format!("{store:?}"), format!("{error:?}"), crate::error::chain(&error)] {
         assert!(!text.contains("very-secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_lock_of_an_object_is_what_the_server_says_of_it() {
+    let until = "x-amz-object-lock-retain-until-date: 2026-12-22T18:00:00.000Z\r\n";
+    let cases = [
+        ("", None),
+        ("x-amz-object-lock-mode: COMPLIANCE\r\n", None),
+        ("x-amz-object-lock-mode: COMPLIANCE\r\nUNTIL", Some(LockMode::Compliance)),
+        ("x-amz-object-lock-mode: GOVERNANCE\r\nUNTIL", Some(LockMode::Governance)),
+        ("x-amz-object-lock-mode: MAYBE\r\nUNTIL", None),
+    ];
+    for (headers, expect) in cases {
+        let headers: &'static str = headers.replace("UNTIL", until).leak();
+        let server = Server::with([Turn::Headers(headers)]).await;
+        let lock = server.store(LONG).lock_of(&Path::from("config")).await.unwrap();
+        let ends = "2026-12-22T18:00:00Z".parse().unwrap();
+        assert_eq!(lock, expect.map(|mode| ObjectLock { mode, until: ends }), "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_is_asked_for_in_a_signed_request_that_is_tried_again() {
+    let mut server = Server::with([fault(503, "SlowDown"), done(), fault(403, "AccessDenied")]).await;
+    let store = server.store(LONG);
+    let name = Path::from("packs/aa/one");
+    let lock = ObjectLock { mode: LockMode::Compliance, until: "2026-12-22T18:00:00.7Z".parse().unwrap() };
+    store.put_lock(&name, lock).await.expect("at the second time");
+    let error = store.put_lock(&name, lock).await.expect_err("denied");
+    assert_eq!(kind(&error), ErrorKind::PermissionDenied);
+    let asked = server.requests();
+    assert_eq!(asked.len(), 3);
+    for Asked { head, body } in asked {
+        let head = head.to_lowercase();
+        assert!(head.starts_with("put /bucket/prefix/packs/aa/one?retention http/1.1\r\n"), "{head}");
+        assert!(head.contains("\r\nauthorization: aws4-hmac-sha256 credential=id/"), "{head}");
+        let body = String::from_utf8(body).unwrap();
+        assert!(
+            body.contains("<Mode>COMPLIANCE</Mode><RetainUntilDate>2026-12-22T18:00:00Z</RetainUntilDate>"),
+            "{body}"
+        );
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+        let checksum = data_encoding::BASE64.encode(digest.as_ref()).to_lowercase();
+        assert!(head.contains(&format!("x-amz-checksum-sha256: {checksum}\r\n")), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn deletions_that_only_hide_are_counted() {
+    let server = Server::with([done(), Turn::Headers("x-amz-delete-marker: true\r\n"), done()]).await;
+    let store = server.store(LONG);
+    let name = Path::from("packs/aa/one");
+    for expect in [0, 1, 1] {
+        store.delete(&name).await.expect("delete");
+        assert_eq!(store.hidden_count(), expect);
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::bodies::{Download, Progress, Upload};
 use super::error::S3Error;
+use super::lock::ObjectLock;
 use crate::store::StoreError;
 
 /// A server that does not take a connection within this time is down, whatever the line.
@@ -31,6 +33,9 @@ const REQUESTS_MAX: usize = 24;
 
 /// Of an answer that is no success, so many bytes are looked at.
 const FAULT_BYTES_MAX: usize = 64 * 1024;
+
+/// By this a server says that the object stays, as an older version behind a marker.
+const DELETE_MARKER: &str = "x-amz-delete-marker";
 
 /// What is told apart when a client is made.
 #[derive(Debug, Clone)]
@@ -48,6 +53,8 @@ pub(super) struct Transport {
     endpoint: Arc<str>,
     slots: Arc<Semaphore>,
     stall: Duration,
+    /// Deletions that only hid what they were to delete.
+    hidden: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Transport {
@@ -72,12 +79,22 @@ impl Transport {
         }
         let client = builder.build().map_err(|source| StoreError::Client { source: Box::new(source) })?;
         let endpoint = endpoint.shown.as_str().into();
-        Ok(Self { client, endpoint, slots: Arc::new(Semaphore::new(REQUESTS_MAX)), stall: STALL })
+        Ok(Self {
+            client,
+            endpoint,
+            slots: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            stall: STALL,
+            hidden: Arc::default(),
+        })
     }
 
     #[cfg(test)]
     pub(super) fn stalling_after(self, stall: Duration) -> Self {
         Self { stall, ..self }
+    }
+
+    pub(super) fn hidden_count(&self) -> u64 {
+        self.hidden.load(Ordering::Relaxed)
     }
 
     /// The server's certificate as it showed it, in DER; whatever it answers otherwise.
@@ -108,9 +125,16 @@ impl HttpService for Transport {
         let slot = self.slots.acquire().await.expect("the slots are never closed");
         let answer = self.execute(request).await.map_err(S3Error::into_http)?;
         drop(slot);
-        let (parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
+        let (mut parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
         let body = HttpResponseBody::new(Download::new(body, Arc::clone(&self.endpoint), self.stall));
         if parts.status.is_success() {
+            // The client keeps few headers, and every extension.
+            if let Some(lock) = ObjectLock::of(&parts.headers) {
+                parts.extensions.insert(lock);
+            }
+            if parts.headers.get(DELETE_MARKER).is_some_and(|marker| marker == "true") {
+                self.hidden.fetch_add(1, Ordering::Relaxed);
+            }
             return Ok(HttpResponse::from_parts(parts, body));
         }
         Err(S3Error::answer(parts.status.as_u16(), &beginning(body).await).into_http())
