@@ -48,6 +48,8 @@ pub enum ObjectType {
     Parity = 9,
     /// Bytes that are there to be given up when the store is full.
     Reserve = 10,
+    /// Parity of a group of packs.
+    Group = 11,
 }
 
 impl ObjectType {
@@ -65,6 +67,7 @@ impl ObjectType {
             Self::Commit => "commits",
             Self::Parity => "parity",
             Self::Reserve => "reserve",
+            Self::Group => "groups",
         }
     }
 }

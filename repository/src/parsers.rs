@@ -10,6 +10,7 @@ pub use samples::samples;
 
 use crate::codec::Reader;
 use crate::config::Config;
+use crate::group;
 use crate::history::Commit;
 use crate::ids::{ObjectId, RepositoryId, SessionId};
 use crate::index::Run;
@@ -52,6 +53,7 @@ pub const ALL: &[Parser] = &[
     ("numbers", numbers),
     ("session-notes", notes::parse),
     ("parity", parity),
+    ("group", group::use_up),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
     ("loan", |bytes| drop(Loan::from_bytes(bytes))),
     ("loan-content", |bytes| drop(Loan::decode(bytes))),

@@ -112,6 +112,7 @@ mod tests {
             format!("index/{ID}/x"),
             format!("parity/ab/{ID}"),
             format!("parity/{upper}"),
+            format!("groups/{ID}"),
             format!("repair/packs.ab.{ID}"),
             "index/".into(),
             "commits/0000000000000000".into(),
@@ -143,6 +144,7 @@ mod tests {
             format!("packs/ac/{ID}"),
             format!("packs/{ID}"),
             format!("parity/{ID}"),
+            format!("groups/{ID}"),
             "sessions/00000000000000000000000000000001".into(),
             "../config".into(),
         ] {

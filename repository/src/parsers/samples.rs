@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Config, KeyFile, REPOSITORY};
 use crate::config::Parameters;
+use crate::group;
 use crate::history::{Commit, Operation};
 use crate::ids::{ChunkId, ObjectId, PublicKey, SegmentNonce, SessionId};
 use crate::index;
@@ -59,6 +60,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("numbers", vec![0x80, 0x01, 0x7f, 2, 1, 2]),
         ("session-notes", notes::sample(&pack.contents)),
         ("parity", parity()),
+        ("group", group()),
         ("ledger", ledger().into_bytes()),
         ("gone-names", vec![7; 40]),
         ("loan", loan().to_bytes().to_vec()),
@@ -90,6 +92,11 @@ fn parity() -> Vec<u8> {
     let bytes = bytes::Bytes::from(vec![7; 3000]);
     let pack = Subject { kind: ObjectType::Pack, id: ObjectId::of(&bytes), size: 3000 };
     parity::encode(&REPOSITORY, pack, &[bytes], 3).expect("a small pack has a parity")
+}
+
+fn group() -> Vec<u8> {
+    let packs: Vec<bytes::Bytes> = (1..4).map(|n| vec![n; usize::from(n) * 1000].into()).collect();
+    group::objects(&REPOSITORY, &packs, 2).expect("small packs have parity").remove(1)
 }
 
 fn ledger() -> String {
