@@ -9,6 +9,7 @@ mod ledger;
 mod list;
 mod maintain;
 mod probe;
+mod protect;
 mod prune;
 mod quota;
 mod rebuild;
@@ -42,6 +43,7 @@ pub(crate) enum RepoCommand {
     Check(check::CheckArgs),
     Copy(copy::CopyArgs),
     Prune(prune::PruneArgs),
+    Protect(protect::ProtectArgs),
     Scrub(scrub::ScrubArgs),
     Repair(repair::RepairArgs),
     RebuildIndex(rebuild::RebuildArgs),
@@ -63,6 +65,7 @@ impl RepoCommand {
             Self::Check(args) => check::run(&args, context),
             Self::Copy(args) => copy::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
+            Self::Protect(args) => protect::run(&args, context),
             Self::Scrub(args) => scrub::run(&args, context),
             Self::Repair(args) => repair::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),
