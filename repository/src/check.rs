@@ -4,6 +4,7 @@
 //! A check reads; it never repairs. Everything found is reported, not just the first fault.
 
 mod data;
+mod groups;
 mod history;
 mod parity;
 mod trees;
@@ -17,6 +18,7 @@ use std::sync::atomic::AtomicU64;
 use serde::Serialize;
 
 use crate::error::{Error, chain};
+use crate::group::Protection;
 use crate::ids::ObjectId;
 use crate::index::{self, FrameId, Index};
 use crate::object::{self, ObjectType};
@@ -81,6 +83,8 @@ pub struct CheckReport {
     pub affected: Vec<Affected>,
     /// Packs that have no parity, in a repository whose packs should: no fault, but rot in them does not heal.
     pub without_parity: Vec<String>,
+    /// From how many losses packs come back by their groups; none if there are no groups.
+    pub protection: Option<Protection>,
 }
 
 impl CheckReport {
@@ -125,6 +129,7 @@ pub async fn run(
         data::check(repository, &index, &progress, &mut report, &mut bad).await?;
     }
     parity::check(repository, &index, depth, &mut report).await?;
+    groups::check(repository, &index, depth, &mut report).await?;
     trees::check(repository, &index, &bad, &mut report).await?;
     report.affected.sort();
     report.affected.dedup();

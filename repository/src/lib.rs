@@ -1,7 +1,7 @@
 //! The storage engine of Strongroom: bytes to sealed packs in an object store, and back.
 //!
-//! It never overwrites an object, never deletes outside prune, repair and key removal (but for the reserve, and the word of a session that rests), and knows no hosts, plans or
-//! terminals. Any prefix of a backup is harmless: packs, then index, then snapshot, and only then the commit that makes them visible. The format is in `FORMAT.md`.
+//! It never overwrites an object, never deletes outside prune, repair, key removal and the regrouping of parity (but for the reserve, and the word of a session that rests), and knows no hosts,
+//! plans or terminals. Any prefix of a backup is harmless: packs, then index, then snapshot, and only then the commit that makes them visible. The format is in `FORMAT.md`.
 //!
 //! A byte out meets, in this order, [`cut`], [`session`] (hash, known?, compress), [`pack`], [`store`], [`index`], [`snapshot`], [`history`]; a byte back meets
 //! [`history`], [`snapshot`], [`tree`], [`index`], [`read`].
@@ -16,6 +16,7 @@ pub mod copy;
 mod cut;
 mod error;
 mod foresee;
+pub mod group;
 mod history;
 pub mod ids;
 mod index;

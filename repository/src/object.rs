@@ -52,6 +52,8 @@ pub enum ObjectType {
     Checkpoint = 11,
     /// A word beside the record of a session: its process has ended.
     Rest = 12,
+    /// Parity of a group of packs.
+    Group = 13,
 }
 
 impl ObjectType {
@@ -71,6 +73,7 @@ impl ObjectType {
             Self::Reserve => "reserve",
             Self::Checkpoint => "checkpoints",
             Self::Rest => "rests",
+            Self::Group => "groups",
         }
     }
 }

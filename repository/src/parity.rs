@@ -4,7 +4,7 @@
 //! ranges of the pack rotted. It is never believed: what is made from it counts only if its BLAKE3 is the pack's name. So a parity that is wrong, by rot or by somebody's
 //! intent, is useless and does no harm.
 //!
-//! Deliberately absent: a pack that is lost whole. Its parity is a thirtieth of it.
+//! Deliberately absent: a pack that is lost whole. Its parity is a thirtieth of it; [`crate::group`] has more.
 
 mod code;
 
@@ -20,7 +20,7 @@ use crate::object::{self, HEADER_SIZE, ObjectType};
 /// Bytes before the hashes: all that [`claims_to_be_of`] looks at.
 pub const HEAD_SIZE: usize = 80;
 /// Bytes of a shard's truncated BLAKE3.
-const HASH_SIZE: usize = 16;
+pub(crate) const HASH_SIZE: usize = 16;
 /// Bytes of the BLAKE3 of everything before, at the end.
 const SEAL_SIZE: usize = 32;
 /// No shard is smaller: its hash is a sixty-fourth of it.
@@ -65,7 +65,7 @@ impl Shape {
 }
 
 /// The pack that a parity belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subject {
     pub(crate) kind: ObjectType,
     pub(crate) id: ObjectId,
@@ -115,7 +115,7 @@ fn head(repository: &RepositoryId, pack: Subject, shape: &Shape) -> Vec<u8> {
     head
 }
 
-fn short_hash(bytes: &[u8]) -> [u8; HASH_SIZE] {
+pub(crate) fn short_hash(bytes: &[u8]) -> [u8; HASH_SIZE] {
     let mut short = [0; HASH_SIZE];
     short.copy_from_slice(&blake3::hash(bytes).as_bytes()[..HASH_SIZE]);
     short
@@ -135,15 +135,20 @@ fn take_head(from: &mut Reader<'_>) -> Result<(Subject, Shape), Malformed> {
     let pack_size = from.u64("pack size")?;
     let (shard_size, data) = (from.u32("shard size")?, from.u32("data shards")?);
     let shape = Shape { pack_size, shard_size, data, parity: from.u32("parity shards")? };
-    let kind = match from.u32("pack type")? {
-        kind if kind == ObjectType::Pack as u32 => ObjectType::Pack,
-        kind if kind == ObjectType::PagePack as u32 => ObjectType::PagePack,
-        _ => return Err(from.malformed("pack type")),
-    };
+    let kind = take_kind(from)?;
     if !shape.is_possible() {
         return Err(from.malformed("shards"));
     }
     Ok((Subject { kind, id, size: pack_size }, shape))
+}
+
+/// The type byte of a pack, in 32 bits.
+pub(crate) fn take_kind(from: &mut Reader<'_>) -> Result<ObjectType, Malformed> {
+    match from.u32("pack type")? {
+        kind if kind == ObjectType::Pack as u32 => Ok(ObjectType::Pack),
+        kind if kind == ObjectType::PagePack as u32 => Ok(ObjectType::PagePack),
+        _ => Err(from.malformed("pack type")),
+    }
 }
 
 /// A parity object, read. Rotten parts of it are left aside when it is used.

@@ -10,6 +10,7 @@ pub use samples::samples;
 
 use crate::codec::Reader;
 use crate::config::Config;
+use crate::group;
 use crate::history::Commit;
 use crate::ids::{ObjectId, RepositoryId, SessionId};
 use crate::index::Run;
@@ -53,6 +54,7 @@ pub const ALL: &[Parser] = &[
     ("session-notes", notes::parse),
     ("parity", parity),
     ("checkpoint", |bytes| drop(serde_json::from_slice(bytes).map(decode_checkpoint))),
+    ("group", group::use_up),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
     ("loan", |bytes| drop(Loan::from_bytes(bytes))),
     ("loan-content", |bytes| drop(Loan::decode(bytes))),

@@ -1,4 +1,4 @@
-//! Repair: what is not what it was is made anew from parity or from another copy of the repository, by a plan that is made first and can be looked at.
+//! Repair: what is not what it was is made anew from parity, its own or its group's, or from another copy of the repository, by a plan that is made first and can be looked at.
 //!
 //! It never makes anything worse. New bytes are compared with the object's name (or signature), put durably under [`FOLDER`], read back, and only then takes the rotten object's
 //! place; a crash anywhere in between is completed by the next repair. What cannot be made anew stays as it is: its good parts are still worth something, and the next backup stores
@@ -7,7 +7,8 @@
 //! A pack that heals neither from parity nor from a pack of its name heals frame by frame, where what snapshots need of it is good: in a copy that was pruned by itself, or in what is
 //! left of it. Those frames go into new packs, and the damaged one is condemned and goes, as in a prune (`frames`, `repack`).
 //!
-//! Deliberately absent: bringing back key objects that are not there, because `key remove` deletes them; and anything about the hint, which every writer writes anew.
+//! Deliberately absent: bringing back key objects that are not there, because `key remove` deletes them; anything about the hint, which every writer writes anew; and parity of groups
+//! that is itself damaged, which the next [`crate::group`] run makes anew.
 
 mod act;
 mod foreseen;
@@ -58,6 +59,8 @@ pub enum How {
     Interrupted,
     /// From the pack's parity.
     Parity,
+    /// From the other packs of its group, and their parity.
+    Group,
     /// From another copy of the repository: the how manyth of those given, and where it is.
     Copy {
         /// Its place among those given.

@@ -71,6 +71,7 @@ pub async fn gather(repository: &Arc<Repository>) -> Result<Stats, Error> {
         ObjectType::Pack,
         ObjectType::PagePack,
         ObjectType::Parity,
+        ObjectType::Group,
         ObjectType::Index,
         ObjectType::Snapshot,
         ObjectType::Session,

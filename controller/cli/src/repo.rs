@@ -10,6 +10,7 @@ mod list;
 mod lock;
 mod maintain;
 mod probe;
+mod protect;
 mod prune;
 mod quota;
 mod rebuild;
@@ -45,6 +46,7 @@ pub(crate) enum RepoCommand {
     Copy(copy::CopyArgs),
     Prune(prune::PruneArgs),
     Lock(lock::LockArgs),
+    Protect(protect::ProtectArgs),
     Scrub(scrub::ScrubArgs),
     Repair(repair::RepairArgs),
     RebuildIndex(rebuild::RebuildArgs),
@@ -67,6 +69,7 @@ impl RepoCommand {
             Self::Copy(args) => copy::run(&args, context),
             Self::Prune(args) => prune::run(&args, context),
             Self::Lock(args) => lock::run(&args, context),
+            Self::Protect(args) => protect::run(&args, context),
             Self::Scrub(args) => scrub::run(&args, context),
             Self::Repair(args) => repair::run(&args, context),
             Self::RebuildIndex(args) => rebuild::run(&args, context),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Config, KeyFile, REPOSITORY};
 use crate::config::Parameters;
+use crate::group;
 use crate::history::{Added, Commit, Held, History, Operation};
 use crate::ids::{ChunkId, ObjectId, PublicKey, SegmentNonce, SessionId};
 use crate::index;
@@ -60,6 +61,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("session-notes", notes::sample(&pack.contents)),
         ("parity", parity()),
         ("checkpoint", json(&history())),
+        ("group", group()),
         ("ledger", ledger().into_bytes()),
         ("gone-names", vec![7; 40]),
         ("loan", loan().to_bytes().to_vec()),
@@ -91,6 +93,11 @@ fn parity() -> Vec<u8> {
     let bytes = bytes::Bytes::from(vec![7; 3000]);
     let pack = Subject { kind: ObjectType::Pack, id: ObjectId::of(&bytes), size: 3000 };
     parity::encode(&REPOSITORY, pack, &[bytes], 3).expect("a small pack has a parity")
+}
+
+fn group() -> Vec<u8> {
+    let packs: Vec<bytes::Bytes> = (1..4).map(|n| vec![n; usize::from(n) * 1000].into()).collect();
+    group::objects(&REPOSITORY, &packs, 2).expect("small packs have parity").remove(1)
 }
 
 fn ledger() -> String {

@@ -268,7 +268,7 @@ impl Execution<'_> {
     async fn strays_to_delete(&self) -> Result<Vec<Stray>, Error> {
         let sessions = sessions::read(self.repository, Some(self.own)).await?;
         self.repository.open_whole_index().await?;
-        let referred = strays::referred(self.repository, &sessions);
+        let referred = strays::referred(self.repository, &sessions, &self.plan.work.groups);
         let now = self.plan.strays.iter().filter(|stray| stray.when == When::Now && !referred.contains(&stray.id));
         Ok(now.cloned().collect())
     }

@@ -14,6 +14,7 @@ use super::sessions::{self, OpenSession, SessionFate, Sessions};
 use super::strays::{self, Stray};
 use super::usage::{self, PackUsage};
 use crate::error::Error;
+use crate::group::Catalog;
 use crate::ids::{ObjectId, SessionId};
 use crate::index::{FrameId, Index};
 use crate::object::ObjectType;
@@ -110,6 +111,8 @@ pub struct PrunePlan {
     pub strays: Vec<Stray>,
     /// Index runs that are written anew or joined.
     pub index_runs: u64,
+    /// Packs that stay and come back from fewer losses than before, because others of their group go: until they are grouped anew.
+    pub less_protected: u64,
     /// Requests.
     pub requests: Requests,
     #[serde(skip)]
@@ -127,6 +130,8 @@ pub(super) struct Work {
     pub(super) moving: Vec<FrameId>,
     /// Where strays are remembered.
     pub(super) sightings: PathBuf,
+    /// The parity across packs.
+    pub(super) groups: Catalog,
 }
 
 impl PrunePlan {
@@ -181,6 +186,7 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
     let rewrite = index::choose(&index, &swept);
     let condemn = chosen.iter().map(|chosen| packs[chosen.pack].pack.id).collect();
     let strays = strays::for_nobody(repository, find_strays(&sessions)).await?;
+    let less_protected = less_protected(&listed.groups, &packs, &going);
     let kept: Vec<&PackUsage> = packs.iter().filter(|usage| !going.contains(&usage.pack.id)).collect();
     let packs: Vec<PackFate> = fates.into_iter().map(|(_, fate)| fate).collect();
     let moved = MovedTally { frames: moving.len() as u64, bytes: packs.iter().map(|fate| fate.moved_bytes).sum() };
@@ -202,9 +208,18 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
         sessions: sessions.open,
         strays,
         index_runs: rewrite.runs.len() as u64,
+        less_protected,
         requests,
-        work: Work { index, needed, condemn, moving, sightings },
+        work: Work { index, needed, condemn, moving, sightings, groups: listed.groups },
     })
+}
+
+/// How many of the packs that stay bear fewer losses when others are gone.
+fn less_protected(groups: &Catalog, packs: &[PackUsage], going: &HashSet<ObjectId>) -> u64 {
+    let all: BTreeSet<ObjectId> = packs.iter().map(|usage| usage.pack.id).collect();
+    let before = groups.losses_borne(&all);
+    let staying = all.into_iter().filter(|pack| !going.contains(pack)).collect();
+    groups.losses_borne(&staying).iter().filter(|(pack, losses)| before.get(pack) > Some(*losses)).count() as u64
 }
 
 /// Frames that snapshots need and no pack has are a loss, and nothing is deleted while nobody knows why.

@@ -1,5 +1,7 @@
 //! Objects that nothing refers to: what sessions left that ended early, and what sweeps took out of the index.
 //!
+//! So are shards of groups that can heal nothing any more, because their packs were pruned.
+//!
 //! A stray may belong to a session that is still open, so it is deleted only once every session has ended that was open when it was first seen. Which these were is
 //! remembered in the local cache; where that is lost, the wait begins anew.
 
@@ -13,6 +15,7 @@ use super::plan::When;
 use super::sessions::{SessionFate, Sessions};
 use crate::cache;
 use crate::error::{Error, ErrorKind};
+use crate::group::{self, Catalog};
 use crate::history::History;
 use crate::ids::{ObjectId, SessionId};
 use crate::object::ObjectType;
@@ -34,8 +37,14 @@ pub struct Stray {
     pub when: When,
 }
 
-/// Names and sizes of the objects that may be strays.
-pub(super) type Listed = Vec<(ObjectType, ObjectId, String, u64)>;
+/// The objects that may be strays.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// Their names and sizes.
+    objects: Vec<(ObjectType, ObjectId, String, u64)>,
+    /// Whom those of groups are for.
+    pub(super) groups: Catalog,
+}
 
 /// The kinds of object that only the history makes count; a parity counts as long as its pack does, whose id it has.
 const KINDS: [ObjectType; 5] =
@@ -43,16 +52,18 @@ const KINDS: [ObjectType; 5] =
 
 /// Lists them. Before the sessions are read: see there.
 pub(super) async fn list_objects(repository: &Arc<Repository>) -> Result<Listed, Error> {
-    let mut listed = Vec::new();
+    let groups = Catalog::read(&repository.store, &repository.id()).await?;
+    let shards = groups.objects().map(|(id, bytes)| (ObjectType::Group, id, group::name_of(&id), bytes));
+    let mut objects: Vec<_> = shards.collect();
     for kind in KINDS {
         for (name, bytes) in list(&*repository.store, kind.folder()).await? {
             // What has no object's name is none of ours, and stays.
             if let Some(id) = name.rsplit('/').next().and_then(|hex| hex.parse::<ObjectId>().ok()) {
-                listed.push((kind, id, name, bytes));
+                objects.push((kind, id, name, bytes));
             }
         }
     }
-    Ok(listed)
+    Ok(Listed { objects, groups })
 }
 
 /// Which sessions were open when a stray was first seen.
@@ -60,11 +71,11 @@ pub(super) type Sightings = BTreeMap<String, BTreeSet<SessionId>>;
 
 /// Finds the strays among what was listed.
 pub(super) fn find(listed: &Listed, repository: &Repository, sessions: &Sessions, sightings: &Path) -> Vec<Stray> {
-    let referred = referred(repository, sessions);
+    let referred = referred(repository, sessions, &listed.groups);
     let seen = read_sightings(sightings);
     let open: BTreeSet<SessionId> =
         sessions.open.iter().filter(|open| open.fate != SessionFate::Fenced).map(|open| open.session).collect();
-    let strays = listed.iter().filter(|(_, id, ..)| !referred.contains(id));
+    let strays = listed.objects.iter().filter(|(_, id, ..)| !referred.contains(id));
     let stray = |(kind, id, name, bytes): &(ObjectType, ObjectId, String, u64)| {
         let waits: Vec<SessionId> = match seen.get(name) {
             Some(then) => then.intersection(&open).copied().collect(),
@@ -76,12 +87,19 @@ pub(super) fn find(listed: &Listed, repository: &Repository, sessions: &Sessions
     strays.map(stray).collect()
 }
 
-/// Everything that the history refers to, or an open session builds on.
-pub(super) fn referred(repository: &Repository, sessions: &Sessions) -> HashSet<ObjectId> {
+/// Everything that the history refers to, or an open session builds on; and what protects any of it.
+pub(super) fn referred(repository: &Repository, sessions: &Sessions, groups: &Catalog) -> HashSet<ObjectId> {
     let history = repository.history();
-    let packs: Vec<ObjectId> = repository.current_index().packs().map(|pack| pack.id).collect();
+    let packs: HashSet<ObjectId> = repository.current_index().packs().map(|pack| pack.id).collect();
+    let shards: Vec<ObjectId> = groups.in_use(|pack| packs.contains(pack)).collect();
     let snapshots = history.snapshots.iter().map(|added| added.snapshot);
-    packs.into_iter().chain(history.index.iter().copied()).chain(snapshots).chain(sessions.parents()).collect()
+    packs
+        .into_iter()
+        .chain(shards)
+        .chain(history.index.iter().copied())
+        .chain(snapshots)
+        .chain(sessions.parents())
+        .collect()
 }
 
 fn read_sightings(path: &Path) -> Sightings {

@@ -7,7 +7,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 
-use super::heal::Bench;
+use super::heal::{Bench, Groups};
 use super::{Copy, How, Item, RepairPlan, repack, staged_name};
 use crate::error::Error;
 use crate::history::Operation;
@@ -47,7 +47,8 @@ pub async fn run(
     copies: &[Copy],
     plan: &RepairPlan,
 ) -> Result<RepairReport, Error> {
-    let bench = Bench { authority, store, copies };
+    let groups = Groups::default();
+    let bench = Bench { authority, store, copies, groups: &groups };
     let mut report = RepairReport::default();
     for item in
         plan.items.iter().filter(|item| !matches!(item.how, How::Cannot | How::RebuiltIndex | How::Repacked { .. }))

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OnceCell;
 
 use super::{Copy, How, staged_name};
 use crate::error::{Error, ErrorKind};
+use crate::group::{self, Catalog};
 use crate::ids::ObjectId;
 use crate::object::{self, ObjectType};
 use crate::parity::{self, Parity, Subject};
@@ -13,12 +15,17 @@ use crate::repository::Repository;
 use crate::scrub::examine::{blocking, read_whole, verify_content, with_parity};
 use crate::scrub::{Store, pack_id};
 
+/// The groups of the store under repair: read when they are first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Groups(OnceCell<Catalog>);
+
 /// Who repairs what: the open repository whose keys and history decide (the one under repair, or a copy of it that still opens), and the store under repair.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bench<'a> {
     pub(super) authority: &'a Arc<Repository>,
     pub(super) store: &'a Store,
     pub(super) copies: &'a [Copy],
+    pub(super) groups: &'a Groups,
 }
 
 impl Bench<'_> {
@@ -27,6 +34,7 @@ impl Bench<'_> {
         let bytes = match how {
             How::Interrupted => read_whole(self.store, &staged_name(name)).await?,
             How::Parity => self.healed(name).await?,
+            How::Group => self.healed_by_group(name).await?,
             How::Copy { number, .. } => match self.copies.get(*number) {
                 Some(copy) => read_whole(&copy.store, name).await?,
                 None => None,
@@ -57,6 +65,19 @@ impl Bench<'_> {
         let repository = self.authority.id();
         let healed = blocking(move || Parity::open(&repository, &id, &parity).ok()?.heal(&pack)).await?;
         Ok(healed.map(Bytes::from))
+    }
+
+    /// The pack as one of its groups has it, if the name says that it is that.
+    async fn healed_by_group(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        let Some(id) = pack_id(name) else { return Ok(None) };
+        let read = || Catalog::read(self.store, &self.authority.config.repository);
+        for group in self.groups.0.get_or_try_init(read).await?.of(&id) {
+            let Some(bytes) = group::heal(self.store, group, &id).await?.map(Bytes::from) else { continue };
+            if self.verify(name, bytes.clone()).await? {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
     }
 
     /// A parity made anew, if its pack is good.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::heal::{Bench, commit_number};
+use super::heal::{Bench, Groups, commit_number};
 use super::{Copy, FOLDER, How, Item, RepairPlan, Suspects, foreseen, frames, object_of};
 use crate::check;
 use crate::error::Error;
@@ -23,18 +23,20 @@ const LOST_COMMITS_MAX: u64 = 1000;
 /// Plans the repair of an open repository; needs a reader's key.
 pub async fn plan(repository: &Arc<Repository>, copies: &[Copy], suspects: Suspects<'_>) -> Result<RepairPlan, Error> {
     repository.key.secrets("repair what is stored")?;
-    let bench = Bench { authority: repository, store: &repository.store, copies };
+    let groups = Groups::default();
+    let bench = Bench { authority: repository, store: &repository.store, copies, groups: &groups };
     let stored = stored_objects(&*repository.store).await?;
     // What others add or remove meanwhile must not look like a loss: the history comes after the listing, and what seems to be missing is asked for.
     repository.refresh().await?;
     let needed = needed_condemned(repository).await?;
     let looked_at = suspicious(repository, &stored, &needed, suspects).await?;
     let mut plan = RepairPlan { reprieve: needed, ..RepairPlan::default() };
+    let mut without_pack = Vec::new();
     for (name, object) in looked_at {
         let Some(fault) = fault_of(&bench, &name, object.as_ref()).await? else { continue };
         let how = choose(&bench, &name).await?;
         if how == How::Cannot && object.is_none() && name.starts_with(ObjectType::Parity.folder()) {
-            // Of a pack that is itself beyond repair.
+            without_pack.push(Item { object: name, fault, how });
             continue;
         }
         if let (How::Cannot, Some(pack)) = (&how, pack_id(&name)) {
@@ -46,12 +48,25 @@ pub async fn plan(repository: &Arc<Repository>, copies: &[Copy], suspects: Suspe
         }
         plan.items.push(Item { object: name, fault, how });
     }
+    recode_after_packs(repository, &mut plan, without_pack);
     leftovers(&bench, &mut plan).await?;
     plan.items.sort_by_key(|item| (order(&item.object, &item.how), item.object.clone()));
     if !plan.heals_all() {
         frame_by_frame(&bench, &mut plan).await?;
     }
     Ok(plan)
+}
+
+/// Parity whose pack comes back in the same repair is made from it then. What is missing of packs that are themselves beyond repair is no loss.
+fn recode_after_packs(repository: &Repository, plan: &mut RepairPlan, missing: Vec<Item>) {
+    let comes_back = |how: &How| matches!(how, How::Interrupted | How::Parity | How::Group | How::Copy { .. });
+    let packs = plan.items.iter().filter(|item| comes_back(&item.how));
+    let packs: BTreeSet<String> = packs.filter_map(|item| Some(parity::name_of(&pack_id(&item.object)?))).collect();
+    plan.items.extend(missing.into_iter().filter(|item| packs.contains(&item.object)));
+    if repository.config.parameters.parity_percent > 0 {
+        let cannot = plan.items.iter_mut().filter(|item| item.how == How::Cannot && packs.contains(&item.object));
+        cannot.for_each(|item| item.how = How::Recoded);
+    }
 }
 
 /// Where whole objects cannot be had: which frames can, and what that still costs.
@@ -82,7 +97,8 @@ fn drop_parity_of_repacked(plan: &mut RepairPlan) {
 
 /// Plans how a repository that cannot be opened can be opened again: its configuration, its keys and its history, with a copy that still opens as the judge.
 pub async fn plan_to_open(judge: &Arc<Repository>, store: &Store, copies: &[Copy]) -> Result<RepairPlan, Error> {
-    let bench = Bench { authority: judge, store, copies };
+    let groups = Groups::default();
+    let bench = Bench { authority: judge, store, copies, groups: &groups };
     let mut suspects: BTreeMap<String, Option<Stored>> = BTreeMap::from([(object::CONFIG.to_owned(), None)]);
     let stored = stored_objects(&**store).await?;
     let newest = stored.iter().filter_map(|object| commit_number(&object.name)).max().unwrap_or(0);
@@ -123,7 +139,7 @@ async fn suspicious(
         let index = repository.open_index().await?;
         looked_at.extend(index.packs().map(|pack| (parity::name_of(&pack.id), None)));
     }
-    for object in stored {
+    for object in stored.iter().filter(|object| !object.name.starts_with(ObjectType::Group.folder())) {
         let is_small = !["packs", "pages", "parity"].iter().any(|folder| object.name.starts_with(folder));
         let is_known = match suspects {
             Suspects::Everything => true,
@@ -166,7 +182,7 @@ async fn choose(bench: &Bench<'_>, name: &str) -> Result<How, Error> {
     }
     let mut ways = vec![How::Interrupted];
     match name.split('/').next() {
-        Some("packs" | "pages") => ways.push(How::Parity),
+        Some("packs" | "pages") => ways.extend([How::Parity, How::Group]),
         Some("parity") => ways.push(How::Recoded),
         _ => {}
     }

@@ -38,7 +38,7 @@ pub(crate) enum Verdict {
     Unreadable(Finding, Error),
 }
 
-const KINDS: [ObjectType; 10] = [
+const KINDS: [ObjectType; 11] = [
     ObjectType::Key,
     ObjectType::Commit,
     ObjectType::Checkpoint,
@@ -48,6 +48,7 @@ const KINDS: [ObjectType; 10] = [
     ObjectType::Index,
     ObjectType::PagePack,
     ObjectType::Parity,
+    ObjectType::Group,
     ObjectType::Pack,
 ];
 
@@ -109,7 +110,7 @@ async fn verify(repository: &Repository, store: &Store, object: &Stored) -> Resu
     let name = &object.name;
     let (folder, last) = name.split_once('/').unwrap_or((name, ""));
     match folder {
-        "packs" | "pages" | "index" | "snapshots" => verify_hash(store, object).await,
+        "packs" | "pages" | "index" | "snapshots" | "groups" => verify_hash(store, object).await,
         _ => {
             let bytes = get(&**store, name).await?;
             verify_bytes(repository, (folder, last), name, &bytes).map_err(or_newer)
@@ -131,7 +132,7 @@ fn or_newer(error: Error) -> Error {
 pub(crate) fn verify_content(repository: &Repository, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let (folder, last) = name.split_once('/').unwrap_or((name, ""));
     match folder {
-        "packs" | "pages" | "index" | "snapshots" => compare(name, &ObjectId::of(bytes)),
+        "packs" | "pages" | "index" | "snapshots" | "groups" => compare(name, &ObjectId::of(bytes)),
         _ => verify_bytes(repository, (folder, last), name, bytes),
     }
 }
@@ -156,7 +157,8 @@ fn verify_bytes(repository: &Repository, (folder, last): (&str, &str), name: &st
     }
 }
 
-async fn verify_hash(store: &Store, object: &Stored) -> Result<(), Error> {
+/// Fails with damage if the bytes of an object do not match its name.
+pub(crate) async fn verify_hash(store: &Store, object: &Stored) -> Result<(), Error> {
     let mut hasher = blake3::Hasher::new();
     let mut start = 0;
     while start < object.size {

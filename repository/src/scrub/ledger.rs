@@ -56,6 +56,11 @@ impl Ledger {
         self.0.insert(object.to_owned(), verified);
     }
 
+    /// Forgets an object that was made anew, or is gone.
+    pub fn forget(&mut self, object: &str) {
+        self.0.remove(object);
+    }
+
     /// Forgets what is no longer stored.
     pub(crate) fn forget_all_but(&mut self, stored: &HashSet<&str>) {
         self.0.retain(|name, _| stored.contains(name.as_str()));

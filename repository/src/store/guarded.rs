@@ -36,8 +36,8 @@ use super::error::refused;
 use super::{Commits, ErrorKind, ProbeReport, kind};
 
 /// Folders whose names are given by content or by chance: who puts the same name puts the same bytes.
-const OWN_NAMES: [&str; 10] =
-    ["packs", "pages", "index", "snapshots", "sessions", "rests", "keys", "parity", "probe", lease::FOLDER];
+const OWN_NAMES: [&str; 11] =
+    ["packs", "pages", "index", "snapshots", "sessions", "rests", "keys", "parity", "groups", "probe", lease::FOLDER];
 
 /// After having seen nobody else at the lock, so long is waited before looking again: what a listing may lag behind.
 const SETTLE: Duration = Duration::from_millis(300);

@@ -12,6 +12,7 @@ mod damage;
 mod damaged_memory;
 mod faults;
 mod full_disk;
+mod group_parity;
 mod hostile_tree;
 mod independent_reader;
 mod kill;

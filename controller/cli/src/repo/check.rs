@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use strongroom_repository::check::{self, CheckProgress, CheckReport, Depth};
 
+use super::protect::write_protection;
 use crate::access::LocatedArgs;
 use crate::choice::short_id;
 use crate::context::Context;
@@ -89,6 +90,9 @@ impl Answer for Checked {
                 "{} packs have no parity, so that rot in them does not heal: 'strongroom repo repair' makes it",
                 count(report.without_parity.len() as u64)
             )?;
+        }
+        if let Some(protection) = &report.protection {
+            write_protection(out, "groups", protection)?;
         }
         if self.sound {
             return writeln!(out, "nothing is wrong");

@@ -210,6 +210,13 @@ impl Pruned<'_> {
             count(plan.requests.puts),
             count(plan.requests.deletes),
         )?;
+        if plan.less_protected > 0 {
+            writeln!(
+                out,
+                "{} packs that stay come back from fewer losses then: 'strongroom repo protect' groups them anew",
+                count(plan.less_protected)
+            )?;
+        }
         match self.cost {
             Some(Cost { requests, saved_a_month }) => {
                 writeln!(out, "the requests cost {requests:.4}, the room saves {saved_a_month:.4} a month")

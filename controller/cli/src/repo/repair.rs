@@ -28,8 +28,8 @@ const ROUNDS_MAX: usize = 4;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Looks at what `repo scrub` found, at what is missing and at everything small, plans how each damaged \
-object is made anew, and does just that: packs from their parity, everything from other copies of \
-the repository (--from), the index from the packs. Where a copy has been pruned by itself and has no \
+object is made anew, and does just that: packs from their parity or that of their group (`repo \
+protect`), everything from other copies of the repository (--from), the index from the packs. Where a copy has been pruned by itself and has no \
 pack of that name, what is needed of it is taken frame by frame, into new packs. New bytes are \
 compared with the object's name and are durable before the damaged ones go; a repair that is \
 interrupted is completed by the next one. What cannot be repaired is listed with every file that it \
@@ -258,6 +258,7 @@ fn write_item(out: &mut dyn Write, item: &Item) -> io::Result<()> {
     match &item.how {
         How::Interrupted => writeln!(out, "    a repair that was interrupted is completed"),
         How::Parity => writeln!(out, "    made anew from its parity"),
+        How::Group => writeln!(out, "    made anew from its group: the other packs of it, and their parity"),
         How::Copy { location, .. } => writeln!(out, "    taken from {location}"),
         How::Repacked { from, lost_frames } => write_sources(out, from, *lost_frames),
         How::Recoded => writeln!(out, "    made anew from its pack"),

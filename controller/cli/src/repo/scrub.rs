@@ -148,7 +148,13 @@ fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
     for (start, end) in &finding.ranges {
         writeln!(out, "    bytes {start} to {end}")?;
     }
-    if finding.heals { writeln!(out, "    its parity heals it") } else { Ok(()) }
+    if finding.heals {
+        writeln!(out, "    its parity heals it")?;
+    }
+    match finding.object.starts_with("groups/") {
+        true => writeln!(out, "    no file is lost by it: 'strongroom repo protect' makes it anew"),
+        false => Ok(()),
+    }
 }
 
 fn write_promise(out: &mut dyn Write, promise: &Promise) -> io::Result<()> {
