@@ -104,6 +104,14 @@ pub enum Error {
         /// Why it is held.
         reason: String,
     },
+    /// Commits that were there are not, so that what they refer to looks like what nobody needs.
+    #[error("the history ends with commit {newest}, but {witness}: commits are lost, or an older state was put back")]
+    WentBack {
+        /// The newest commit that is there; 0 if there is none.
+        newest: u64,
+        /// What tells of later ones.
+        witness: String,
+    },
     /// The store locks nothing that is written.
     #[error("nothing that is written there is locked: neither the newest commit nor the configuration is")]
     NotLocked,
@@ -196,9 +204,11 @@ impl Error {
                 store::ErrorKind::Transient => ErrorKind::Transient,
                 store::ErrorKind::AlreadyExists | store::ErrorKind::Other => ErrorKind::Other,
             },
-            Self::Missing { .. } | Self::Damaged { .. } | Self::Unindexed { .. } | Self::Doubtful { .. } => {
-                ErrorKind::Corrupt
-            }
+            Self::Missing { .. }
+            | Self::Damaged { .. }
+            | Self::Unindexed { .. }
+            | Self::Doubtful { .. }
+            | Self::WentBack { .. } => ErrorKind::Corrupt,
             Self::NoRepository | Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::Key(_) | Self::Foreign { .. } | Self::WriterOnly(_) | Self::NotLent(_) => ErrorKind::Key,
             Self::Exists

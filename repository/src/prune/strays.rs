@@ -46,6 +46,13 @@ pub(super) struct Listed {
     pub(super) groups: Catalog,
 }
 
+impl Listed {
+    /// Whether there are snapshots, of whatever commits.
+    pub(super) fn has_snapshots(&self) -> bool {
+        self.objects.iter().any(|(kind, ..)| *kind == ObjectType::Snapshot)
+    }
+}
+
 /// The kinds of object that only the history makes count; a parity counts as long as its pack does, whose id it has.
 const KINDS: [ObjectType; 5] =
     [ObjectType::Pack, ObjectType::PagePack, ObjectType::Index, ObjectType::Snapshot, ObjectType::Parity];

@@ -2,10 +2,10 @@
 //! in a file that is named after its first commit.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Repository, get_optional};
+use super::{Repository, get_optional, hint};
 use crate::cache;
 use crate::error::Error;
 use crate::history::History;
@@ -56,6 +56,25 @@ impl Repository {
         Ok(stored.is_some_and(|bytes| ObjectId::of(&bytes) == known))
     }
 
+    /// Refuses where somebody knows of later commits than there are: this machine, or the hint, which is written after its commit. Whoever deletes what nobody needs
+    /// would delete what the lost commits refer to. `has_snapshots` says whether there are snapshots in the store, of whatever commits.
+    pub(crate) async fn refuse_if_went_back(&self, has_snapshots: bool) -> Result<(), Error> {
+        let history = self.history();
+        let path = self.history_path(history.first_object);
+        let remembered = read(&path).map_or(0, |known| known.newest);
+        let hint = hint(&*self.store).await;
+        let witness = if remembered > history.newest {
+            format!("this machine saw commit {remembered} ({} remembers it)", path.display())
+        } else if hint > history.newest {
+            format!("the object 'hint' tells of commit {hint}")
+        } else if history.newest == 0 && has_snapshots {
+            "there are snapshots".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::WentBack { newest: history.newest, witness })
+    }
+
     /// The histories of all copies that are remembered, the one used last first.
     fn remembered(&self) -> Vec<History> {
         let entries = fs::read_dir(&self.cache).into_iter().flatten().flatten();
@@ -64,17 +83,28 @@ impl Repository {
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
         files.sort_by(|left, right| right.cmp(left));
-        let histories = files.iter().filter_map(|(_, path)| serde_json::from_slice(&cache::read(path).ok()?).ok());
-        histories.collect()
+        files.iter().filter_map(|(_, path)| read(path)).collect()
     }
 
+    fn history_path(&self, first: Option<ObjectId>) -> PathBuf {
+        self.cache.join(file_name("history", first))
+    }
+
+    /// One that went back does not take the place of what was seen: it is what tells of the loss.
     pub(crate) fn save_history_file(&self, history: &History) {
-        let path = self.cache.join(file_name("history", history.first_object));
+        let path = self.history_path(history.first_object);
+        if read(&path).is_some_and(|known| known.newest > history.newest) {
+            return;
+        }
         let saved = serde_json::to_vec(history).map_err(std::io::Error::other);
         if let Err(error) = saved.and_then(|json| cache::write(&path, &json)) {
             tracing::debug!(%error, "history not cached");
         }
     }
+}
+
+fn read(path: &Path) -> Option<History> {
+    serde_json::from_slice(&cache::read(path).ok()?).ok()
 }
 
 fn file_name(what: &str, first: Option<ObjectId>) -> String {

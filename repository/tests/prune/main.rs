@@ -15,3 +15,4 @@ mod rests;
 mod scene;
 mod shares;
 mod simulation;
+mod went_back;

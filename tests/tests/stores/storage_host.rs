@@ -113,7 +113,7 @@ fn a_key_that_only_adds_takes_nothing_away() -> Result<()> {
 
     // With the other key the same prune goes on where it was refused.
     force(&sshd, &sandbox, "--may-delete")?;
-    client.run_repo("prune", ["--max-unused", "0"])?.expect(0)?;
+    client.run_repo("prune", ["--max-unused", "0", "--fence-after", "0"])?.expect(0)?;
     ensure!(
         objects(&folder)?.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
             < before.iter().map(|(_, bytes)| bytes.len()).sum()

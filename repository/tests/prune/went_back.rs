@@ -1,0 +1,49 @@
+//! Commits that are lost: what they refer to looks like what nobody needs, and is not deleted.
+
+use object_store::ObjectStoreExt;
+use object_store::path::Path as Name;
+use strongroom_repository::Error;
+
+use crate::common::Fixture;
+use crate::scene::{back_up, files, open, options, prune_with, read_all};
+
+fn commit(number: u64) -> Name {
+    Name::from(format!("commits/{number:016x}"))
+}
+
+/// Takes these commits away, has a machine with this memory prune, and puts them back: nothing else is gone.
+async fn check(lost: &[u64], remembers: bool, expect: &str) {
+    let fixture = Fixture::new().await;
+    let store = fixture.store.clone();
+    let repository = open(store.clone(), &fixture.key, fixture.cache.path()).await.unwrap();
+    back_up(&repository, &files(0..60, 0)).await.unwrap();
+    back_up(&repository, &files(0..60, 1)).await.unwrap();
+    assert_eq!(repository.history().newest, 2);
+    let mut taken = Vec::new();
+    for number in lost {
+        taken.push((commit(*number), store.get(&commit(*number)).await.unwrap().bytes().await.unwrap()));
+        store.delete(&commit(*number)).await.unwrap();
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let cache = if remembers { fixture.cache.path() } else { elsewhere.path() };
+    if !remembers {
+        store.put(&Name::from("hint"), if lost.len() == 2 { "0" } else { "2" }.into()).await.unwrap();
+    }
+    // However often it is tried: what tells of the loss is not forgotten with the first try.
+    for _ in 0..2 {
+        let repository = open(store.clone(), &fixture.key, cache).await.unwrap();
+        let refused = prune_with(&repository, &options()).await.unwrap_err();
+        assert!(matches!(refused, Error::WentBack { .. }) && refused.to_string().contains(expect), "{refused}");
+    }
+    for (name, bytes) in taken {
+        store.put(&name, bytes.into()).await.unwrap();
+    }
+    assert_eq!(read_all(store, &fixture.key).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_pruned_where_commits_are_lost() {
+    check(&[2], true, "this machine saw commit 2").await;
+    check(&[2], false, "the object 'hint' tells of commit 2").await;
+    check(&[1, 2], false, "there are snapshots").await;
+}
