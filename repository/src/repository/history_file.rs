@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Repository, get_optional, hint};
+use super::{Repository, get_optional, hint, size};
 use crate::cache;
 use crate::error::Error;
 use crate::history::History;
@@ -16,6 +16,8 @@ use crate::object;
 const NAME_DIGITS: usize = 16;
 /// How the files are called.
 const PREFIX: &str = "history-";
+/// And those that say how far a history went.
+const FURTHEST: &str = "furthest";
 
 impl Repository {
     /// A file of the cache that is about this copy alone, not about all copies of the repository: `strays` becomes `strays-0123456789abcdef`.
@@ -60,19 +62,23 @@ impl Repository {
     /// would delete what the lost commits refer to. `has_snapshots` says whether there are snapshots in the store, of whatever commits.
     pub(crate) async fn refuse_if_went_back(&self, has_snapshots: bool) -> Result<(), Error> {
         let history = self.history();
-        let path = self.history_path(history.first_object);
-        let remembered = read(&path).map_or(0, |known| known.newest);
-        let hint = hint(&*self.store).await;
-        let witness = if remembered > history.newest {
+        let path = self.cache.join(file_name(FURTHEST, history.first_object));
+        let (remembered, hint) = (furthest(&path), hint(&*self.store).await);
+        let mut newest = history.newest;
+        // Others may commit meanwhile.
+        while newest < remembered.max(hint) && size(&*self.store, &object::commit_name(newest + 1)).await?.is_some() {
+            newest += 1;
+        }
+        let witness = if newest < remembered {
             format!("this machine saw commit {remembered} ({} remembers it)", path.display())
-        } else if hint > history.newest {
+        } else if newest < hint {
             format!("the object 'hint' tells of commit {hint}")
-        } else if history.newest == 0 && has_snapshots {
+        } else if newest == 0 && has_snapshots {
             "there are snapshots".to_owned()
         } else {
             return Ok(());
         };
-        Err(Error::WentBack { newest: history.newest, witness })
+        Err(Error::WentBack { newest, witness })
     }
 
     /// The histories of all copies that are remembered, the one used last first.
@@ -83,28 +89,33 @@ impl Repository {
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
         files.sort_by(|left, right| right.cmp(left));
-        files.iter().filter_map(|(_, path)| read(path)).collect()
+        let histories = files.iter().filter_map(|(_, path)| serde_json::from_slice(&cache::read(path).ok()?).ok());
+        histories.collect()
     }
 
-    fn history_path(&self, first: Option<ObjectId>) -> PathBuf {
-        self.cache.join(file_name("history", first))
-    }
-
-    /// One that went back does not take the place of what was seen: it is what tells of the loss.
     pub(crate) fn save_history_file(&self, history: &History) {
-        let path = self.history_path(history.first_object);
-        if read(&path).is_some_and(|known| known.newest > history.newest) {
-            return;
-        }
+        let path = self.cache.join(file_name("history", history.first_object));
         let saved = serde_json::to_vec(history).map_err(std::io::Error::other);
-        if let Err(error) = saved.and_then(|json| cache::write(&path, &json)) {
+        let saved = saved.and_then(|json| cache::write(&path, &json)).and_then(|()| self.save_furthest(history));
+        if let Err(error) = saved {
             tracing::debug!(%error, "history not cached");
+        }
+    }
+
+    /// In a file of its own, which no history that went back takes the place of.
+    fn save_furthest(&self, history: &History) -> std::io::Result<()> {
+        let path = self.cache.join(file_name(FURTHEST, history.first_object));
+        match furthest(&path) < history.newest {
+            true => cache::write(&path, history.newest.to_string().as_bytes()),
+            false => Ok(()),
         }
     }
 }
 
-fn read(path: &Path) -> Option<History> {
-    serde_json::from_slice(&cache::read(path).ok()?).ok()
+/// The newest commit that this machine ever saw; 0 if none.
+fn furthest(path: &Path) -> u64 {
+    let text = cache::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn file_name(what: &str, first: Option<ObjectId>) -> String {
