@@ -163,7 +163,7 @@ pub async fn plan(repository: &Arc<Repository>, options: &PruneOptions) -> Resul
     let listed = strays::list_objects(repository).await?;
     let mut sessions = sessions::read(repository, None).await?;
     let index = repository.open_whole_index().await?;
-    repository.refuse_if_went_back(listed.has_snapshots()).await?;
+    repository.refuse_if_went_back().await?;
     let history = repository.history();
     let needed = mark::mark(repository, &index, &history, &sessions).await?;
     let packs = usage::weigh(&index, &history.condemned, &needed.frames);

@@ -46,13 +46,6 @@ pub(super) struct Listed {
     pub(super) groups: Catalog,
 }
 
-impl Listed {
-    /// Whether there are snapshots, of whatever commits.
-    pub(super) fn has_snapshots(&self) -> bool {
-        self.objects.iter().any(|(kind, ..)| *kind == ObjectType::Snapshot)
-    }
-}
-
 /// The kinds of object that only the history makes count; a parity counts as long as its pack does, whose id it has.
 const KINDS: [ObjectType; 5] =
     [ObjectType::Pack, ObjectType::PagePack, ObjectType::Index, ObjectType::Snapshot, ObjectType::Parity];
@@ -78,6 +71,10 @@ pub(super) type Sightings = BTreeMap<String, BTreeSet<SessionId>>;
 
 /// Finds the strays among what was listed.
 pub(super) fn find(listed: &Listed, repository: &Repository, sessions: &Sessions, sightings: &Path) -> Vec<Stray> {
+    if repository.history().newest == 0 {
+        // Without a commit nothing says what is needed.
+        return Vec::new();
+    }
     let referred = referred(repository, sessions, &listed.groups);
     let seen = read_sightings(sightings);
     let open: BTreeSet<SessionId> =

@@ -59,8 +59,8 @@ impl Repository {
     }
 
     /// Refuses where somebody knows of later commits than there are: this machine, or the hint, which is written after its commit. Whoever deletes what nobody needs
-    /// would delete what the lost commits refer to. `has_snapshots` says whether there are snapshots in the store, of whatever commits.
-    pub(crate) async fn refuse_if_went_back(&self, has_snapshots: bool) -> Result<(), Error> {
+    /// would delete what the lost commits refer to.
+    pub(crate) async fn refuse_if_went_back(&self) -> Result<(), Error> {
         let history = self.history();
         let path = self.cache.join(file_name(FURTHEST, history.first_object));
         let (remembered, hint) = (furthest(&path), hint(&*self.store).await);
@@ -73,8 +73,6 @@ impl Repository {
             format!("this machine saw commit {remembered} ({} remembers it)", path.display())
         } else if newest < hint {
             format!("the object 'hint' tells of commit {hint}")
-        } else if newest == 0 && has_snapshots {
-            "there are snapshots".to_owned()
         } else {
             return Ok(());
         };
