@@ -27,7 +27,7 @@ pub struct MaintenanceOrder {
 #[derive(Debug)]
 pub enum MaintenanceEnd {
     /// With what was done.
-    Over(MaintenanceReport),
+    Over(Box<MaintenanceReport>),
     /// The controller is about to end: it is due again at the next start.
     Interrupted,
 }

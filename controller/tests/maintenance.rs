@@ -128,7 +128,7 @@ impl Life {
 fn over(ending: MaintenanceEnding, reason: Option<&str>) -> MaintenanceEnd {
     let forget = ForgetFigures { forgotten: 3, kept: 4, commit: Some(9) };
     let figures = Figures { forget: Some(forget), ..Figures::default() };
-    MaintenanceEnd::Over(MaintenanceReport { ending, reason: reason.map(Into::into), figures })
+    MaintenanceEnd::Over(Box::new(MaintenanceReport { ending, reason: reason.map(Into::into), figures }))
 }
 
 #[tokio::test]

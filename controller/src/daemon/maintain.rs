@@ -102,7 +102,7 @@ where
         self.maintained.insert(repository.clone(), maintained);
         if self.setting.maintenance.send(order).is_err() {
             let report = MaintenanceReport::failed("nobody does it", Figures::default());
-            self.maintenance_ended(repository, MaintenanceEnd::Over(report)).await?;
+            self.maintenance_ended(repository, MaintenanceEnd::Over(Box::new(report))).await?;
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ where
             (MaintenanceEnd::Over(report), Mode::Earnest) => {
                 let answer = document(&report);
                 tracing::info!(%repository, ending = %report.ending, "maintenance ended");
-                let MaintenanceReport { ending, reason, figures } = report;
+                let MaintenanceReport { ending, reason, figures } = *report;
                 let (name, figures) = (repository.to_string(), Box::new(figures));
                 self.write(Event::MaintenanceEnded { repository: name, began, ending, reason, figures }).await?;
                 self.upkeep.ended(&repository);

@@ -56,8 +56,10 @@ impl Runner<'_> {
         let done = self.do_maintain(&order, &mut progress);
         let end = match done {
             Err(_) if self.context.signals.received().is_some() => MaintenanceEnd::Interrupted,
-            Err(failure) => MaintenanceEnd::Over(MaintenanceReport::failed(failure.to_string(), progress.figures)),
-            Ok(()) => MaintenanceEnd::Over(MaintenanceReport::concluded(progress.figures, &progress.refused)),
+            Err(failure) => {
+                MaintenanceEnd::Over(Box::new(MaintenanceReport::failed(failure.to_string(), progress.figures)))
+            }
+            Ok(()) => MaintenanceEnd::Over(Box::new(MaintenanceReport::concluded(progress.figures, &progress.refused))),
         };
         order.end(end);
     }

@@ -51,8 +51,8 @@ pub(super) async fn run(job: Arc<Job>, site: Arc<Site>, turns: Arc<Turns>) {
     let task = job.with(|entry| entry.request.clone());
     let trying = async {
         match &task {
-            Task::Backup(request) => attempt(&job, &site, &turns, request).await,
-            Task::Restore(request) => restoring::attempt(&job, &site, &turns, request).await,
+            Task::Backup(request) => Box::pin(attempt(&job, &site, &turns, request)).await,
+            Task::Restore(request) => Box::pin(restoring::attempt(&job, &site, &turns, request)).await,
         }
     };
     let trying = AssertUnwindSafe(trying).catch_unwind();

@@ -54,7 +54,7 @@ pub(super) async fn attempt(job: &Arc<Job>, site: &Site, turns: &Turns, request:
         turn = turns.take_restore(format!("restore to {}", request.target)) => turn,
         wish = job.control().asked() => return ended(End::Asked(wish)),
     };
-    let end = Restoring { job, site, request }.run(&loan).await;
+    let end = Box::pin(Restoring { job, site, request }.run(&loan)).await;
     drop(turn);
     ended(end.unwrap_or_else(|end| end))
 }

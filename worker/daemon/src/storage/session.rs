@@ -106,8 +106,7 @@ impl Session {
         let (from, to) = (self.place(&oldpath)?, self.place(&newpath)?);
         self.seal(&from);
         let folder = self.folder.clone()?;
-        let published = tokio::task::spawn_blocking(move || how(&folder, &from, &to)).await;
-        match published.map_err(|error| StatusCode::Failure.with_message(error.to_string()))? {
+        match beside(move || how(&folder, &from, &to)).await? {
             Ok(()) => Ok(()),
             Err(PublishError::Io(error)) => Err(said(&error)),
             Err(refused @ PublishError::Taken(_)) => {
@@ -305,10 +304,15 @@ fn read_at(file: &std::fs::File, offset: u64, length: u32) -> io::Result<Vec<u8>
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, StatusReply> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| said(&error)),
-        Err(error) => Err(StatusCode::Failure.with_message(error.to_string())),
-    }
+    beside(work).await?.map_err(|error| said(&error))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this process has one session, which waits for its disk and nothing else"
+)]
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StatusReply> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StatusCode::Failure.with_message(error.to_string()))
 }
 
 fn said(error: &io::Error) -> StatusReply {
