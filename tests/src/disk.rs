@@ -62,8 +62,18 @@ impl Disk {
         Ok(Self { at: at.into(), image: None })
     }
 
-    /// Mounts an existing image.
+    /// Mounts an existing image, as its bytes are now.
+    ///
+    /// A mount namespace that another process made meanwhile (a host of the lab, say) has its own copy of an earlier mount, which outlives ours: the kernel
+    /// would give us that file system again, with what it remembers of bytes that have changed since. A copy of the image is new to it.
     pub fn of_image(image: &Path, at: &Path) -> Result<Self> {
+        let fresh = image.with_extension("fresh");
+        tool(Command::new("cp").arg("--sparse=always").arg(image).arg(&fresh))?;
+        fs::rename(&fresh, image)?;
+        Self::of_new_image(image, at)
+    }
+
+    fn of_new_image(image: &Path, at: &Path) -> Result<Self> {
         fs::create_dir_all(at)?;
         tool(Command::new("mount").args(["-o", "loop"]).arg(image).arg(at))?;
         Ok(Self { at: at.into(), image: Some(image.into()) })
@@ -71,9 +81,11 @@ impl Disk {
 
     fn formatted(at: &Path, bytes: u64, format: &mut Command) -> Result<Self> {
         let image = at.with_extension("image");
-        File::create(&image)?.set_len(bytes)?;
+        // Not the file of an earlier disk in this place: see `of_image`.
+        drop(fs::remove_file(&image));
+        File::create_new(&image)?.set_len(bytes)?;
         tool(format.arg(&image))?;
-        Self::of_image(&image, at)
+        Self::of_new_image(&image, at)
     }
 
     /// Where it is mounted.
@@ -112,8 +124,10 @@ impl Disk {
         Ok(filler)
     }
 
-    /// Unmounts it, and returns its image.
+    /// Unmounts it, and returns its image, which holds everything even while another mount namespace keeps the file system alive.
     pub fn unmount(mut self) -> Result<PathBuf> {
+        // A broken disk may refuse; its last bytes are lost either way.
+        drop(tool(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.at)));
         tool(Command::new("umount").arg(&self.at))?;
         self.image.take().context("it has an image")
     }

@@ -163,7 +163,7 @@ fn ext4(at: &Path) -> Result<Disk> {
 fn thin(at: &Path) -> Result<Disk> {
     let below = below(at);
     // It stays mounted as long as the scene lasts, whose end unmounts it.
-    std::mem::forget(Disk::memory(&below, 96 * MIB)?);
+    std::mem::forget(Disk::memory(&below, 160 * MIB)?);
     Disk::ext4(&below.join("disk"), 64 * MIB)
 }
 
@@ -192,7 +192,7 @@ fn starve(scene: &mut Scene) -> Result<Mend> {
     };
     resize(used + (64 << 10), &below)?;
     Ok(Box::new(move |scene| {
-        resize(96 * MIB, &below)?;
+        resize(160 * MIB, &below)?;
         let disk = scene.disk.take().context("a disk")?;
         let at = disk.path().to_owned();
         let image = disk.unmount()?;
