@@ -108,6 +108,10 @@ impl Repository {
             return Err(Error::ParentGone(parent));
         }
         let base = self.history().newest;
+        if base == 0 {
+            // Otherwise a repository that lost all its commits would begin another history, in which nothing of the lost one counts.
+            self.refuse_if_went_back().await?;
+        }
         let fresh = SessionRecord { session: SessionId(random()), base, parent: begin.parent, started: begin.started };
         let fresh_id = fresh.session;
         let (record, notes, left) = self.take_up(begin.notes, fresh);

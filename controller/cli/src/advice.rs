@@ -49,7 +49,7 @@ fn repository(error: &Error) -> Option<&'static str> {
             "`strongroom snapshots` lists those that can be read; choose one by its id. `strongroom repo check --read-data` says what else is damaged"
         }
         Error::WentBack { .. } => {
-            "nothing was deleted. Bring the lost commits back, from a copy of the store or from the versions of its bucket. If an older state was put back on purpose, make a backup, delete the file that remembers, and run it again"
+            "nothing was changed. Bring the lost commits back, from a copy of the store or from the versions of its bucket. If an older state was put back on purpose, make a backup, delete the file that remembers, and run it again"
         }
         Error::NotLocked => {
             "take a bucket with object lock and give it a default retention, so that what is written is locked from its first moment; or let this key see locks (s3:GetObjectRetention)"

@@ -48,6 +48,22 @@ async fn nothing_is_pruned_where_commits_are_lost() {
     check(&[1, 2], false, "the object 'hint' tells of commit 2").await;
 }
 
+/// It would begin another history, and the next prune would take the lost one's packs for strays.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_backed_up_where_all_commits_are_lost() {
+    let fixture = Fixture::new().await;
+    let repository = open(fixture.store.clone(), &fixture.key, fixture.cache.path()).await.unwrap();
+    back_up(&repository, &files(0..60, 0)).await.unwrap();
+    let bytes = fixture.store.get(&commit(1)).await.unwrap().bytes().await.unwrap();
+    fixture.store.delete(&commit(1)).await.unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let repository = open(fixture.store.clone(), &fixture.key, elsewhere.path()).await.unwrap();
+    let refused = back_up(&repository, &files(0..60, 1)).await.unwrap_err();
+    assert!(matches!(refused, Error::WentBack { newest: 0, .. }), "{refused}");
+    fixture.store.put(&commit(1), bytes.into()).await.unwrap();
+    assert_eq!(read_all(fixture.store.clone(), &fixture.key).await, 1);
+}
+
 /// Nobody knows any better, and without a commit nothing says what is needed.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_commit_nothing_is_deleted() {

@@ -18,8 +18,6 @@ const DISK_BYTES: u64 = 96 << 20;
 const NEW_BYTES: usize = 4 << 20;
 /// Snapshots that stay.
 const KEPT: usize = 2;
-/// The backup that met the full store left a session that looks open, and no other backup runs.
-const NOBODY_WRITES: [&str; 2] = ["--fence-after", "0"];
 
 /// A repository on a small disk of its own, and everything else elsewhere.
 struct Scene {
@@ -70,7 +68,7 @@ impl Scene {
     }
 
     fn prune(&self) -> Result<Outcome> {
-        self.client.run_repo("prune", ["--json"].into_iter().chain(NOBODY_WRITES))
+        self.client.run_repo("prune", ["--json"])
     }
 
     fn reserves(&self) -> Result<usize> {
@@ -173,12 +171,7 @@ fn a_prune_of_a_full_store_that_is_killed_is_done_by_the_next() -> Result<()> {
             fs::remove_dir_all(cache)?;
         }
         let mut command = scene.client.program()?;
-        command
-            .args(["repo", "prune"])
-            .arg(&scene.client.repository)
-            .arg("--key")
-            .arg(&scene.client.key)
-            .args(NOBODY_WRITES);
+        command.args(["repo", "prune"]).arg(&scene.client.repository).arg("--key").arg(&scene.client.key);
         strike(&mut command)?;
         scene.judge()?;
         scene.prune()?.expect(0)?;
