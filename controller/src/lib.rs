@@ -16,6 +16,8 @@
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
+//! [`restore_job`]: a restore on a host. [`restores`]: who asked for it, and what came of it. [`restore_record`]: what is kept of it for years.
+//!
 //! [`capacity`] says whether a store has room, and for how long.
 //!
 //! Deliberately absent: the worker (it stands behind the trait, or at the other end of the wire), terminals, and any clock but the one that is handed in.
@@ -23,6 +25,7 @@
 pub mod capacity;
 pub mod daemon;
 pub mod dialer;
+mod durable;
 pub mod gate;
 pub mod gateway;
 pub mod hosts;
@@ -37,6 +40,7 @@ pub mod permissions;
 pub mod redundancy;
 pub mod remote;
 pub mod restore_job;
+pub mod restore_record;
 pub mod restores;
 pub mod runs;
 pub mod scheduler;

@@ -4,7 +4,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -14,8 +14,8 @@ use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
     CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, MaintainRequest, PauseRequest,
-    ReloadRequest, RestoreRequest, RetryRequest, RunReference, RunsRequest, StartRequest, Started, StatusRequest,
-    TestNoticesRequest,
+    RecordsRequest, ReloadRequest, RestoreRequest, RetryRequest, RunReference, RunsRequest, StartRequest, Started,
+    StatusRequest, TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +28,7 @@ use crate::daemon::Standing;
 use crate::gate::Gate;
 use crate::journal::Who;
 use crate::permissions::{Act, Sight};
+use crate::restore_record::shelf;
 use crate::restores::{self, RestoreAsked};
 use crate::run::Clock;
 use crate::runs::RunId;
@@ -182,9 +183,10 @@ pub async fn serve<C: Clock + Send + Sync + 'static>(
     requests: mpsc::Sender<Request>,
     gate: Gate<C>,
     restores: mpsc::UnboundedSender<RestoreAsked>,
+    records: PathBuf,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = OperatorServer::new(Operator { requests, gate, restores });
+    let service = OperatorServer::new(Operator { requests, gate, restores, records });
     Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown)
@@ -195,6 +197,8 @@ struct Operator<C> {
     requests: mpsc::Sender<Request>,
     gate: Gate<C>,
     restores: mpsc::UnboundedSender<RestoreAsked>,
+    /// The folder of all records.
+    records: PathBuf,
 }
 
 impl<C: Clock> Operator<C> {
@@ -339,6 +343,21 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let JournalRequest { from, count_max } = call.into_inner();
         let entries = self.gate.journal(&by, (from > 0).then_some(from), count_max).await?;
         Ok(Response::new(Document { json: document(&entries)? }))
+    }
+
+    async fn records(&self, call: Call<RecordsRequest>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
+        let broken = |error: std::io::Error| Refused::Broken(format!("the records cannot be read: {error}"));
+        let mut listed = shelf::list(&self.records).await.map_err(broken)?;
+        listed.retain(|record| sight.has(&record.source));
+        let Some(restore) = given(call.into_inner().restore) else {
+            return Ok(Response::new(Document { json: document(&listed)? }));
+        };
+        if !listed.iter().any(|record| record.restore == restore) {
+            return Err(Refused::Unknown(format!("there is no record of {restore}")).into());
+        }
+        let files = shelf::files(&self.records.join(&restore)).await.map_err(broken)?;
+        Ok(Response::new(Document { json: document(&files)? }))
     }
 
     type RestoreStream = BoxStream<'static, Result<Document, Status>>;

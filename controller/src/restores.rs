@@ -3,6 +3,8 @@
 //! Whoever asks stays with it: when he stops listening the restore ends, and the same request later goes on where it was. A controller that ends in the middle leaves the job on its host, and the same
 //! request finds it there.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_proto::operator::{RestoreOverwrite, RestoreRequest};
@@ -108,6 +110,18 @@ pub enum RestoreNews {
         /// Bytes of packs that the host has read through the gateway.
         read_bytes: u64,
     },
+}
+
+impl fmt::Display for RestoreEnding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Restored => "restored",
+            Self::Deviating => "restored with deviations",
+            Self::Partial => "restored in part",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        })
+    }
 }
 
 impl RestoreScope {

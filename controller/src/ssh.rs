@@ -25,7 +25,6 @@ mod certificate;
 pub mod command;
 pub mod connection;
 mod dial;
-pub(crate) mod durable;
 mod error;
 pub mod greeting;
 pub mod key_pair;

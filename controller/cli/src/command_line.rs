@@ -10,8 +10,8 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::{
-    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, repo, restore, run, serve, site,
-    snapshots,
+    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, record, repo, restore, run,
+    serve, site, snapshots,
 };
 
 /// Backups that were proven to come back.
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Journal(fleet::JournalCommand),
     #[command(subcommand)]
+    Record(record::RecordCommand),
+    #[command(subcommand)]
     Notify(fleet::NotifyCommand),
     #[command(subcommand)]
     Repo(repo::RepoCommand),
@@ -114,6 +116,7 @@ impl Command {
             Self::Status(args) => fleet::status(&args, context),
             Self::Runs(args) => fleet::runs(&args, context),
             Self::Journal(command) => command.run(context),
+            Self::Record(command) => command.run(context),
             Self::Notify(command) => command.run(context),
             Self::Backup(args) => backup::run(&args, context),
             Self::Snapshots(args) => snapshots::run(&args, context),

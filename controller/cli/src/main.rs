@@ -42,6 +42,7 @@ mod inspect;
 mod key;
 mod ls;
 mod mount;
+mod record;
 mod repo;
 mod restore;
 mod run;

@@ -6,6 +6,7 @@
 mod hands;
 mod maintain;
 mod quota;
+mod records;
 mod restores;
 mod runner;
 
@@ -22,6 +23,8 @@ use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
 use strongroom_controller::notify::{Pace, Sender, keep_pinging};
 use strongroom_controller::operator::{self, Mode, Request};
+use strongroom_controller::restore_record::seal::KeyError;
+use strongroom_controller::restore_record::shelf::{RECORDS, Shelf};
 use strongroom_controller::site::{Loaded, SiteError};
 use strongroom_controller::ssh::{SshError, ensure_key};
 use strongroom_plans::Site;
@@ -78,6 +81,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     create_private(&state).doing(|| "prepare the state folder".into())?;
     let journal = Arc::new(context.wait("open the journal", Journal::open(&state.join(JOURNAL)))?);
     let key = context.wait("prepare the controller's SSH key", ensure_key(&state.join(SSH_KEY)))?;
+    let shelf = context.wait("prepare the records", Shelf::open(&state))?;
     let repositories = runner::open_all(&site.site, &args.key, context)?;
     let Repositories { all: repositories, stored_in } = repositories;
     let gateway = Arc::new(runner::gateway(&repositories, &stored_in));
@@ -96,7 +100,10 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         journal: Arc::clone(&journal),
         site: site_in_force,
         copying: Mutex::default(),
+        shelf,
+        recording: Mutex::default(),
     };
+    runner.record_owed();
     runner.may_maintain(&site.site).map_err(|why| {
         let failure = Failure::new("maintain the site's repositories", Cause::Key(why));
         failure.advise("give the controller an owner's key, or take `maintenance:` of that repository out of site.yaml")
@@ -148,14 +155,15 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let sender = Sender::new(Arc::clone(&journal), SystemClock, in_force, Pace::default());
             let (stop_sending, stopped) = oneshot::channel::<()>();
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));
-            let (program, in_force) = (program(), new_site);
+            let (program, in_force, records) = (program(), new_site, state.join(RECORDS));
             let clock = SystemClock;
             let setting = Setting { journal, clock, start, load, program, hosts, in_force, maintenance, beats };
             let daemon = Daemon::new(setting, site).await.map_err(Cause::from)?;
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
             let stop = context.signals.clone();
-            let answering = tokio::spawn(operator::serve(listener, requests, gate, restores, until_stopped(stop)));
+            let answering =
+                tokio::spawn(operator::serve(listener, requests, gate, restores, records, until_stopped(stop)));
             service_manager::tell("READY=1");
             let stop = context.signals.clone();
             let stopping = async {
@@ -234,6 +242,15 @@ impl From<SiteError> for Cause {
             SiteError::File { path, source } => Self::File { doing: "read", path, source },
             error @ SiteError::Outside { .. } => Self::Usage(error.to_string()),
             error @ SiteError::Git { .. } => Self::Absent(error.to_string()),
+        }
+    }
+}
+
+impl From<KeyError> for Cause {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::File { doing, path, source } => Self::File { doing, path, source },
+            error @ KeyError::Malformed(_) => Self::Key(error.to_string()),
         }
     }
 }

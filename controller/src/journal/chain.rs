@@ -81,6 +81,11 @@ impl Entry {
         Self { number, time, text, event, previous, hash }
     }
 
+    /// Whether that is the hash of an entry that says this.
+    pub(crate) fn hash_is(previous: EntryHash, number: u64, time: &str, text: &str, hash: EntryHash) -> bool {
+        EntryHash::of(previous, number, time, text) == hash
+    }
+
     /// Whether it follows the entry with this number and hash, unchanged.
     pub(super) fn check(&self, before: u64, previous: EntryHash) -> Result<(), Broken> {
         if self.number != before + 1 {
@@ -89,7 +94,7 @@ impl Entry {
         if self.previous != previous {
             return Err(Broken::Link(self.number));
         }
-        match EntryHash::of(self.previous, self.number, &self.time.to_string(), &self.text) == self.hash {
+        match Self::hash_is(self.previous, self.number, &self.time.to_string(), &self.text, self.hash) {
             true => Ok(()),
             false => Err(Broken::Changed(self.number)),
         }

@@ -189,6 +189,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         report: Option<serde_json::Value>,
     },
+    /// The record of a restore was made and signed.
+    RestoreRecorded {
+        /// The job on the host.
+        restore: String,
+        /// BLAKE3 of the list of its files' hashes.
+        sums: String,
+        /// The fingerprint of the key that signed it.
+        key: String,
+    },
     /// A notice was not taken for so long that it is told no more.
     NoticeGivenUp {
         /// Its id.

@@ -381,7 +381,7 @@ fn head(row: &SqliteRow, path: &Path) -> Result<(u64, EntryHash), JournalError> 
     Ok((number, hash.ok_or_else(|| unreadable(path, number, "its hash has another length"))?))
 }
 
-fn entry_of(row: &SqliteRow, path: &Path) -> Result<Entry, JournalError> {
+pub(super) fn entry_of(row: &SqliteRow, path: &Path) -> Result<Entry, JournalError> {
     let number = row.get::<i64, _>(0).cast_unsigned();
     let bad = |why: String| unreadable(path, number, why);
     let hash = |at: usize| {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use russh::keys::{Certificate, PrivateKey};
 
-use super::durable;
 use super::error::SshError;
+use crate::durable;
 
 /// The certificate of this key, if it has one.
 pub(super) async fn beside(key_file: &Path, key: &PrivateKey) -> Result<Option<Certificate>, SshError> {

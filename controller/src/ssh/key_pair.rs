@@ -11,9 +11,9 @@ use russh::keys::ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
-use super::durable;
 use super::error::SshError;
 use super::target::{Identity, read_key};
+use crate::durable;
 
 /// What hosts see behind the key in their `authorized_keys`.
 const COMMENT: &str = "strongroom";

@@ -4,7 +4,7 @@
 //! alone, not also by its bare name; a key of a kind that is not recorded counts as changed when keys of other kinds are; and a `@revoked` line that cannot be
 //! understood is an error, because skipping it would accept what it forbids. Any other such line is skipped: that can only make a host unknown.
 //!
-//! Pure: [`lines`] plans what a file should say, [`super::durable`] writes it.
+//! Pure: [`lines`] plans what a file should say, [`crate::durable`] writes it.
 
 mod lines;
 mod names;
@@ -87,7 +87,7 @@ impl KnownHosts {
     pub(super) async fn load(keys: &HostKeys, name: &Name) -> Result<Self, SshError> {
         match keys {
             HostKeys::File(path) => {
-                let text = super::durable::read(path).await;
+                let text = crate::durable::read(path).await;
                 let text = text.map_err(|source| SshError::KnownHosts { path: path.clone(), source })?;
                 Self::parse(path, &String::from_utf8_lossy(&text.unwrap_or_default()))
             }

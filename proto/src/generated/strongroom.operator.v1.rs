@@ -111,6 +111,12 @@ pub struct JournalRequest {
     pub count_max: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordsRequest {
+    /// Empty for the list.
+    #[prost(string, tag = "1")]
+    pub restore: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreRequest {
     /// `latest@HOST`, `TIME@HOST` or the first digits of an id with `@HOST`: the host whose data they are is always named.
     #[prost(string, tag = "1")]
@@ -575,6 +581,28 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Journal"));
             self.inner.unary(req, path, codec).await
         }
+        /// Records of restores, the newest first; or the files of one.
+        pub async fn records(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecordsRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/Records",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Records"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Has a host restore. Documents tell how far it is, the last one what came of it. Whoever stops listening ends it; the same request goes on where it was.
         pub async fn restore(
             &mut self,
@@ -688,6 +716,11 @@ pub mod operator_server {
         async fn journal(
             &self,
             request: tonic::Request<super::JournalRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Records of restores, the newest first; or the files of one.
+        async fn records(
+            &self,
+            request: tonic::Request<super::RecordsRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
         /// Server streaming response type for the Restore method.
         type RestoreStream: tonic::codegen::tokio_stream::Stream<
@@ -1371,6 +1404,49 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = JournalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/Records" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecordsSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::RecordsRequest>
+                    for RecordsSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecordsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::records(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecordsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,6 +1,7 @@
 //! What one host lost comes back on another one, whose worker is killed in the middle; it reads what it was lent, and nothing before or after.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -105,6 +106,61 @@ fn what_one_host_lost_comes_back_on_another_one() -> Result<()> {
     // Nothing of what was lent lies on the host.
     let keys = web2.ask("cat /var/lib/strongroom/keys/* && ! grep -rlF SRLN /var/lib/strongroom")?;
     ensure!(keys.contains("writer") && !keys.contains("private"), "{keys}");
+    let restore = ended[1]["restore"].as_str().context("a name")?;
+    is_recorded(&operator, &sandbox, restore)?;
     ensure!(controller.stop()?.success());
+    whatever_is_changed_is_found(&operator, restore)
+}
+
+/// The record tells an auditor everything, and tools that are not ours say that it is genuine.
+fn is_recorded(operator: &Operator, sandbox: &Sandbox, restore: &str) -> Result<()> {
+    let listed = operator.run(["record", "list", "--json"])?.expect(0)?.json()?;
+    let of_this = listed.as_array().into_iter().flatten().find(|record| record["restore"] == restore);
+    ensure!(listed.as_array().map(Vec::len) == Some(2), "{listed}");
+    ensure!(of_this.is_some_and(|record| record["proven"] == true && record["source"] == "web1"), "{listed}");
+    let page = operator.run(["record", "show", restore, "--language", "zh"])?.expect(0)?.stdout;
+    for said in ["INC-8841: 误截断", "已恢复并通过校验", "web1", "web2", "/srv/back", "通过"] {
+        ensure!(page.contains(said), "the record does not say {said}:\n{page}");
+    }
+    let handed_out = sandbox.path("handed out");
+    let to = handed_out.to_str().context("text")?;
+    operator.run(["record", "export", restore, "--to", to])?.expect(0)?;
+    let tool = |name: &str, arguments: &[&str]| {
+        strongroom_tests::program::tool(Command::new(name).args(arguments).current_dir(&handed_out))
+    };
+    tool("b3sum", &["--check", "record.b3"])?;
+    let key = ["-inkey", "key.pem", "-rawin", "-in", "record.b3", "-sigfile", "record.sig"];
+    tool("openssl", &[&["pkeyutl", "-verify", "-pubin"], &key[..]].concat())?;
+    operator.run(["record", "verify", to])?.expect(0).map(drop)
+}
+
+/// A changed record, a journal that was cut off after the fact, a record that is gone.
+fn whatever_is_changed_is_found(operator: &Operator, restore: &str) -> Result<()> {
+    let state = operator.state();
+    let sound = operator.run(["record", "verify", "--json"])?.expect(0)?.json()?;
+    ensure!(sound["records"] == 2 && sound["journal-entries"].as_u64() > Some(4), "{sound}");
+    let page = state.join("records").join(restore).join("record.en.txt");
+    let text = fs::read_to_string(&page)?;
+    fs::write(&page, text.replace("Restored on host: web2", "Restored on host: web3"))?;
+    let found = operator.run(["record", "verify"])?.expect(4)?;
+    let line = 1 + text.lines().position(|line| line.contains("Restored on host")).context("a line")?;
+    ensure!(found.stdout.contains(&format!("record.en.txt:{line}: it was changed")), "{found}");
+    fs::write(&page, text)?;
+    operator.run(["record", "verify"])?.expect(0)?;
+
+    let gone = state.join("gone");
+    fs::rename(state.join("records").join(restore), &gone)?;
+    let found = operator.run(["record", "verify"])?.expect(4)?;
+    ensure!(found.stdout.contains("is not among the records any more"), "{found}");
+    fs::rename(&gone, state.join("records").join(restore))?;
+
+    // Yesterday's journal holds together, and knows nothing of what was signed since.
+    let cut = "drop trigger entries_are_not_removed; delete from entries where number > \
+        (select min(number) from entries where json_extract(text, '$.event') = 'restore-started')";
+    let run = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
+    strongroom_tests::program::tool(Command::new("python3").args(["-c", run]).arg(state.join("journal.db")).arg(cut))?;
+    operator.run(["journal", "verify"])?.expect(0)?;
+    let found = operator.run(["record", "verify"])?.expect(4)?;
+    ensure!(found.stdout.contains("the journal was exchanged or cut off"), "{found}");
     Ok(())
 }

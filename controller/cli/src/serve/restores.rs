@@ -70,6 +70,7 @@ impl Runner<'_> {
                 };
                 let reason = Some(chain(&fault));
                 self.note(Event::RestoreEnded { restore, ending, reason, report: None })?;
+                self.record_owed();
                 return Err(unfit(&fault));
             }
         };
@@ -84,6 +85,7 @@ impl Runner<'_> {
         let kept = Some(report.clone());
         self.note(Event::RestoreEnded { restore: restore.clone(), ending, reason: None, report: kept })?;
         tracing::info!(restore, ?ending, "a restore ended");
+        self.record_owed();
         self.tell(asked, Ok(RestoreNews::Ended { restore, order, ending, report, read_bytes: done.read_bytes }));
         Ok(())
     }

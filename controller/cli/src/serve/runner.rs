@@ -8,6 +8,7 @@ use strongroom_controller::daemon::{RunEnd, RunOrder};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
+use strongroom_controller::restore_record::shelf::Shelf;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
 use strongroom_plans::{FailureClass, Name, RepositorySpec, RunKind, Site};
@@ -38,6 +39,10 @@ pub(super) struct Runner<'a> {
     pub(super) declared: BTreeMap<Name, RepositorySpec>,
     /// Held while a run fills copies: two that do so at once would send what they share twice.
     pub(super) copying: Mutex<()>,
+    /// Where records of restores are kept.
+    pub(super) shelf: Shelf,
+    /// Held while records are made: two would make the same.
+    pub(super) recording: Mutex<()>,
     /// What runs have proven.
     pub(super) journal: Arc<Journal>,
     /// The site in force.

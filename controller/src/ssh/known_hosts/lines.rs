@@ -10,7 +10,7 @@ use russh::keys::ssh_key::{self, known_hosts::HostPatterns};
 
 use super::names::Name;
 use super::{Line, Mark};
-use crate::ssh::durable;
+use crate::durable;
 use crate::ssh::error::SshError;
 
 /// Others may read which hosts there are: `known_hosts` files hold no secret.

@@ -7,7 +7,7 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
 /// The content, or nothing if there is no such file.
-pub(super) async fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) async fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path).await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -16,7 +16,7 @@ pub(super) async fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Puts a file in the place of another, or of none. A symbolic link stays one: the file it leads to is replaced.
-pub(super) async fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) async fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let path = fs::canonicalize(path).await.unwrap_or_else(|_| path.to_owned());
     let temporary = write_beside(&path, bytes, mode).await?;
     fs::rename(&temporary, &path).await?;
@@ -24,7 +24,7 @@ pub(super) async fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<
 }
 
 /// Makes a file that does not exist yet; an existing one stays and is an error.
-pub(super) async fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) async fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = write_beside(path, bytes, mode).await?;
     // A link, unlike a rename, does not replace what somebody else made meanwhile.
     let linked = fs::hard_link(&temporary, path).await;

@@ -1,0 +1,231 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::check::{Fault, check};
+use super::seal::{LINES, PublicRecordKey, RECORD, RecordKey, SIGNATURE, SUMS};
+use super::shelf::{PUBLIC_KEY, RECORDS, Shelf};
+use super::{CheckVerdict, Checked, Incomplete, RestoreRecord, compose};
+use crate::journal::{Entry, Event, Journal, Who};
+use crate::restores::{RestoreEnding, RestoreScope};
+
+const RESTORE: &str = "restore-0123456789abcdef-1";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+fn order() -> RestoreScope {
+    RestoreScope {
+        repository: "main".into(),
+        snapshot: "ab".repeat(32),
+        time: at(-3600),
+        source: "db1".into(),
+        paths: vec!["/srv/billing".into()],
+        host: "db2".into(),
+        target: "/srv/restored".into(),
+        overwrite: "never".into(),
+        set_aside: false,
+        owners_by_name: false,
+    }
+}
+
+fn started(reason: &str) -> Event {
+    let by = Who {
+        uid: 1001,
+        name: Some("wang".into()),
+        person: Some("wang".into()),
+        organisation: Some("运维一部".into()),
+    };
+    Event::RestoreStarted { restore: RESTORE.into(), by, reason: reason.into(), order: order() }
+}
+
+fn ended(ending: RestoreEnding, report: Option<serde_json::Value>) -> Event {
+    Event::RestoreEnded { restore: RESTORE.into(), ending, reason: None, report }
+}
+
+fn report() -> serde_json::Value {
+    json!({
+        "counts": { "files": 40, "kept": 0, "bytes": 4096 },
+        "verification": { "verified-files": 40, "verified-bytes": 4096, "compared-nodes": 44, "mismatches": 0, "medium": "disk" },
+        "problems": [], "problems-total": 0, "deviations": [], "deviations-total": 0,
+        "phases": [{ "name": "write", "milliseconds": 1203 }],
+    })
+}
+
+/// As a journal has them, with something else in between.
+async fn entries(events: Vec<Event>) -> Vec<Entry> {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("journal.db")).await.unwrap();
+    for (second, event) in events.into_iter().enumerate() {
+        journal.append(at(60 * second as i64), event).await.unwrap();
+        journal.append(at(60 * second as i64), Event::ControllerStarted { program: "test".into() }).await.unwrap();
+    }
+    journal.entries_of_restore(RESTORE).await.unwrap()
+}
+
+async fn record(events: Vec<Event>) -> Result<RestoreRecord, Incomplete> {
+    compose("north", "Asia/Shanghai", "strongroom test", &entries(events).await)
+}
+
+async fn good() -> RestoreRecord {
+    record(vec![started("INC-8841"), ended(RestoreEnding::Restored, Some(report()))]).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_record_says_who_what_why_when_and_what_was_proven() {
+    let record = record(vec![started("INC-8841"), started("INC-8841"), ended(RestoreEnding::Restored, Some(report()))]);
+    let record = record.await.unwrap();
+    assert!(record.is_proven());
+    assert_eq!((record.times.recovery_seconds, record.times.loss_seconds, record.times.resumed), (120, 3600, 1));
+    assert_eq!(record.times.phases, [("write".to_owned(), 1203)]);
+    assert_eq!(record.journal.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 3, 5]);
+}
+
+#[tokio::test]
+async fn what_was_not_looked_at_or_is_not_as_it_should_be_is_not_proven() {
+    let verdict = async |ending, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut report = report();
+        change(&mut report);
+        let record = record(vec![started("x"), ended(ending, Some(report))]).await.unwrap();
+        assert!(!record.is_proven());
+        let bad = record.checks.into_iter().filter(|check| check.verdict != CheckVerdict::Passed);
+        bad.map(|check| (check.check, check.verdict)).collect::<Vec<_>>()
+    };
+    use CheckVerdict::{Failed, NotProven};
+    use RestoreEnding::{Deviating, Partial, Restored};
+    assert_eq!(
+        verdict(Restored, &|report| report["verification"]["verified-files"] = 39.into()).await,
+        [(Checked::Content, Failed)]
+    );
+    assert_eq!(
+        verdict(RestoreEnding::Failed, &|report| report["verification"]["mismatches"] = 1.into()).await,
+        [(Checked::Content, Failed), (Checked::Mismatches, Failed)]
+    );
+    assert_eq!(verdict(Partial, &|report| report["problems-total"] = 2.into()).await, [(Checked::Missing, Failed)]);
+    assert_eq!(
+        verdict(Deviating, &|report| report["deviations-total"] = 3.into()).await,
+        [(Checked::Metadata, Failed)]
+    );
+    assert_eq!(verdict(Restored, &|report| report["counts"]["kept"] = 1.into()).await, [(Checked::Kept, NotProven)]);
+    assert_eq!(
+        verdict(Restored, &|report| report["verification"]["medium"] = "memory".into()).await,
+        [(Checked::Medium, NotProven)]
+    );
+    let broken_off = record(vec![started("x"), ended(RestoreEnding::Cancelled, None)]).await.unwrap();
+    assert!(!broken_off.is_proven() && broken_off.checks.iter().all(|check| check.verdict == NotProven));
+    assert_eq!(record(vec![started("x")]).await, Err(Incomplete::NotEnded));
+    assert_eq!(record(vec![]).await, Err(Incomplete::NotBegun));
+}
+
+#[tokio::test]
+async fn pages_are_for_people_and_nothing_in_them_is_more_than_text() {
+    let nasty = "<script>alert(1)</script>\u{1b}[2J\n  Result: restored";
+    let record = record(vec![started(nasty), ended(RestoreEnding::Cancelled, None)]).await.unwrap();
+    let (key, _) = RecordKey::generate();
+    let files: std::collections::BTreeMap<String, Vec<u8>> = key.seal(&record).into_iter().collect();
+    let text = |name: &str| String::from_utf8(files[name].clone()).unwrap();
+    for name in ["record.zh.txt", "record.zh.html"] {
+        let page = text(name);
+        for said in ["数据恢复记录表", "运维一部", "2026-09-21", "+08:00", "已取消", "未证实", "/srv/billing"]
+        {
+            assert!(page.contains(said), "{name} does not say {said}:\n{page}");
+        }
+    }
+    assert!(text("record.en.txt").contains("Result: cancelled"), "{}", text("record.en.txt"));
+    for name in ["record.en.txt", "record.en.html"] {
+        let page = text(name);
+        assert!(!page.contains('\u{1b}') && !page.contains("\n  Result: restored"), "{page}");
+        assert_eq!(page.contains("<script>"), name.ends_with("txt"), "{page}");
+    }
+}
+
+/// A record on a shelf of its own.
+async fn shelved() -> (tempfile::TempDir, PathBuf, PublicRecordKey) {
+    let state = tempfile::tempdir().unwrap();
+    let shelf = Shelf::open(state.path()).await.unwrap();
+    shelf.put(&good().await).await.unwrap();
+    let folder = state.path().join(RECORDS).join(RESTORE);
+    let key = PublicRecordKey::read(&state.path().join(RECORDS).join(PUBLIC_KEY)).unwrap();
+    (state, folder, key)
+}
+
+fn faults(folder: &Path, key: PublicRecordKey) -> Vec<Fault> {
+    check(folder, key).unwrap().err().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn every_changed_byte_is_found_and_its_file_and_line_are_named() {
+    let (_state, folder, key) = shelved().await;
+    assert_eq!(check(&folder, key).unwrap().unwrap().record, good().await);
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let bytes = fs::read(&path).unwrap();
+        let step = if name == SIGNATURE { 1 } else { 13 };
+        for place in (0..bytes.len()).step_by(step) {
+            let mut changed = bytes.clone();
+            changed[place] ^= 4;
+            fs::write(&path, &changed).unwrap();
+            let found = faults(&folder, key);
+            let line = 1 + bytes[..place].iter().filter(|byte| **byte == b'\n').count();
+            let is_named = |fault: &Fault| fault.file == name && fault.line.is_none_or(|named| named == line);
+            // A list of hashes of another text than was signed: the signature tells, and what does not agree with it.
+            assert!(found.iter().any(is_named), "{name}:{line}, byte {place}: {found:?}");
+        }
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(faults(&folder, key).iter().any(|fault| fault.file == name), "{name} cut off");
+        fs::remove_file(&path).unwrap();
+        assert!(check(&folder, key).map_or(true, |checked| checked.is_err()), "{name} gone");
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(faults(&folder, key), []);
+    }
+}
+
+#[tokio::test]
+async fn another_record_another_key_and_a_file_too_many_are_found() {
+    let (_state, folder, key) = shelved().await;
+    let (stranger, _) = RecordKey::generate();
+    assert_eq!(faults(&folder, stranger.public())[0].file, SIGNATURE);
+    // Who writes everything anew without the key gets the hashes right, and not the signature.
+    let other = record(vec![started("something else"), ended(RestoreEnding::Restored, Some(report()))]).await.unwrap();
+    for (name, bytes) in stranger.seal(&other) {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    assert_eq!(faults(&folder, key).iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), [SIGNATURE]);
+    let (_state, folder, key) = shelved().await;
+    fs::write(folder.join("more.txt"), "x").unwrap();
+    assert_eq!(faults(&folder, key)[0].file, "more.txt");
+}
+
+/// What the README tells auditors to do.
+#[tokio::test]
+async fn b3sum_and_openssl_alone_agree() {
+    let (state, folder, _) = shelved().await;
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(&folder).output();
+        output.unwrap_or_else(|error| panic!("{program}: {error}")).status.success()
+    };
+    let key = state.path().join(RECORDS).join(PUBLIC_KEY);
+    let verify =
+        ["pkeyutl", "-verify", "-pubin", "-inkey", key.to_str().unwrap(), "-rawin", "-in", SUMS, "-sigfile", SIGNATURE];
+    assert!(run("b3sum", &["--check", SUMS]) && run("openssl", &verify));
+    fs::write(folder.join(RECORD), "{}").unwrap();
+    assert!(!run("b3sum", &["--check", SUMS]));
+    fs::write(folder.join(SUMS), fs::read(folder.join(LINES)).unwrap()).unwrap();
+    assert!(!run("openssl", &verify));
+}
+
+/// A controller that was killed between the files and the entry makes both again.
+#[tokio::test]
+async fn a_record_that_was_begun_is_replaced() {
+    let (state, folder, key) = shelved().await;
+    fs::remove_file(folder.join(RECORD)).unwrap();
+    let shelf = Shelf::open(state.path()).await.unwrap();
+    assert_eq!(shelf.key(), key);
+    shelf.put(&good().await).await.unwrap();
+    assert_eq!(faults(&folder, key), []);
+}
