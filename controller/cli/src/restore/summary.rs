@@ -25,7 +25,10 @@ impl Answer for Planned {
         let what = if plan.paths.is_empty() { "everything".to_owned() } else { plan.paths.join(" ") };
         writeln!(out, "would restore {what}")?;
         writeln!(out, "  from   snapshot {} of {}, {}", short_id(&plan.snapshot.hex()), plan.host, time(plan.time))?;
-        writeln!(out, "  into   {}", plan.target)?;
+        match plan.target_real.as_ref().filter(|real| **real != plan.target) {
+            Some(real) => writeln!(out, "  into   {}, which is {real}", plan.target)?,
+            None => writeln!(out, "  into   {}", plan.target)?,
+        }
         writeln!(out, "  holds  {}", nodes([plan.files, plan.directories, plan.hard_links, plan.others], plan.bytes))?;
         writeln!(
             out,
