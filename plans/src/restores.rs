@@ -146,9 +146,7 @@ impl ClassRules {
         // Without it a class would be of no host, but production is of all that are left.
         let hosts = match class {
             TargetClass::Production => fields.optional("hosts", findings, values::written).map(Some).or(Some(None)),
-            TargetClass::Scratch | TargetClass::Test => {
-                fields.required("hosts", findings, values::written).map(Some)
-            }
+            TargetClass::Scratch | TargetClass::Test => fields.required("hosts", findings, values::written).map(Some),
         };
         let approvals = fields.optional("approvals", findings, values::written);
         let approvals = approvals.unwrap_or(class.usual_approvals());

@@ -6,6 +6,7 @@
 mod hands;
 mod maintain;
 mod quota;
+mod requested;
 mod restores;
 mod runner;
 
@@ -22,6 +23,7 @@ use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
 use strongroom_controller::notify::{Pace, Sender, keep_pinging};
 use strongroom_controller::operator::{self, Mode, Request};
+use strongroom_controller::requests::Desk;
 use strongroom_controller::site::{Loaded, SiteError};
 use strongroom_controller::ssh::{SshError, ensure_key};
 use strongroom_plans::Site;
@@ -37,6 +39,7 @@ use crate::failure::{Cause, Doing, Failure};
 use crate::fleet::{ControllerArgs, JOURNAL};
 use crate::run::SystemClock;
 use crate::signals::Signals;
+use requested::Going;
 use runner::{Repositories, Runner};
 
 /// Run the controller of a site
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let declared = site.site.repositories().clone();
     let site_in_force = in_force.clone();
+    let gate = Gate::new(in_force.clone(), Arc::clone(&journal), SystemClock);
     let runner = Runner {
         context,
         links,
@@ -96,6 +100,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         journal: Arc::clone(&journal),
         site: site_in_force,
         copying: Mutex::default(),
+        desk: Desk::new(gate.clone()),
+        going: Going::default(),
     };
     runner.may_maintain(&site.site).map_err(|why| {
         let failure = Failure::new("maintain the site's repositories", Cause::Key(why));
@@ -144,7 +150,6 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let pinging = tokio::spawn(keep_pinging(beating, in_force.clone()));
             let knowing = tokio::spawn(hosts.clone().keep_known(SystemClock, in_force.clone()));
             let opening = tokio::spawn(keep_open(in_force.clone(), args.controller.clone()));
-            let gate = Gate::new(in_force.clone(), Arc::clone(&journal), SystemClock);
             let sender = Sender::new(Arc::clone(&journal), SystemClock, in_force, Pace::default());
             let (stop_sending, stopped) = oneshot::channel::<()>();
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));

@@ -49,6 +49,7 @@ fn nearest(target: &Path) -> PathBuf {
 
 /// The nearest that exists, links followed, and the rest as it is written. A link that leads nowhere is a fault: nobody could tell where it will lead.
 fn real(target: &Path) -> io::Result<PathBuf> {
+    let target = std::path::absolute(target)?;
     for existing in target.ancestors() {
         match existing.symlink_metadata() {
             Ok(_) => {
@@ -60,7 +61,7 @@ fn real(target: &Path) -> io::Result<PathBuf> {
             Err(fault) => return Err(fault),
         }
     }
-    Ok(target.to_owned())
+    Ok(target)
 }
 
 fn resumes(staging: &Path) -> Resumes {
