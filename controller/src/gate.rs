@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::journal::{Entry, Event, Journal, JournalError, Who};
 use crate::operator::Refused;
 use crate::permissions::{self, Act, Forbidden, Object, Sight};
+use crate::requests::RequestNumber;
 use crate::run::Clock;
 use crate::runs::RunId;
 
@@ -19,8 +20,8 @@ const ENTRIES_MAX: u32 = 1000;
 #[derive(Debug, Clone)]
 pub struct Gate<C> {
     site: watch::Receiver<Arc<Site>>,
-    journal: Arc<Journal>,
-    clock: C,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) clock: C,
     controller: u32,
 }
 
@@ -72,6 +73,12 @@ impl<C: Clock> Gate<C> {
         self.decide(who, act, found.map_or(Object::Site, Object::Host), &site).await
     }
 
+    /// The same for the host whose data are restored and for the one that gets them.
+    pub async fn on_both(&self, who: &Who, act: Act, source: &str, host: &str) -> Result<(), Refused> {
+        self.on_host(who, act, source).await?;
+        self.on_host(who, act, host).await
+    }
+
     /// The same for the host of a run; one that nobody knows is left to the loop, which says so.
     pub async fn on_run(&self, who: &Who, act: Act, run: &RunId) -> Result<(), Refused> {
         let known = self.journal.run(run).await.map_err(|error| Refused::Broken(error.to_string()))?;
@@ -95,7 +102,8 @@ impl<C: Clock> Gate<C> {
         self.sight(who).await.map(drop)
     }
 
-    fn site(&self) -> Arc<Site> {
+    /// The site in force.
+    pub(crate) fn site(&self) -> Arc<Site> {
         Arc::clone(&self.site.borrow())
     }
 
@@ -107,9 +115,21 @@ impl<C: Clock> Gate<C> {
     async fn refuse(&self, who: &Who, act: Act, object: Object<'_>, forbidden: &Forbidden) -> Result<(), Refused> {
         let reason = forbidden.to_string();
         tracing::warn!(by = %who, act = act.word(), object = %object, reason, "refused");
-        let entry = Event::Refused { act, object: object.to_string(), by: who.clone(), reason: reason.clone() };
-        let written = self.journal.append(self.clock.now(), entry).await;
-        written.map_err(|error| Refused::Broken(error.to_string()))?;
+        self.write_refusal(who, act, object.to_string(), reason.clone(), None).await?;
         Err(Refused::Forbidden(reason))
+    }
+
+    /// Writes a refusal down. It may be told when this returns.
+    pub(crate) async fn write_refusal(
+        &self,
+        who: &Who,
+        act: Act,
+        object: String,
+        reason: String,
+        request: Option<RequestNumber>,
+    ) -> Result<(), Refused> {
+        let entry = Event::Refused { act, object, by: who.clone(), reason, request };
+        let written = self.journal.append(self.clock.now(), entry).await;
+        written.map_err(|error| Refused::Broken(error.to_string()))
     }
 }

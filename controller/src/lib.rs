@@ -13,6 +13,7 @@
 //! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
 //! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
 //!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it.
+//!    [`requests`]: restores that need agreement.
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
@@ -39,6 +40,7 @@ pub mod operator;
 pub mod permissions;
 pub mod redundancy;
 pub mod remote;
+pub mod requests;
 pub mod restore_job;
 pub mod restore_record;
 pub mod restores;

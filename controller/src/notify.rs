@@ -25,7 +25,9 @@ pub use dead_man::keep_pinging;
 pub use message::Message;
 pub use sender::{Pace, Sender};
 
+use crate::journal::{Entry, Event};
 use crate::maintenance::MaintenanceEnding;
+use crate::requests::Request;
 use crate::runs::{Ending, Run};
 
 /// Something that people want to know.
@@ -61,6 +63,8 @@ pub enum Occasion {
     Overdue,
     /// A run left a restore point, and the one before had not; or what was overdue is no more.
     Recovered,
+    /// Somebody on call has data restored with the agreement of one other; or that was looked at afterwards. Every way is told, whatever it wants.
+    BreakGlass,
     /// Somebody wants to know whether the way is open.
     Test,
 }
@@ -74,6 +78,7 @@ impl Occasion {
             Self::Missed => "missed",
             Self::Overdue => "overdue",
             Self::Recovered => "recovered",
+            Self::BreakGlass => "break-glass",
             Self::Test => "test",
         }
     }
@@ -87,7 +92,7 @@ impl Occasion {
             Wanted::Overdue => Self::Overdue,
             Wanted::Recovered => Self::Recovered,
         };
-        self == Self::Test || wanted.iter().any(|wanted| of(wanted) == self)
+        matches!(self, Self::Test | Self::BreakGlass) || wanted.iter().any(|wanted| of(wanted) == self)
     }
 
     /// What the end of a run is, by itself; most ends are no news.
@@ -138,6 +143,30 @@ impl Notice {
         let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let subject = format!("the maintenance of the repository {repository}: {ending}{because}");
         Some(Self { id, time, occasion, subject, plan: MAINTENANCE.into(), host: repository.into(), run: None })
+    }
+}
+
+/// What stands as the plan of a notice that is about a restore. No plan has this name.
+const RESTORE: &str = "restore request";
+
+impl Notice {
+    /// The news of a restore by break-glass: that it was asked for, begun, and looked at afterwards. All others are their people's business.
+    pub(crate) fn of_break_glass(id: String, entry: &Entry, request: &Request) -> Option<Self> {
+        let application = &request.application;
+        let scope = &application.scope.restore;
+        let what = match &entry.event {
+            Event::RestoreRequested { by, .. } => format!("{by} asks for it"),
+            Event::RestoreStarted { by, .. } => format!("{by} has it run"),
+            Event::RestoreClosed { by, note, .. } => format!("{by} has looked at it: {note}"),
+            _ => return None,
+        };
+        let subject = format!(
+            "{}, a restore by break-glass from {} to {}: {what}; its reason: {}",
+            request.number, scope.source, scope.host, application.reason
+        );
+        let (time, plan, host) = (entry.time, RESTORE.into(), scope.host.clone());
+        let notice = Self { id, time, occasion: Occasion::BreakGlass, subject, plan, host, run: None };
+        application.scope.break_glass.then_some(notice)
     }
 }
 

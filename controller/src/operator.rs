@@ -13,9 +13,10 @@ use serde::Serialize;
 use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
-    CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, MaintainRequest, PauseRequest,
-    RecordsRequest, ReloadRequest, RestoreRequest, RetryRequest, RunReference, RunsRequest, StartRequest, Started,
-    StatusRequest, TestNoticesRequest,
+    CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, ListRestoresRequest, MaintainRequest,
+    PauseRequest, RecordsRequest, ReloadRequest, RestoreDecision, RestoreReference, RestoreRequest, RestoreVerdict,
+    RestoreWish, RetryRequest, RunReference, RunRestoreRequest, RunsRequest, StartRequest, Started, StatusRequest,
+    TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +29,7 @@ use crate::daemon::Standing;
 use crate::gate::Gate;
 use crate::journal::Who;
 use crate::permissions::{Act, Sight};
+use crate::requests::{Desk, RequestNumber, Verdict, Wish};
 use crate::restore_record::shelf;
 use crate::restores::{self, RestoreAsked};
 use crate::run::Clock;
@@ -178,7 +180,7 @@ pub fn open_to(socket: &Path, site: &Site) -> std::io::Result<()> {
 }
 
 /// Answers on a socket until `shutdown`.
-pub async fn serve<C: Clock + Send + Sync + 'static>(
+pub async fn serve<C: Clock + Clone + Send + Sync + 'static>(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
     gate: Gate<C>,
@@ -186,16 +188,20 @@ pub async fn serve<C: Clock + Send + Sync + 'static>(
     records: PathBuf,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = OperatorServer::new(Operator { requests, gate, restores, records });
+    let service = OperatorServer::new(Operator { requests, desk: Desk::new(gate.clone()), gate, restores, records });
     Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown)
         .await
 }
 
+/// What is told of a restore, one document after another.
+type Told = BoxStream<'static, Result<Document, Status>>;
+
 struct Operator<C> {
     requests: mpsc::Sender<Request>,
     gate: Gate<C>,
+    desk: Desk<C>,
     restores: mpsc::UnboundedSender<RestoreAsked>,
     /// The folder of all records.
     records: PathBuf,
@@ -211,6 +217,15 @@ impl<C: Clock> Operator<C> {
 
     async fn document(&self, request: impl FnOnce(Reply) -> Request) -> Result<Response<Document>, Status> {
         self.ask(request).await.map(|json| Response::new(Document { json }))
+    }
+
+    /// Hands an order to whoever restores, and passes on what is told of it.
+    fn pass_on(&self, by: Who, request: RestoreRequest, source: String, wish: Wish) -> Result<Response<Told>, Status> {
+        let (news, told) = mpsc::channel(NEWS_MAX);
+        let asked = RestoreAsked { request, source, by, wish, news };
+        self.restores.send(asked).map_err(|_| Status::unavailable("the controller is about to end"))?;
+        let told = ReceiverStream::new(told).map(|news| Ok(Document { json: document(&news?)? }));
+        Ok(Response::new(told.boxed()))
     }
 
     /// The other end of the socket.
@@ -241,6 +256,21 @@ fn account(uid: u32) -> Who {
 
 fn run_id(run: &str) -> Result<RunId, Status> {
     run.parse().map_err(|why: &str| Status::invalid_argument(why))
+}
+
+fn request_number(request: &str) -> Result<RequestNumber, Status> {
+    request.parse().map_err(|why: &str| Status::invalid_argument(why))
+}
+
+fn verdict(decision: RestoreDecision) -> Result<Verdict, Status> {
+    let RestoreDecision { plan, text, .. } = decision;
+    match RestoreVerdict::try_from(decision.verdict) {
+        Ok(RestoreVerdict::Approve) => Ok(Verdict::Approve { plan, comment: given(text) }),
+        Ok(RestoreVerdict::Reject) => Ok(Verdict::Reject { reason: text }),
+        Ok(RestoreVerdict::Withdraw) => Ok(Verdict::Withdraw),
+        Ok(RestoreVerdict::Close) => Ok(Verdict::Close { note: text }),
+        Ok(RestoreVerdict::Unspecified) | Err(_) => Err(Status::invalid_argument("it does not say what is decided")),
+    }
 }
 
 fn mode(dry_run: bool) -> Mode {
@@ -360,22 +390,55 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         Ok(Response::new(Document { json: document(&files)? }))
     }
 
-    type RestoreStream = BoxStream<'static, Result<Document, Status>>;
+    type RestoreStream = Told;
 
-    async fn restore(&self, call: Call<RestoreRequest>) -> Result<Response<Self::RestoreStream>, Status> {
+    async fn restore(&self, call: Call<RestoreRequest>) -> Result<Response<Told>, Status> {
         let by = self.who(&call)?;
         let request = call.into_inner();
         let source = restores::source_host(&request.snapshot)?.to_owned();
         if request.reason.trim().is_empty() && !request.dry_run {
             return Err(Refused::Unfit("a restore needs a reason: it stands in the journal".into()).into());
         }
-        for host in [&source, &request.host] {
-            self.gate.on_host(&by, Act::Restore, host).await?;
-        }
-        let (news, told) = mpsc::channel(NEWS_MAX);
-        let asked = RestoreAsked { request, source, by, news };
-        self.restores.send(asked).map_err(|_| Status::unavailable("the controller is about to end"))?;
-        let told = ReceiverStream::new(told).map(|news| Ok(Document { json: document(&news?)? }));
-        Ok(Response::new(told.boxed()))
+        self.desk.admit_restore(&by, &request, &source).await?;
+        self.pass_on(by, request, source, Wish::Restore)
+    }
+
+    type RequestRestoreStream = Told;
+
+    async fn request_restore(&self, call: Call<RestoreWish>) -> Result<Response<Told>, Status> {
+        let by = self.who(&call)?;
+        let wish = call.into_inner();
+        let (urgency, break_glass) = (wish.urgency().into(), wish.break_glass);
+        let request = wish.restore.unwrap_or_default();
+        let source = restores::source_host(&request.snapshot)?.to_owned();
+        self.desk.admit(&by, &request, &source, break_glass).await?;
+        self.pass_on(by, request, source, Wish::File { urgency, break_glass })
+    }
+
+    async fn list_restores(&self, call: Call<ListRestoresRequest>) -> Result<Response<Document>, Status> {
+        let views = self.desk.list(&self.who(&call)?, call.get_ref().all).await?;
+        Ok(Response::new(Document { json: document(&views)? }))
+    }
+
+    async fn show_restore(&self, call: Call<RestoreReference>) -> Result<Response<Document>, Status> {
+        let (by, number) = (self.who(&call)?, request_number(&call.get_ref().request)?);
+        let story = self.desk.show(&by, number).await?;
+        Ok(Response::new(Document { json: document(&story)? }))
+    }
+
+    async fn decide_restore(&self, call: Call<RestoreDecision>) -> Result<Response<Document>, Status> {
+        let (by, number) = (self.who(&call)?, request_number(&call.get_ref().request)?);
+        let mode = mode(call.get_ref().dry_run);
+        let view = self.desk.decide(&by, number, verdict(call.into_inner())?, mode).await?;
+        Ok(Response::new(Document { json: document(&view)? }))
+    }
+
+    type RunRestoreStream = Told;
+
+    async fn run_restore(&self, call: Call<RunRestoreRequest>) -> Result<Response<Told>, Status> {
+        let (by, number) = (self.who(&call)?, request_number(&call.get_ref().request)?);
+        let request = self.desk.admit_run(&by, number).await?;
+        let (order, source) = (request.order(call.get_ref().dry_run), request.application.scope.restore.source.clone());
+        self.pass_on(by, order, source, Wish::Run(Box::new(request)))
     }
 }

@@ -21,6 +21,12 @@ pub enum Act {
     Run,
     /// Have a host restore: needed for the host whose data they are, and for the one that gets them.
     Restore,
+    /// Ask for a restore to which others must agree: needed for the same two hosts.
+    Request,
+    /// Agree to such a restore, reject it, and look at it afterwards: needed for the same two hosts.
+    Approve,
+    /// Ask for a restore by break-glass, and be the second person who agrees to one.
+    BreakGlass,
     /// Have a repository maintained, which forgets by its rules.
     Maintain,
     /// Put another site into force, and with it other people.
@@ -73,8 +79,18 @@ pub enum Sight {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::See, Self::Run, Self::Restore, Self::Maintain, Self::LoadSite, Self::TestNotices, Self::ReadJournal];
+    pub const ALL: [Self; 10] = [
+        Self::See,
+        Self::Run,
+        Self::Restore,
+        Self::Request,
+        Self::Approve,
+        Self::BreakGlass,
+        Self::Maintain,
+        Self::LoadSite,
+        Self::TestNotices,
+        Self::ReadJournal,
+    ];
 
     /// The roles that are enough for it.
     #[must_use]
@@ -82,6 +98,9 @@ impl Act {
         match self {
             Self::See => &Role::ALL,
             Self::Run | Self::Restore => &[Role::Operator, Role::OnCall],
+            Self::Request => &[Role::Operator, Role::OnCall, Role::Owner],
+            Self::Approve => &[Role::Approver, Role::Owner],
+            Self::BreakGlass => &[Role::OnCall],
             Self::Maintain => &[Role::Operator],
             Self::LoadSite | Self::TestNotices => &[Role::Security],
             Self::ReadJournal => &[Role::Auditor],
@@ -95,6 +114,9 @@ impl Act {
             Self::See => "see",
             Self::Run => "run",
             Self::Restore => "restore",
+            Self::Request => "request",
+            Self::Approve => "approve",
+            Self::BreakGlass => "break-glass",
             Self::Maintain => "maintain",
             Self::LoadSite => "load-site",
             Self::TestNotices => "test-notices",
@@ -109,6 +131,9 @@ impl fmt::Display for Act {
             Self::See => "look at",
             Self::Run => "start or end runs on",
             Self::Restore => "restore from or on",
+            Self::Request => "ask for a restore from or on",
+            Self::Approve => "decide about restores from or on",
+            Self::BreakGlass => "break the glass for a restore from or on",
             Self::Maintain => "have repositories maintained on",
             Self::LoadSite => "load",
             Self::TestNotices => "send test notices of",
@@ -172,6 +197,17 @@ pub fn permit(site: &Site, who: &Who, controller: u32, act: Act, object: Object<
     let roles: Vec<&str> = act.roles().iter().map(|role| role.word()).collect();
     let roles = roles.join(" or ");
     Err(Forbidden::Role { person: person.name().clone(), act, object: object.to_string(), roles })
+}
+
+/// Whether a person has a role that is enough for an act on a host, or for the whole site where the site has no such host (any more). Only the role counts, not whose files somebody has.
+#[must_use]
+pub fn holds(site: &Site, person: &str, act: Act, host: &str) -> bool {
+    let Some(person) = site.people().values().find(|found| found.name().as_str() == person) else { return false };
+    let enough = |role: Role| act.roles().contains(&role);
+    match site.hosts().values().find(|found| found.name().as_str() == host) {
+        Some(host) => person.roles_on(host).any(enough),
+        None => person.roles_everywhere().any(enough),
+    }
 }
 
 /// What somebody sees who may see anything.

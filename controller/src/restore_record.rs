@@ -21,9 +21,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{EntryHash, Who};
+use crate::requests::Request;
 use crate::restores::{RestoreEnding, RestoreScope};
 
-pub use compose::{Incomplete, compose};
+pub use compose::{Incomplete, Setting, compose};
 pub use form::Language;
 
 /// The form of the document. A field may be added; anything else makes another number.
@@ -43,12 +44,15 @@ pub struct RestoreRecord {
     pub zone: String,
     /// The program that wrote this.
     pub program: String,
+    /// What was asked for and who agreed, where others had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
     /// What came of it.
     pub ending: RestoreEnding,
     /// Why, where it did not go well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Who wanted it.
+    /// Who had it done.
     pub by: Who,
     /// Why.
     pub reason: String,

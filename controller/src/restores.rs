@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::journal::Who;
 use crate::operator::Refused;
+use crate::requests::{RequestView, Wish};
 
 /// What somebody wants restored on a host, and where he is told of it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct RestoreAsked {
     pub source: String,
     /// Who.
     pub by: Who,
+    /// What is to become of it.
+    pub wish: Wish,
     /// How far it is; closed by whoever has stopped listening.
     pub news: mpsc::Sender<Result<RestoreNews, Refused>>,
 }
@@ -70,6 +73,20 @@ pub enum RestoreEnding {
     Cancelled,
 }
 
+impl RestoreEnding {
+    /// In one word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::Deviating => "deviating",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
@@ -80,6 +97,11 @@ pub enum RestoreNews {
         restore: String,
         /// What it is.
         order: RestoreScope,
+    },
+    /// It has become a request.
+    Requested {
+        /// As it stands.
+        view: Box<RequestView>,
     },
     /// It goes on.
     Doing {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::requests::{Request, RequestNumber};
 use crate::runs::{Ending, Run, RunId};
 
 mod upkept;
@@ -22,6 +23,36 @@ pub struct Status {
     /// The repositories that the controller maintains, the worst first.
     #[serde(default)]
     pub repositories: Vec<Upkept>,
+    /// Restores by break-glass at which nobody has looked since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUp>,
+}
+
+/// A follow-up that is owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FollowUp {
+    /// The request.
+    pub request: RequestNumber,
+    /// The host whose data they are.
+    pub source: String,
+    /// The host that got them.
+    pub host: String,
+    /// Who asked for it.
+    pub by: String,
+    /// Since when it is owed.
+    pub since: Timestamp,
+}
+
+impl FollowUp {
+    /// What a request owes, if it owes something.
+    #[must_use]
+    pub fn of(request: &Request) -> Option<Self> {
+        let begun = request.begun.first().filter(|_| request.is_owed())?;
+        let scope = &request.application.scope.restore;
+        let (source, host) = (scope.source.clone(), scope.host.clone());
+        Some(Self { request: request.number, source, host, by: request.by.to_string(), since: begun.at })
+    }
 }
 
 /// One plan on one host.
@@ -111,7 +142,7 @@ impl Status {
     pub fn of<'a>(time: Timestamp, known: impl IntoIterator<Item = Known<'a>>) -> Self {
         let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection()).collect();
         rows.sort_by(|left, right| (left.state, &left.plan, &left.host).cmp(&(right.state, &right.plan, &right.host)));
-        Self { time, rows, repositories: Vec::new() }
+        Self { time, rows, repositories: Vec::new(), follow_ups: Vec::new() }
     }
 
     /// How many rows are in each state.

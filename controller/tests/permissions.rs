@@ -42,6 +42,9 @@ const MATRIX: &str = "\
 see           yes    yes      yes     yes      yes   yes      yes
 run           -      yes      yes     -        -     -        -
 restore       -      yes      yes     -        -     -        -
+request       -      yes      yes     -        yes   -        -
+approve       -      -        -       yes      yes   -        -
+break-glass   -      -        yes     -        -     -        -
 maintain      -      yes      -       -        -     -        -
 load-site     -      -        -       -        -     yes      -
 test-notices  -      -        -       -        -     yes      -

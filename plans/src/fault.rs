@@ -147,6 +147,8 @@ codes! {
     StoredTwice = "P-0054",
     /// Two roles that nobody may hold together.
     RolesExclude = "P-0055",
+    /// A restore on production to which too few would have to agree.
+    TooFewApprovals = "P-0056",
 }
 
 impl Faults {

@@ -15,6 +15,7 @@ use crate::name::Name;
 use crate::notification::Notification;
 use crate::people::Person;
 use crate::quota::Quota;
+use crate::restores::RestoreRules;
 use crate::said::Said;
 use crate::schedule::Zone;
 use crate::site_files::SiteFiles;
@@ -34,6 +35,7 @@ pub struct Site {
     pub(crate) dead_man: Option<DeadMan>,
     pub(crate) quotas: Vec<Quota>,
     pub(crate) people: BTreeMap<Name, Person>,
+    pub(crate) restores: RestoreRules,
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
     pub(crate) version: ContentHash,
@@ -105,6 +107,11 @@ impl Site {
     /// Whose account that is.
     pub fn person_of(&self, user: &str) -> Option<&Person> {
         self.people.values().find(|person| person.users().iter().any(|own| own.as_str() == user))
+    }
+
+    /// Who must agree before a host restores, where the site names people.
+    pub fn restores(&self) -> &RestoreRules {
+        &self.restores
     }
 
     /// The hosts by name.

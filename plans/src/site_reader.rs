@@ -23,6 +23,7 @@ use crate::people::Person;
 use crate::preset::Preset;
 use crate::quota::Quota;
 use crate::report::quoted;
+use crate::restores::RestoreRules;
 use crate::said::Said;
 use crate::schedule::Zone;
 use crate::site::Site;
@@ -50,6 +51,7 @@ pub(crate) struct SiteDraft {
     dead_man: Option<DeadMan>,
     quotas: Vec<(Quota, Option<Span>)>,
     people: Declared<Person>,
+    restores: RestoreRules,
 }
 
 /// A plan file: what was found wrong with it, and what it says.
@@ -77,6 +79,7 @@ static SITE: Shape = Shape {
         ("dead-man", Meaning::Now("{ url: \"https://monitor.example.org/ping\", every: 5m }")),
         ("quotas", Meaning::Now("[{ repository: main, hosts: tenant=north, hard: 100 GiB }]")),
         ("people", Meaning::Now("wang: { users: [wang], roles: { operator: \"*\" } }")),
+        ("restores", Meaning::Now("{ test: { hosts: env=test, approvals: 1 }, valid: 4h }")),
     ],
 };
 
@@ -219,6 +222,7 @@ impl SiteDraft {
             dead_man: None,
             quotas: Vec::new(),
             people: Declared::unreadable(),
+            restores: RestoreRules::default(),
         }
     }
 
@@ -237,6 +241,7 @@ impl SiteDraft {
             dead_man: fields.optional("dead-man", findings, DeadMan::read),
             quotas: Vec::new(),
             people: Person::read_all(&fields, findings),
+            restores: fields.optional("restores", findings, RestoreRules::read).unwrap_or_default(),
             said: fields
                 .said(findings.text())
                 .into_iter()
@@ -265,6 +270,7 @@ impl SiteDraft {
             dead_man: self.dead_man,
             quotas: self.quotas.into_iter().map(|(quota, _)| quota).collect(),
             people: self.people.into_values(|person| person),
+            restores: self.restores,
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
             version: files.version(),

@@ -23,6 +23,11 @@ impl TimeSpan {
         Self(count * 24 * 60 * 60)
     }
 
+    /// So many hours, at least one.
+    pub(crate) const fn hours(count: u64) -> Self {
+        Self(count * 60 * 60)
+    }
+
     /// The number of seconds.
     pub fn seconds(self) -> u64 {
         self.0

@@ -1,6 +1,10 @@
 //! What a change of `site.yaml` itself protects less: who may do more, what is looked after no more, and what can be deleted sooner.
 
+use std::collections::BTreeMap;
+
+use crate::name::Name;
 use crate::people::{Person, Role};
+use crate::report::listed;
 use crate::site::Site;
 use crate::site_repository::RepositorySpec;
 use crate::weaker::{Loss, Weaker};
@@ -21,7 +25,37 @@ pub(crate) fn of_site(old: &Site, new: &Site) -> Vec<Weaker> {
     }
     // Where nobody was named before, naming somebody opens the socket to him.
     weaker.extend(new.people().values().flat_map(|person| granted(old, person)).map(access));
+    // Where nobody was named, nobody had to agree.
+    if !old.people().is_empty() && !new.people().is_empty() {
+        weaker.extend(agreed_less(old, new).into_iter().map(access));
+    }
     weaker
+}
+
+/// To which restores fewer people have to agree, and for how much longer what they said counts.
+fn agreed_less(old: &Site, new: &Site) -> Vec<String> {
+    let approvals = |site: &Site, host: &Name| {
+        let host = site.hosts().get(host)?;
+        Some(site.restores().approvals(site.restores().class_of(host)))
+    };
+    let mut fewer: BTreeMap<(u32, u32), Vec<&str>> = BTreeMap::new();
+    for host in new.hosts().keys() {
+        if let (Some(before), Some(now)) = (approvals(old, host), approvals(new, host))
+            && now < before
+        {
+            fewer.entry((now, before)).or_default().push(host.as_str());
+        }
+    }
+    let fewer = fewer.into_iter().map(|((now, before), hosts)| {
+        format!("{now} must agree to a restore on {} now, was {before}", listed(hosts.into_iter()))
+    });
+    let [before, now] = [old, new].map(|site| site.restores());
+    let spans = [
+        ("an approval of a restore counts for", before.valid(), now.valid()),
+        ("a request for a restore stays open for", before.expires(), now.expires()),
+    ];
+    let longer = spans.into_iter().filter(|(_, before, now)| now > before);
+    fewer.chain(longer.map(|(what, before, now)| format!("{what} {now}, was {before}"))).collect()
 }
 
 /// What is done less for a repository.

@@ -192,6 +192,28 @@ fn people_who_may_do_more() {
 }
 
 #[test]
+fn restores_to_which_fewer_must_agree() {
+    let of = |restores: &str| {
+        let text = format!("people: {{ li: {{ users: [li], roles: {{ viewer: \"*\" }} }} }}\n{restores}\ncalendars:");
+        site(&[("site.yaml", "calendars:", Box::leak(text.into_boxed_str()))])
+    };
+    let weaker = |old: &Site, new: &Site| -> Vec<(Loss, String)> {
+        Difference::of_sites(old, new, from()).weaker.into_iter().map(|weaker| (weaker.loss, weaker.what)).collect()
+    };
+    let usual = of("");
+    let freer = of("restores: { test: { hosts: name=web1 }, valid: 8h, expires: 2d }");
+    let expected = [
+        "1 must agree to a restore on web1 now, was 2",
+        "an approval of a restore counts for 8h, was 4h",
+        "a request for a restore stays open for 2d, was 1d",
+    ];
+    assert_eq!(weaker(&usual, &freer), expected.map(|what| (Loss::Access, what.to_owned())));
+    assert_eq!(weaker(&freer, &usual), []);
+    let strict = of("restores: { test: { hosts: name=web1, approvals: 3 } }");
+    assert_eq!(weaker(&usual, &strict), []);
+}
+
+#[test]
 fn repositories_that_are_looked_after_less() {
     let kept = |more: &'static str| site(&[("site.yaml", "main: { at: /srv/main }", more)]);
     let scrubbed = kept("main: { at: /srv/main, maintenance: { at: daily 05:00, scrub: { every: 30d } } }");

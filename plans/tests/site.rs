@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::civil::date;
 use strongroom_plans::{
     Access, ActionClass, BucketName, CutOff, FleetPlan, Media, MissedRule, Reach, RunKind, S3Credentials, Site,
-    SiteFiles, Standstill, Way, WebhookFormat, steps,
+    SiteFiles, Standstill, TargetClass, Way, WebhookFormat, steps,
 };
 
 fn example_files() -> SiteFiles {
@@ -307,4 +307,30 @@ fn with(path: &str, from: &str, to: &str) -> SiteFiles {
         files.insert(name, if name == path { text.replace(from, to) } else { text.to_owned() });
     }
     files
+}
+
+#[test]
+fn targets_of_restores_are_of_the_strictest_class_that_chooses_them() {
+    let class = |rules: &str, host: &str| {
+        let mut files = example_files();
+        let text = include_str!("../examples/site/site.yaml");
+        files.insert("site.yaml", format!("{}\n{rules}\n", without_restores(text)));
+        let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+        let class = site.restores().class_of(&site.hosts()[&host.parse().unwrap()]);
+        (class, site.restores().approvals(class))
+    };
+    assert_eq!(class("", "db1"), (TargetClass::Production, 2));
+    let all = "restores: { scratch: { hosts: \"*\" }, test: { hosts: \"name=db1 | name=db-test\" }, production: { hosts: name=db1, approvals: 3 } }";
+    assert_eq!(class(all, "db1"), (TargetClass::Production, 3));
+    assert_eq!(class(all, "db-test"), (TargetClass::Test, 1));
+    assert_eq!(class(all, "gate"), (TargetClass::Scratch, 0));
+    assert_eq!(class("restores: { scratch: { hosts: name=gate, approvals: 1 } }", "gate"), (TargetClass::Scratch, 1));
+    let usual = example().restores().clone();
+    assert_eq!((usual.valid().seconds(), usual.expires().seconds()), (4 * 3600, 24 * 3600));
+}
+
+/// The example without what it says of restores, so that a test can say something else.
+fn without_restores(text: &str) -> String {
+    let begin = text.find("\n# Who must agree").unwrap_or(text.len());
+    text[..begin].to_owned()
 }

@@ -401,3 +401,24 @@ fn hosts_are_read_whatever_is_wrong_elsewhere() {
     let missing = files(|_, _| None);
     assert_eq!(summary(&Site::read_hosts(&missing).unwrap_err()), [(Code::MissingFile, "hosts.yaml", 1, 1, "")]);
 }
+
+#[test]
+fn who_must_agree_to_restores() {
+    let at = "site.yaml";
+    let restores = |to: &'static str, (code, text): (Code, &str)| {
+        let line = format!("restores: {to}");
+        let column = line.rfind(text).unwrap() + 1;
+        check(at, "limits: { runs: 8 }", &line, (code, at, 11, column, text));
+    };
+    restores("{ production: { approvals: 1 } }", (Code::TooFewApprovals, "1"));
+    restores("{ production: { approvals: 0, hosts: role=db } }", (Code::TooFewApprovals, "0"));
+    restores("{ test: { approvals: 1 } }", (Code::MissingKey, "{ approvals: 1 }"));
+    restores("{ scratch: { hosts: \"role=\" } }", (Code::BadSelector, "\"role=\""));
+    restores("{ scratch: { hosts: role=drill, approvals: none } }", (Code::BadNumber, "none"));
+    restores("{ test: { hosts: role=drill, approvals: 10 } }", (Code::BadNumber, "10"));
+    restores("{ test: { hosts: role=drill, approvers: 1 } }", (Code::UnknownKey, "approvers"));
+    restores("{ staging: { hosts: role=drill } }", (Code::UnknownKey, "staging"));
+    restores("{ valid: 4 }", (Code::BadTimeSpan, "4"));
+    restores("{ expires: never }", (Code::BadTimeSpan, "never"));
+    assert!(remedy(at, "limits: { runs: 8 }", "restores: { production: { approvals: 1 } }").contains("`scratch:`"));
+}

@@ -6,11 +6,11 @@ mod show;
 mod verify;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
-use strongroom_controller::restore_record::shelf::{self, RECORDS};
+use strongroom_controller::restore_record::shelf::{self, Listed, RECORDS};
 use strongroom_proto::operator::RecordsRequest;
 
 use crate::context::Context;
@@ -54,27 +54,37 @@ impl ShelfArgs {
         self.records.clone().map_or_else(|| Ok(context.state_dir()?.join(RECORDS)), Ok)
     }
 
-    /// The files of a record, by name.
-    fn files(&self, restore: &str, context: &Context) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-        let what = format!("read the record of {restore}");
+    /// Whether the folder itself is read.
+    fn is_here(&self, folder: &Path) -> bool {
+        self.records.is_some() || folder.is_dir()
+    }
+
+    /// All records, the newest first.
+    fn list(&self, what: &str, context: &Context) -> Result<Vec<Listed>, Failure> {
         let folder = self.folder(context)?;
-        let encoded = match self.records.is_some() || folder.is_dir() {
-            true => {
-                let read = async {
-                    let names = shelf::names(&folder).await?;
-                    match names.iter().any(|name| name == restore) {
-                        true => shelf::files(&folder.join(restore)).await.map(Some),
-                        false => Ok(None),
-                    }
-                };
-                let failed = |source| Cause::File { doing: "read", path: folder.clone(), source };
-                let files = context.wait(&what, async { read.await.map_err(failed) })?;
-                let absent = || Cause::Absent(format!("there is no record of it in {}", folder.display()));
-                files.ok_or_else(|| {
-                    Failure::new(what.clone(), absent()).advise("`strongroom record list` has them all")
-                })?
-            }
-            false => self.ask(restore, &what, context)?,
+        if !self.is_here(&folder) {
+            return self.ask("", what, context);
+        }
+        let failed = |source| Cause::File { doing: "read", path: folder.clone(), source };
+        context.wait(what, async { shelf::list(&folder).await.map_err(failed) })
+    }
+
+    /// The files of the record of a restore, or of the newest one of a request, by name.
+    fn files(&self, wanted: &str, context: &Context) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        let what = format!("read the record of {wanted}");
+        let is_wanted = |record: &Listed| {
+            record.restore == wanted || record.request.is_some_and(|number| number.to_string() == wanted)
+        };
+        let found = self.list(&what, context)?.into_iter().find(is_wanted).map(|record| record.restore);
+        let restore = found.ok_or_else(|| {
+            let why = Cause::Absent("there is no record of it".into());
+            Failure::new(what.clone(), why).advise("`strongroom record list` has them all")
+        })?;
+        let folder = self.folder(context)?;
+        let failed = |source| Cause::File { doing: "read", path: folder.clone(), source };
+        let encoded = match self.is_here(&folder) {
+            true => context.wait(&what, async { shelf::files(&folder.join(&restore)).await.map_err(failed) })?,
+            false => self.ask(&restore, &what, context)?,
         };
         let decoded = encoded.into_iter().map(|(name, text)| Some((name, shelf::decode(&text)?)));
         decoded

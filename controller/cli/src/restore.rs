@@ -1,6 +1,9 @@
 //! `strongroom restore`: files back from a snapshot, read back from the disk and compared.
 
+mod decide;
 mod on_host;
+mod request;
+mod requests;
 mod summary;
 
 use std::ffi::OsString;
@@ -8,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::ArgPredicate;
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
 use strongroom_repository::Snapshot;
 use strongroom_worker::progress::Progress;
 use strongroom_worker::restore::{
@@ -25,9 +28,10 @@ use crate::fleet::ControllerArgs;
 use crate::progress;
 use summary::{Planned, Restored};
 
-/// Restore files from a snapshot, and verify them
+/// Restore files from a snapshot, and verify them; ask for restores to which others must agree, and decide about them
 #[derive(Debug, Args)]
 #[command(mut_arg("repo", |repo| repo.required(false).required_unless_present("on").default_value_if("on", ArgPredicate::IsPresent, "")))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "\
 Everything is written beside its place, flushed, read back from the disk, compared with the hash \
 that was taken at the source, and only then put in place. Stopped at any moment, the same command \
@@ -37,17 +41,56 @@ with 4 if what was read is damaged.
 With --on, the running controller has a host of its site restore into a directory of that host. SNAP names \
 the host whose data they are (latest@db1), and --reason is written down. Ctrl-C ends it.
 
+Where the site names people, a host to which `restores:` in site.yaml gives approvals is restored to by a request: \
+request, approve (by as many as must agree), run. `restore list` shows what waits for somebody.
+
 Examples:
   strongroom restore --repo /srv/backup latest --target /tmp/restored --dry-run
   strongroom restore --repo /srv/backup latest@web1 /etc/nginx --target /tmp/restored
   strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv --target / --overwrite changed
   strongroom restore --repo /srv/backup --copy s3://backups/main latest@db1 --target /tmp/restored
-  strongroom restore latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated' --dry-run")]
-pub(crate) struct RestoreArgs {
+  strongroom restore latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated' --dry-run
+  strongroom restore request latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated'")]
+pub(crate) struct DirectArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
     #[command(flatten)]
     copies: CopiesArgs,
+    #[command(flatten)]
+    what: WhatArgs,
+
+    /// Only show the plan
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    on_host: OnHostArgs,
+}
+
+/// A restore at once, or something about one to which others must agree.
+#[derive(Debug)]
+pub(crate) enum RestoreArgs {
+    /// At once.
+    Direct(Box<DirectArgs>),
+    /// By a request.
+    Command(RestoreCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RestoreCommand {
+    Request(request::RequestArgs),
+    List(decide::ListArgs),
+    Show(decide::ShowArgs),
+    Approve(decide::ApproveArgs),
+    Reject(decide::RejectArgs),
+    Run(request::RunArgs),
+    Cancel(decide::CancelArgs),
+    Close(decide::CloseArgs),
+}
+
+/// What is restored, where to, and how.
+#[derive(Debug, Args)]
+struct WhatArgs {
     #[command(flatten)]
     snapshot: SnapshotArg,
 
@@ -70,13 +113,6 @@ pub(crate) struct RestoreArgs {
     /// How owners are found again: by number, as for a whole host, or by name where this host knows it
     #[arg(long, value_name = "HOW", default_value = "number")]
     owners: OwnersArg,
-
-    /// Only show the plan
-    #[arg(long)]
-    dry_run: bool,
-
-    #[command(flatten)]
-    on_host: OnHostArgs,
 }
 
 /// A restore that the running controller has a host do.
@@ -113,12 +149,20 @@ enum OwnersArg {
 }
 
 pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
-    if let Some(host) = &args.on_host.on {
-        return on_host::run(args, host, context);
+    match args {
+        RestoreArgs::Direct(args) => at_once(args, context),
+        RestoreArgs::Command(command) => command.run(context),
     }
-    let options = args.options(context)?;
+}
+
+fn at_once(args: &DirectArgs, context: &Context) -> Result<Exit, Failure> {
+    let what = &args.what;
+    if let Some(host) = &args.on_host.on {
+        return on_host::run(what, &args.on_host, host, args.dry_run, context);
+    }
+    let options = what.options(what.tree_paths()?, context);
     let opened = args.repository.open_with(&args.copies, context)?;
-    let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;
+    let snapshot = choice::snapshot(&opened, context, &what.snapshot.snapshot)?;
     let plan = plan(&opened, &snapshot, options, context)?;
     if args.dry_run {
         let exit = if plan.summary.lacks_room() { Exit::StoreOutOfReach } else { Exit::Success };
@@ -133,10 +177,53 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
     Ok(exit)
 }
 
-impl RestoreArgs {
-    fn options(&self, context: &Context) -> Result<RestoreOptions, Failure> {
-        let paths = self.paths.iter().map(|path| choice::tree_path(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(RestoreOptions {
+impl FromArgMatches for RestoreArgs {
+    /// What a restore at once must say is not demanded of the others.
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand_name() {
+            Some(_) => RestoreCommand::from_arg_matches(matches).map(Self::Command),
+            None => DirectArgs::from_arg_matches(matches).map(|args| Self::Direct(Box::new(args))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for RestoreArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        RestoreCommand::augment_subcommands(DirectArgs::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        RestoreCommand::augment_subcommands_for_update(DirectArgs::augment_args_for_update(command))
+    }
+}
+
+impl RestoreCommand {
+    fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Request(args) => args.run(context),
+            Self::List(args) => args.run(context),
+            Self::Show(args) => args.run(context),
+            Self::Approve(args) => args.run(context),
+            Self::Reject(args) => args.run(context),
+            Self::Run(args) => args.run(context),
+            Self::Cancel(args) => args.run(context),
+            Self::Close(args) => args.run(context),
+        }
+    }
+}
+
+impl WhatArgs {
+    fn tree_paths(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        self.paths.iter().map(|path| choice::tree_path(path)).collect()
+    }
+
+    fn options(&self, paths: Vec<Vec<u8>>, context: &Context) -> RestoreOptions {
+        RestoreOptions {
             // The top of the tree stands for everything.
             paths: if paths.iter().any(Vec::is_empty) { Vec::new() } else { paths },
             overwrite: match self.overwrite {
@@ -151,7 +238,7 @@ impl RestoreArgs {
             },
             writers: context.threads(),
             ..RestoreOptions::into_target(&self.target)
-        })
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod hands;
 mod maintain;
 mod quota;
 mod records;
+mod requested;
 mod restores;
 mod runner;
 
@@ -23,6 +24,7 @@ use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
 use strongroom_controller::notify::{Pace, Sender, keep_pinging};
 use strongroom_controller::operator::{self, Mode, Request};
+use strongroom_controller::requests::Desk;
 use strongroom_controller::restore_record::seal::KeyError;
 use strongroom_controller::restore_record::shelf::{RECORDS, Shelf};
 use strongroom_controller::site::{Loaded, SiteError};
@@ -40,6 +42,7 @@ use crate::failure::{Cause, Doing, Failure};
 use crate::fleet::{ControllerArgs, JOURNAL};
 use crate::run::SystemClock;
 use crate::signals::Signals;
+use requested::Going;
 use runner::{Repositories, Runner};
 
 /// Run the controller of a site
@@ -91,6 +94,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let declared = site.site.repositories().clone();
     let site_in_force = in_force.clone();
+    let gate = Gate::new(in_force.clone(), Arc::clone(&journal), SystemClock);
     let runner = Runner {
         context,
         links,
@@ -102,6 +106,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         copying: Mutex::default(),
         shelf,
         recording: Mutex::default(),
+        desk: Desk::new(gate.clone()),
+        going: Going::default(),
     };
     runner.record_owed();
     runner.may_maintain(&site.site).map_err(|why| {
@@ -151,7 +157,6 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let pinging = tokio::spawn(keep_pinging(beating, in_force.clone()));
             let knowing = tokio::spawn(hosts.clone().keep_known(SystemClock, in_force.clone()));
             let opening = tokio::spawn(keep_open(in_force.clone(), args.controller.clone()));
-            let gate = Gate::new(in_force.clone(), Arc::clone(&journal), SystemClock);
             let sender = Sender::new(Arc::clone(&journal), SystemClock, in_force, Pace::default());
             let (stop_sending, stopped) = oneshot::channel::<()>();
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));

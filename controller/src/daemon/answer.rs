@@ -16,7 +16,7 @@ use crate::permissions::Sight;
 use crate::run::Clock;
 use crate::runs::{Run, RunId};
 use crate::site::{HostRow, Loaded, Times};
-use crate::status::{Known, Status};
+use crate::status::{FollowUp, Known, Status};
 
 /// Runs in one answer: more than anybody reads, and few enough for one message.
 const RUNS_MAX: u32 = 10_000;
@@ -33,6 +33,7 @@ where
             Request::Status(sight, reply) => {
                 let mut status = self.status().await?;
                 status.rows.retain(|row| sight.has(&row.host));
+                status.follow_ups.retain(|owed| sight.has(&owed.host) || sight.has(&owed.source));
                 let _ = reply.send(document(&status));
             }
             Request::Runs { plan, host, count_max, sight, reply } => {
@@ -112,7 +113,8 @@ where
                 running: running.get(pair),
             }
         });
-        Ok(Status { repositories: self.upkept(now).await?, ..Status::of(now, known) })
+        let follow_ups = self.setting.journal.requests_owed().await?.iter().filter_map(FollowUp::of).collect();
+        Ok(Status { repositories: self.upkept(now).await?, follow_ups, ..Status::of(now, known) })
     }
 
     /// Asks on a task of its own: the loop waits for no host.

@@ -8,6 +8,7 @@ use strongroom_plans::RunKind;
 
 use crate::maintenance::{Figures, MaintenanceEnding};
 use crate::permissions::Act;
+use crate::requests::{Application, RequestNumber};
 use crate::restores::{RestoreEnding, RestoreScope};
 use crate::runs::{Ending, RunId};
 
@@ -49,6 +50,9 @@ pub enum Event {
         by: Who,
         /// Why he may not.
         reason: String,
+        /// The request that it is about, if it is about one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestNumber>,
     },
     /// A run came due, or a person asked for it.
     RunPlanned {
@@ -175,6 +179,9 @@ pub enum Event {
         reason: String,
         /// What is restored, and where to.
         order: RestoreScope,
+        /// The request that was approved, where one was needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestNumber>,
     },
     /// A host's restore is over.
     RestoreEnded {
@@ -188,6 +195,57 @@ pub enum Event {
         /// The host's report: counts, what was proven, the first findings.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         report: Option<serde_json::Value>,
+        /// The request that was approved, where one was needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestNumber>,
+    },
+    /// Somebody asks for a restore to which others must agree. Numbers have no gaps: what was refused has none.
+    RestoreRequested {
+        /// Its number.
+        request: RequestNumber,
+        /// Who.
+        by: Who,
+        /// What.
+        application: Box<Application>,
+    },
+    /// A reviewer agrees.
+    RestoreApproved {
+        /// To which.
+        request: RequestNumber,
+        /// Who.
+        by: Who,
+        /// The hash of the plan that he agrees to.
+        hash: String,
+        /// It counts until then.
+        until: Timestamp,
+        /// What he says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+    },
+    /// A reviewer does not agree, and that is its end.
+    RestoreRejected {
+        /// Which.
+        request: RequestNumber,
+        /// Who.
+        by: Who,
+        /// Why.
+        reason: String,
+    },
+    /// Whoever asked for it does not want it any more.
+    RestoreWithdrawn {
+        /// Which.
+        request: RequestNumber,
+        /// Who.
+        by: Who,
+    },
+    /// A reviewer who took no part has looked at a restore by break-glass.
+    RestoreClosed {
+        /// Which.
+        request: RequestNumber,
+        /// Who.
+        by: Who,
+        /// What he found.
+        note: String,
     },
     /// The record of a restore was made and signed.
     RestoreRecorded {

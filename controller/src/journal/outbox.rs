@@ -12,6 +12,7 @@ use super::event::{Event, OverdueEnd};
 use super::store::{Journal, JournalError, database, unreadable};
 use super::upkeep;
 use crate::notify::{Notice, Occasion};
+use crate::requests::Request;
 use crate::runs::{Ending, Impossible, Run};
 
 /// The tables.
@@ -145,18 +146,27 @@ impl Journal {
     }
 }
 
-/// What an entry means for the outbox and for what is overdue; whether there is something to tell. `run` is the run after it, not yet written.
+/// What an entry is about, after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct After<'a> {
+    /// The run, not yet written.
+    pub(super) run: Option<&'a Run>,
+    /// The request.
+    pub(super) request: Option<&'a Request>,
+}
+
+/// What an entry means for the outbox and for what is overdue; whether there is something to tell.
 pub(super) async fn follow(
     connection: &mut SqliteConnection,
     entry: &Entry,
-    run: Option<&Run>,
+    after: After<'_>,
 ) -> Result<bool, FollowError> {
     let id = || entry.hash.to_string()[..16].to_owned();
     let of_plan = |occasion, plan: &str, host: &str, subject| {
         let (plan, host) = (plan.to_owned(), host.to_owned());
         Some(Notice { id: id(), time: entry.time, occasion, subject, plan, host, run: None })
     };
-    let notice = match (&entry.event, run) {
+    let notice = match (&entry.event, after.run) {
         (Event::RunEnded { .. }, Some(run)) => {
             let before = latest_end(connection, &run.plan, &run.host).await?;
             let is_overdue = is_overdue(connection, &run.plan, &run.host).await?;
@@ -181,6 +191,9 @@ pub(super) async fn follow(
         (Event::MaintenanceEnded { repository, ending, reason, .. }, _) => {
             let before = upkeep::latest_ending(connection, repository).await?;
             Notice::of_maintenance(id(), entry.time, repository, (*ending, reason.as_deref()), before)
+        }
+        (Event::RestoreRequested { .. } | Event::RestoreStarted { .. } | Event::RestoreClosed { .. }, _) => {
+            after.request.and_then(|request| Notice::of_break_glass(id(), entry, request))
         }
         (Event::NoticeGivenUp { notice, way, .. }, _) => {
             let delete = sqlx::query("delete from outbox where way = ? and id = ?").bind(way).bind(notice);

@@ -12,12 +12,14 @@ use super::chain::{Broken, Entry, EntryHash};
 use super::event::Event;
 use super::hosts;
 use super::outbox::{self, FollowError};
+use super::requests;
 use super::restores;
 use super::upkeep;
+use crate::requests::{Request, RequestNumber, fold as fold_request};
 use crate::runs::{Impossible, Run, RunId, fold};
 
 /// The layout of the database. A newer one is refused; an older one is brought up to date by the statements after its own.
-const LAYOUTS: [&str; 7] = ["
+const LAYOUTS: [&str; 8] = ["
     create table entries (
         number   integer primary key,
         time     text    not null,
@@ -41,7 +43,7 @@ const LAYOUTS: [&str; 7] = ["
     create index runs_open on runs (due) where ending is null;
 ", outbox::LAYOUT, hosts::LAYOUT, "
     create index entries_by_run on entries (json_extract(text, '$.run')) where json_extract(text, '$.run') is not null;
-", hosts::SIGHTINGS, upkeep::LAYOUT, restores::LAYOUT];
+", hosts::SIGHTINGS, upkeep::LAYOUT, restores::LAYOUT, requests::LAYOUT];
 
 /// The journal. One process writes it, the controller that owns the socket; others may read meanwhile. Should two write, the second one's entry has a number that is taken,
 /// and is refused.
@@ -141,10 +143,20 @@ impl Journal {
     /// Writes several entries, all or none.
     pub async fn append_all(&self, time: Timestamp, events: Vec<Event>) -> Result<(), JournalError> {
         let mut writer = self.writer.lock().await;
+        self.append_to(&mut writer, time, events).await
+    }
+
+    /// The same for whoever has locked it already, so that nothing comes in between.
+    pub(super) async fn append_to(
+        &self,
+        writer: &mut Writer,
+        time: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<(), JournalError> {
         if writer.poisoned {
             return Err(JournalError::Poisoned { path: self.path.clone() });
         }
-        let Writer { newest, hash, .. } = *writer;
+        let (newest, hash) = (writer.newest, writer.hash);
         let entries = events.into_iter().scan((newest, hash), |(number, hash), event| {
             let entry = Entry::following(*hash, *number + 1, time, event);
             (*number, *hash) = (entry.number, entry.hash);
@@ -173,7 +185,9 @@ impl Journal {
                 Some(id) => Some(fold(read_run(&mut transaction, id, &self.path).await?, entry)?),
                 None => None,
             };
-            has_news |= outbox::follow(&mut transaction, entry, run.as_ref()).await.map_err(|error| match error {
+            let request = requests::follow(&mut transaction, entry, &self.path).await?;
+            let after = outbox::After { run: run.as_ref(), request: request.as_ref() };
+            has_news |= outbox::follow(&mut transaction, entry, after).await.map_err(|error| match error {
                 FollowError::Database(source) => failed()(source),
                 FollowError::Impossible(impossible) => impossible.into(),
             })?;
@@ -302,6 +316,7 @@ impl Journal {
         const AT_ONCE: u32 = 10_000;
         let (mut number, mut hash) = (0, EntryHash::START);
         let mut runs: BTreeMap<RunId, Run> = BTreeMap::new();
+        let mut requests: BTreeMap<RequestNumber, Request> = BTreeMap::new();
         let mut overdue: BTreeSet<(String, String)> = BTreeSet::new();
         loop {
             let entries = self.entries(number + 1, AT_ONCE).await?;
@@ -314,6 +329,10 @@ impl Journal {
                     let run = fold(runs.remove(id), entry)?;
                     runs.insert(id.clone(), run);
                 }
+                if let Some(number) = entry.event.request() {
+                    let request = fold_request(requests.remove(&number), entry)?;
+                    requests.insert(number, request);
+                }
                 match &entry.event {
                     Event::BecameOverdue { plan, host, .. } => drop(overdue.insert((plan.clone(), host.clone()))),
                     Event::OverdueEnded { plan, host, .. } => drop(overdue.remove(&(plan.clone(), host.clone()))),
@@ -323,7 +342,11 @@ impl Journal {
             debug_assert_eq!((number, hash), (last_number, last_hash));
         }
         let stored = self.fetch_runs(sqlx::query("select run from runs order by id")).await?;
-        match stored.iter().eq(runs.values()) && self.overdue().await?.iter().eq(&overdue) {
+        let asked = self.fetch_requests(sqlx::query("select request from requests order by year, count")).await?;
+        let is_their_sum = stored.iter().eq(runs.values())
+            && asked.iter().eq(requests.values())
+            && self.overdue().await?.iter().eq(&overdue);
+        match is_their_sum {
             true => Ok((number, hash)),
             false => Err(JournalError::Broken { path: self.path.clone(), source: Broken::Changed(number) }),
         }

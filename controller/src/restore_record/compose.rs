@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::{Check, CheckVerdict, Checked, Evidence, FORMAT, RestoreRecord, Times};
 use crate::journal::{Entry, Event};
+use crate::requests::Request;
 use crate::restores::RestoreEnding;
 
 /// Findings that are quoted; the host's report has more.
@@ -69,16 +70,36 @@ struct Phase {
     milliseconds: u64,
 }
 
-/// Makes the record of the restore that these entries are about, the oldest first.
-pub fn compose(site: &str, zone: &str, program: &str, entries: &[Entry]) -> Result<RestoreRecord, Incomplete> {
+/// Where a record is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The site's name.
+    pub site: String,
+    /// Its zone's.
+    pub zone: String,
+    /// Program and version.
+    pub program: String,
+}
+
+/// Makes the record of a restore from all entries about it, and about its request where it had one, the oldest first.
+pub fn compose(
+    setting: Setting,
+    name: &str,
+    request: Option<Request>,
+    entries: &[Entry],
+) -> Result<RestoreRecord, Incomplete> {
     let mut starts = entries.iter().filter_map(|entry| match &entry.event {
-        Event::RestoreStarted { restore, by, reason, order } => Some((entry.time, restore, by, reason, order)),
+        Event::RestoreStarted { restore, by, reason, order, .. } if restore == name => {
+            Some((entry.time, by, reason, order))
+        }
         _ => None,
     });
-    let (began, restore, by, reason, order) = starts.next().ok_or(Incomplete::NotBegun)?;
+    let (began, by, reason, order) = starts.next().ok_or(Incomplete::NotBegun)?;
     let resumed = starts.count() as u64;
     let end = entries.iter().rev().find_map(|entry| match &entry.event {
-        Event::RestoreEnded { ending, reason, report, .. } => Some((entry.time, *ending, reason, report)),
+        Event::RestoreEnded { restore, ending, reason, report, .. } if restore == name => {
+            Some((entry.time, *ending, reason, report))
+        }
         _ => None,
     });
     let (ended, ending, failure, report) = end.ok_or(Incomplete::NotEnded)?;
@@ -89,10 +110,11 @@ pub fn compose(site: &str, zone: &str, program: &str, entries: &[Entry]) -> Resu
     let (recovery_seconds, loss_seconds) = (seconds(began, ended), seconds(order.time, began));
     Ok(RestoreRecord {
         format: FORMAT.to_owned(),
-        restore: restore.clone(),
-        site: site.to_owned(),
-        zone: zone.to_owned(),
-        program: program.to_owned(),
+        restore: name.to_owned(),
+        site: setting.site,
+        zone: setting.zone,
+        program: setting.program,
+        request,
         ending,
         failure: failure.clone(),
         by: by.clone(),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Check, CheckVerdict, Checked, RestoreRecord};
+use crate::requests::Approval;
 use crate::restores::RestoreEnding;
 
 /// A language that people read.
@@ -59,12 +60,14 @@ pub(super) fn form(record: &RestoreRecord, language: Language) -> Form {
     let sections = vec![
         setter.result(),
         setter.request(),
+        setter.approvals(),
         setter.data(),
         setter.times(),
         setter.checks(),
         setter.findings(),
         setter.evidence(),
     ];
+    let sections = sections.into_iter().filter(|section| !section.rows.is_empty()).collect();
     Form { language, title: language.say("Data restore record", "数据恢复记录表"), sections }
 }
 
@@ -121,16 +124,54 @@ impl Setter<'_> {
 
     fn request(&self) -> Section {
         let record = self.record;
-        let facts = vec![
-            (self.say("Requested by", "申请人"), plain(&record.by.to_string())),
+        let mut facts = Vec::new();
+        let mut asker = (&record.by, self.say("Requested by", "申请人"));
+        if let Some(request) = &record.request {
+            let scope = &request.application.scope;
+            let by = if scope.break_glass { self.say("yes", "是") } else { self.say("no", "否") };
+            facts = vec![
+                (self.say("Number", "申请编号"), request.number.to_string()),
+                (asker.1, plain(&request.by.to_string())),
+                (self.say("Requested at", "申请时间"), self.time(request.at)),
+                (self.say("Target class", "目标级别"), scope.class.word().to_owned()),
+                (self.say("Approvals needed", "所需批准人数"), scope.approvals.to_string()),
+                (self.say("Break-glass", "紧急通道"), by.to_owned()),
+                (self.say("Hash of the plan (BLAKE3)", "方案哈希（BLAKE3）"), request.application.hash.clone()),
+            ];
+            asker.1 = self.say("Carried out by", "执行人");
+        }
+        facts.extend([
+            (asker.1, plain(&asker.0.to_string())),
             (self.say("Organisation", "所属单位"), plain(record.by.organisation.as_deref().unwrap_or("-"))),
             (
                 self.say("Account", "系统账号"),
                 plain(&record.by.name.clone().unwrap_or_else(|| record.by.uid.to_string())),
             ),
             (self.say("Reason", "恢复原因"), plain(&record.reason)),
-        ];
+        ]);
         self.facts(self.say("Request", "申请"), facts)
+    }
+
+    /// Who agreed, where others had to.
+    fn approvals(&self) -> Section {
+        let approvals = self.record.request.iter().flat_map(|request| &request.approvals);
+        let row = |approval: &Approval| {
+            vec![
+                plain(&approval.by.to_string()),
+                plain(approval.by.organisation.as_deref().unwrap_or("-")),
+                self.time(approval.at),
+                self.time(approval.until),
+                plain(approval.comment.as_deref().unwrap_or("-")),
+            ]
+        };
+        let head = vec![
+            self.say("Approved by", "批准人"),
+            self.say("Organisation", "所属单位"),
+            self.say("At", "批准时间"),
+            self.say("Valid until", "有效期至"),
+            self.say("Comment", "意见"),
+        ];
+        Section { title: self.say("Approvals", "审批"), head, rows: approvals.map(row).collect() }
     }
 
     fn data(&self) -> Section {

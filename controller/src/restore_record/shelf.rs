@@ -13,6 +13,7 @@ use super::seal::{KeyError, PublicRecordKey, RECORD, RecordKey, SUMS};
 use super::{CheckVerdict, RestoreRecord};
 use crate::durable;
 use crate::journal::Who;
+use crate::requests::RequestNumber;
 use crate::restores::RestoreEnding;
 
 /// The folder of all records, in the state folder.
@@ -35,6 +36,9 @@ pub struct Shelf {
 pub struct Listed {
     /// The restore's name.
     pub restore: String,
+    /// The request for it, where others had to agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestNumber>,
     /// When it was over.
     pub ended: Timestamp,
     /// What came of it.
@@ -167,6 +171,7 @@ impl Listed {
         Self {
             proven: record.is_proven(),
             restore: record.restore,
+            request: record.request.map(|request| request.number),
             ended: record.times.ended,
             ending: record.ending,
             source: record.order.source,

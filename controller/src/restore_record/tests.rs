@@ -8,7 +8,7 @@ use serde_json::json;
 use super::check::{Fault, check};
 use super::seal::{LINES, PublicRecordKey, RECORD, RecordKey, SIGNATURE, SUMS};
 use super::shelf::{PUBLIC_KEY, RECORDS, Shelf};
-use super::{CheckVerdict, Checked, Incomplete, RestoreRecord, compose};
+use super::{CheckVerdict, Checked, Incomplete, RestoreRecord, Setting, compose};
 use crate::journal::{Entry, Event, Journal, Who};
 use crate::restores::{RestoreEnding, RestoreScope};
 
@@ -40,11 +40,11 @@ fn started(reason: &str) -> Event {
         person: Some("wang".into()),
         organisation: Some("运维一部".into()),
     };
-    Event::RestoreStarted { restore: RESTORE.into(), by, reason: reason.into(), order: order() }
+    Event::RestoreStarted { restore: RESTORE.into(), by, reason: reason.into(), order: order(), request: None }
 }
 
 fn ended(ending: RestoreEnding, report: Option<serde_json::Value>) -> Event {
-    Event::RestoreEnded { restore: RESTORE.into(), ending, reason: None, report }
+    Event::RestoreEnded { restore: RESTORE.into(), ending, reason: None, report, request: None }
 }
 
 fn report() -> serde_json::Value {
@@ -68,7 +68,8 @@ async fn entries(events: Vec<Event>) -> Vec<Entry> {
 }
 
 async fn record(events: Vec<Event>) -> Result<RestoreRecord, Incomplete> {
-    compose("north", "Asia/Shanghai", "strongroom test", &entries(events).await)
+    let setting = Setting { site: "north".into(), zone: "Asia/Shanghai".into(), program: "strongroom test".into() };
+    compose(setting, RESTORE, None, &entries(events).await)
 }
 
 async fn good() -> RestoreRecord {

@@ -149,6 +149,55 @@ pub struct RestoreRequest {
     #[prost(bool, tag = "11")]
     pub dry_run: bool,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreWish {
+    /// What is to be done when others have agreed.
+    #[prost(message, optional, tag = "1")]
+    pub restore: ::core::option::Option<RestoreRequest>,
+    #[prost(enumeration = "RestoreUrgency", tag = "2")]
+    pub urgency: i32,
+    /// One second person on call is enough, everybody is told, and somebody looks at it afterwards.
+    #[prost(bool, tag = "3")]
+    pub break_glass: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRestoresRequest {
+    /// Those too about which nothing is to be done any more.
+    #[prost(bool, tag = "1")]
+    pub all: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreReference {
+    /// Its number, like HF-2026-000001.
+    #[prost(string, tag = "1")]
+    pub request: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreDecision {
+    /// Its number.
+    #[prost(string, tag = "1")]
+    pub request: ::prost::alloc::string::String,
+    #[prost(enumeration = "RestoreVerdict", tag = "2")]
+    pub verdict: i32,
+    /// To approve: the first digits of the hash of the plan that was read, at least 12.
+    #[prost(string, tag = "3")]
+    pub plan: ::prost::alloc::string::String,
+    /// A comment, a reason or a note.
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+    /// Only say whether it would be done.
+    #[prost(bool, tag = "5")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunRestoreRequest {
+    /// Its number.
+    #[prost(string, tag = "1")]
+    pub request: ::prost::alloc::string::String,
+    /// Only say whether it would be run, and what it would do.
+    #[prost(bool, tag = "2")]
+    pub dry_run: bool,
+}
 /// What to do about files that exist in the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -175,6 +224,71 @@ impl RestoreOverwrite {
             "RESTORE_OVERWRITE_NEVER" => Some(Self::Never),
             "RESTORE_OVERWRITE_CHANGED" => Some(Self::Changed),
             "RESTORE_OVERWRITE_ALWAYS" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
+/// How soon it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RestoreUrgency {
+    Normal = 0,
+    Low = 1,
+    High = 2,
+}
+impl RestoreUrgency {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Normal => "RESTORE_URGENCY_NORMAL",
+            Self::Low => "RESTORE_URGENCY_LOW",
+            Self::High => "RESTORE_URGENCY_HIGH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESTORE_URGENCY_NORMAL" => Some(Self::Normal),
+            "RESTORE_URGENCY_LOW" => Some(Self::Low),
+            "RESTORE_URGENCY_HIGH" => Some(Self::High),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RestoreVerdict {
+    Unspecified = 0,
+    Approve = 1,
+    Reject = 2,
+    Withdraw = 3,
+    Close = 4,
+}
+impl RestoreVerdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESTORE_VERDICT_UNSPECIFIED",
+            Self::Approve => "RESTORE_VERDICT_APPROVE",
+            Self::Reject => "RESTORE_VERDICT_REJECT",
+            Self::Withdraw => "RESTORE_VERDICT_WITHDRAW",
+            Self::Close => "RESTORE_VERDICT_CLOSE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESTORE_VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESTORE_VERDICT_APPROVE" => Some(Self::Approve),
+            "RESTORE_VERDICT_REJECT" => Some(Self::Reject),
+            "RESTORE_VERDICT_WITHDRAW" => Some(Self::Withdraw),
+            "RESTORE_VERDICT_CLOSE" => Some(Self::Close),
             _ => None,
         }
     }
@@ -628,6 +742,132 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Restore"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Asks for a restore to which others must agree: its host looks, and it gets a number. Documents as of Restore.
+        pub async fn request_restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreWish>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Document>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/RequestRestore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "RequestRestore"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Requests for restores, the newest first.
+        pub async fn list_restores(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRestoresRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/ListRestores",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "ListRestores"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One request, with all that the journal says of it.
+        pub async fn show_restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreReference>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/ShowRestore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "ShowRestore"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Approves a request, rejects it, takes it back, or closes its follow-up.
+        pub async fn decide_restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreDecision>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/DecideRestore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "DecideRestore"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has the host do what was approved. Documents as of Restore.
+        pub async fn run_restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RunRestoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Document>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/RunRestore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "RunRestore"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -733,6 +973,46 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::RestoreRequest>,
         ) -> std::result::Result<tonic::Response<Self::RestoreStream>, tonic::Status>;
+        /// Server streaming response type for the RequestRestore method.
+        type RequestRestoreStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Document, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Asks for a restore to which others must agree: its host looks, and it gets a number. Documents as of Restore.
+        async fn request_restore(
+            &self,
+            request: tonic::Request<super::RestoreWish>,
+        ) -> std::result::Result<
+            tonic::Response<Self::RequestRestoreStream>,
+            tonic::Status,
+        >;
+        /// Requests for restores, the newest first.
+        async fn list_restores(
+            &self,
+            request: tonic::Request<super::ListRestoresRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// One request, with all that the journal says of it.
+        async fn show_restore(
+            &self,
+            request: tonic::Request<super::RestoreReference>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Approves a request, rejects it, takes it back, or closes its follow-up.
+        async fn decide_restore(
+            &self,
+            request: tonic::Request<super::RestoreDecision>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Server streaming response type for the RunRestore method.
+        type RunRestoreStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Document, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Has the host do what was approved. Documents as of Restore.
+        async fn run_restore(
+            &self,
+            request: tonic::Request<super::RunRestoreRequest>,
+        ) -> std::result::Result<tonic::Response<Self::RunRestoreStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct OperatorServer<T> {
@@ -1493,6 +1773,231 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/RequestRestore" => {
+                    #[allow(non_camel_case_types)]
+                    struct RequestRestoreSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::RestoreWish>
+                    for RequestRestoreSvc<T> {
+                        type Response = super::Document;
+                        type ResponseStream = T::RequestRestoreStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreWish>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::request_restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RequestRestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/ListRestores" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRestoresSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::ListRestoresRequest>
+                    for ListRestoresSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRestoresRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::list_restores(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRestoresSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/ShowRestore" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowRestoreSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::RestoreReference>
+                    for ShowRestoreSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreReference>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::show_restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowRestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/DecideRestore" => {
+                    #[allow(non_camel_case_types)]
+                    struct DecideRestoreSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::RestoreDecision>
+                    for DecideRestoreSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreDecision>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::decide_restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DecideRestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/RunRestore" => {
+                    #[allow(non_camel_case_types)]
+                    struct RunRestoreSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::RunRestoreRequest>
+                    for RunRestoreSvc<T> {
+                        type Response = super::Document;
+                        type ResponseStream = T::RunRestoreStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RunRestoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::run_restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RunRestoreSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -23,5 +23,10 @@ mod one_loss;
 mod prune;
 mod reserve;
 mod restore_on_host;
+mod restore_requests;
 mod secrets;
+#[expect(dead_code, reason = "what the tests of the controller's SSH need besides")]
+#[path = "../../../controller/tests/ssh/sshd.rs"]
+mod sshd;
+mod worker;
 mod writer_key;

@@ -1,8 +1,7 @@
 //! A restore on a host that can only back up: by the real worker, through the real gateway, with the worker and the controller killed in the middle.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,39 +18,13 @@ use strongroom_repository::store::LocalStore;
 use strongroom_repository::{Credential, KeyFile, ObjectId, Repository, WriterIdentity};
 use strongroom_tests::client::restored;
 use strongroom_tests::random::{noise, seeded};
-use strongroom_tests::{Sandbox, compare, program, tree};
+use strongroom_tests::{Sandbox, compare, tree};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
+use crate::worker::Worker;
+
 const MIB: u64 = 1 << 20;
-
-/// The worker's daemon, whose sockets lie in `run` of its folder.
-struct Worker(Child);
-
-impl Worker {
-    fn start(home: &Path) -> Result<Self> {
-        let program = program::strongroom()?.with_file_name("strongroom-worker");
-        let mut command = Command::new(program);
-        command.arg("serve").stdin(Stdio::null()).stderr(Stdio::null());
-        for (option, folder) in [("--run-dir", "run"), ("--state-dir", "state"), ("--cache-dir", "cache")] {
-            command.arg(option).arg(home.join(folder));
-        }
-        command.spawn().map(Self).context("the worker")
-    }
-
-    fn kill(mut self) -> Result<()> {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// Lines that are the worker's own sockets.
 #[derive(Debug, Clone)]
@@ -185,23 +158,10 @@ impl Controller {
     }
 }
 
-/// A worker that answers.
-async fn answering(scene: &Scene) -> Result<Worker> {
-    let worker = Worker::start(&scene.host)?;
-    let socket = scene.host.join("run/gateway.sock");
-    let wait = async {
-        while UnixStream::connect(&socket).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.context("the worker does not answer")?;
-    Ok(worker)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_worker_and_controller_killed_in_the_middle() -> Result<()> {
     let scene = Scene::set("restore-on-host")?;
-    let worker = answering(&scene).await?;
+    let worker = Worker::answering(&scene.host)?;
     let controller = scene.controller().await?;
     let look = controller.look(&scene.order("look")).await?;
     let plan: serde_json::Value = serde_json::from_slice(&look.report)?;
@@ -224,7 +184,7 @@ async fn with_worker_and_controller_killed_in_the_middle() -> Result<()> {
     let before = written.now();
     worker.kill()?;
     scene.check_unfinished()?;
-    let worker = answering(&scene).await?;
+    let worker = Worker::answering(&scene.host)?;
     let done = second.await??;
     let report: serde_json::Value = serde_json::from_slice(&done.report)?;
     ensure!(report["outcome"] == "restored", "{report}");

@@ -18,6 +18,8 @@ pub(super) struct Ground {
     /// For a look at what it holds; none if it is empty or absent.
     pub(super) survey: Option<Survey>,
     pub(super) resumes: Resumes,
+    /// The target with every link on the way followed.
+    pub(super) real: PathBuf,
     /// Other unfinished restores.
     pub(super) unfinished: Vec<String>,
     /// Room for who is not root.
@@ -32,6 +34,7 @@ impl Ground {
         Ok(Self {
             survey: Survey::new(options, owners)?,
             resumes: resumes(&target.join(staging)),
+            real: real(target)?,
             unfinished: unfinished(target, staging)?,
             free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
         })
@@ -42,6 +45,23 @@ impl Ground {
 fn nearest(target: &Path) -> PathBuf {
     let existing = target.ancestors().find(|path| path.is_dir());
     existing.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The nearest that exists, links followed, and the rest as it is written. A link that leads nowhere is a fault: nobody could tell where it will lead.
+fn real(target: &Path) -> io::Result<PathBuf> {
+    let target = std::path::absolute(target)?;
+    for existing in target.ancestors() {
+        match existing.symlink_metadata() {
+            Ok(_) => {
+                let below = target.strip_prefix(existing).unwrap_or(Path::new(""));
+                // No trailing slash where there is nothing below.
+                return Ok(existing.canonicalize()?.components().chain(below.components()).collect());
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(target)
 }
 
 fn resumes(staging: &Path) -> Resumes {
@@ -73,6 +93,21 @@ fn unfinished(target: &Path, own: &str) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_is_where_its_links_lead() {
+        let top = tempfile::tempdir().unwrap();
+        let top = top.path().canonicalize().unwrap();
+        std::fs::create_dir(top.join("data")).unwrap();
+        std::os::unix::fs::symlink("data", top.join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", top.join("lost")).unwrap();
+        let real = |name: &str| real(&top.join(name)).ok();
+        assert_eq!(real("data"), Some(top.join("data")));
+        assert_eq!(real("link"), Some(top.join("data")));
+        assert_eq!(real("link/not/yet"), Some(top.join("data/not/yet")));
+        assert_eq!(real("plain/not/yet"), Some(top.join("plain/not/yet")));
+        assert_eq!((real("lost"), real("lost/below")), (None, None));
+    }
 
     #[test]
     fn traces_of_restores_are_told_apart() {

@@ -52,6 +52,9 @@ pub struct PlanSummary {
     pub paths: Vec<String>,
     /// Where to, escaped.
     pub target: String,
+    /// The same with every link on the way followed, as far as it exists: an approval is of this place. None from earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_real: Option<String>,
     /// What to do about existing files.
     pub overwrite: Overwrite,
     /// Whether an interrupted run is continued.

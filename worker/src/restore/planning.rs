@@ -32,6 +32,7 @@ pub async fn plan(
     let owners = Arc::new(OwnerMap::new(options.owners));
     let ground = look_at_target(&options, &staging, &owners).await?;
     let (resumes, unfinished, free_bytes) = (ground.resumes, ground.unfinished, ground.free_bytes);
+    let real = escape(ground.real.as_os_str().as_encoded_bytes());
     let mut draft = Draft::new(repository, options.overwrite);
     let mut walk = selection.walk(&tree);
     let surveyor = Surveyor::start(ground.survey)?;
@@ -45,7 +46,7 @@ pub async fn plan(
     draft.settle_links();
     walk.damage().iter().for_each(|damage| draft.lost.add(&damage.after));
     let mut summary = summarise(snapshot, &options, &selection, &draft);
-    (summary.resumes, summary.free_bytes) = (resumes, free_bytes);
+    (summary.resumes, summary.free_bytes, summary.target_real) = (resumes, free_bytes, Some(real));
     summary.warnings = warnings(&summary, &draft, unfinished);
     let (repository, decisions) = (Arc::clone(repository), draft.decisions);
     Ok(RestorePlan { summary, repository, tree, options, selection, owners, staging, decisions })
@@ -93,6 +94,7 @@ fn summarise(snapshot: &Snapshot, options: &RestoreOptions, selection: &Selectio
         time: snapshot.manifest.time,
         paths: paths.map(|path| format!("/{}", escape(path))).collect(),
         target: escape(options.target.as_os_str().as_encoded_bytes()),
+        target_real: None,
         overwrite: options.overwrite,
         resumes: Resumes::Nothing,
         files: draft.files,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use strongroom_controller::status::{Protection, State, Status, UpkeepState, Upkept};
+use strongroom_controller::status::{FollowUp, Protection, State, Status, UpkeepState, Upkept};
 use strongroom_proto::operator::StatusRequest;
 
 use super::ControllerArgs;
@@ -69,8 +69,18 @@ impl Answer for Shown {
         let counts = self.0.counts();
         let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {}", word(*state))).collect();
         writeln!(out, "{}", if counts.is_empty() { "no plan has a host".into() } else { counts.join(", ") })?;
-        write_upkeep(&self.0.repositories, out)
+        write_upkeep(&self.0.repositories, out)?;
+        self.0.follow_ups.iter().try_for_each(|owed| write_follow_up(owed, out))
     }
+}
+
+fn write_follow_up(owed: &FollowUp, out: &mut dyn Write) -> io::Result<()> {
+    let FollowUp { request, source, host, by, since } = owed;
+    writeln!(
+        out,
+        "FOLLOW-UP OWED: {request}, a restore by break-glass from {source} to {host} that {by} asked for, begun {}: strongroom restore show {request}",
+        time(*since)
+    )
 }
 
 /// The repositories that the controller maintains, if there are any.

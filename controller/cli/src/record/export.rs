@@ -21,10 +21,10 @@ The folder is verified without Strongroom, too:
   openssl pkeyutl -verify -pubin -inkey key.pem -rawin -in record.b3 -sigfile record.sig
 
 Examples:
-  strongroom record export restore-0123456789abcdef-1 --to /media/usb/record
+  strongroom record export HF-2026-000001 --to /media/usb/record
   strongroom record export restore-0123456789abcdef-1 --to /media/usb/record --dry-run")]
 pub(crate) struct ExportArgs {
-    /// The restore's name, as `strongroom record list` has it
+    /// The restore's name, or the number of its request, as `strongroom record list` has them
     #[arg(value_name = "RESTORE")]
     restore: String,
 

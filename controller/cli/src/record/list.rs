@@ -4,14 +4,14 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_controller::restore_record::shelf::{self, Listed};
+use strongroom_controller::restore_record::shelf::Listed;
 use strongroom_controller::restores::RestoreEnding;
 use strongroom_repository::text::escape;
 
 use super::ShelfArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Cause, Failure};
+use crate::failure::Failure;
 use crate::output::Answer;
 use crate::shown::{Align, Table, time};
 
@@ -30,15 +30,7 @@ pub(crate) struct ListArgs {
 }
 
 pub(super) fn run(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
-    let folder = args.shelf.folder(context)?;
-    let what = "list the records";
-    let listed: Vec<Listed> = match args.shelf.records.is_some() || folder.is_dir() {
-        true => {
-            let failed = |source| Cause::File { doing: "read", path: folder.clone(), source };
-            context.wait(what, async { shelf::list(&folder).await.map_err(failed) })?
-        }
-        false => args.shelf.ask("", what, context)?,
-    };
+    let listed = args.shelf.list("list the records", context)?;
     context.output.answer(&Records(listed))?;
     Ok(Exit::Success)
 }
@@ -52,15 +44,16 @@ impl Answer for Records {
         if self.0.is_empty() {
             return writeln!(out, "no restore was recorded yet");
         }
-        let columns = ["ENDED", "RESTORE", "RESULT", "DATA OF", "ON", "BY", "REASON"];
+        let columns = ["ENDED", "REQUEST", "RESTORE", "RESULT", "DATA OF", "ON", "BY", "REASON"];
         let mut table = Table::new(&columns.map(|head| (head, Align::Left)));
         for record in &self.0 {
             let result = match (record.ending, record.proven) {
                 (RestoreEnding::Restored, true) => "restored, proven".to_owned(),
                 (ending, _) => format!("{ending}, not proven"),
             };
+            let request = record.request.map_or_else(|| "-".to_owned(), |number| number.to_string());
             let Listed { ended, restore, source, host, by, reason, .. } = record;
-            let cells = [time(*ended), restore.clone(), result, source.clone(), host.clone(), by.to_string()];
+            let cells = [time(*ended), request, restore.clone(), result, source.clone(), host.clone(), by.to_string()];
             table.row(cells.into_iter().chain([escape(reason.as_bytes())]));
         }
         table.write(out)

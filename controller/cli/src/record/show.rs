@@ -20,11 +20,11 @@ Shows what was written when the restore was over. Whether it still is that, `str
 
 Examples:
   strongroom record show restore-0123456789abcdef-1
-  strongroom record show restore-0123456789abcdef-1 --language zh
+  strongroom record show HF-2026-000001 --language zh
   strongroom record show restore-0123456789abcdef-1 --page > record.html
   strongroom record show restore-0123456789abcdef-1 --json | jq .times")]
 pub(crate) struct ShowArgs {
-    /// The restore's name, as `strongroom record list` has it
+    /// The restore's name, or the number of its request, as `strongroom record list` has them
     #[arg(value_name = "RESTORE")]
     restore: String,
 

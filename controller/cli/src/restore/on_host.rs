@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use strongroom_controller::restores::{RestoreNews, RestoreScope};
-use strongroom_proto::operator::{RestoreOverwrite, RestoreRequest};
-use strongroom_worker::restore::{Overwrite, PlanSummary, Replaced, RestoreReport};
+use strongroom_proto::operator::{Document, RestoreOverwrite, RestoreRequest};
+use strongroom_worker::restore::{Overwrite, Owners, PlanSummary, Replaced, RestoreReport};
+use tonic::{Response, Status, Streaming};
 
-use super::RestoreArgs;
+use super::requests::Asked;
 use super::summary::{Planned, Restored};
+use super::{OnHostArgs, WhatArgs};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
@@ -36,16 +38,40 @@ impl Answer for OnHost {
     }
 }
 
-pub(super) fn run(args: &RestoreArgs, host: &str, context: &Context) -> Result<Exit, Failure> {
-    let request = request(args, host, context)?;
-    let controller = args.on_host.controller.connect(context)?;
-    let what = format!("restore on {host}");
+pub(super) fn run(
+    what: &WhatArgs,
+    args: &OnHostArgs,
+    host: &str,
+    dry_run: bool,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    if !what.target.is_absolute() {
+        let why = Cause::Usage(format!("{} is not absolute", what.target.display()));
+        return Err(
+            Failure::new(format!("restore on {host}"), why).advise("give --target as the host has it, from / on")
+        );
+    }
+    let reason = args.reason.clone().unwrap_or_default();
+    let order = Order { host, from: args.from.as_deref(), reason, paths: what.tree_paths()?, dry_run };
+    let request = order.request(what, context);
+    let controller = args.controller.connect(context)?;
+    let mut client = controller.client();
+    let ended = follow(&format!("restore on {host}"), client.restore(request), context)?;
+    answer(ended, context)
+}
+
+/// Shows how far a restore is, and returns how it ended.
+pub(super) fn follow(
+    what: &str,
+    call: impl Future<Output = Result<Response<Streaming<Document>>, Status>>,
+    context: &Context,
+) -> Result<RestoreNews, Failure> {
     let latest = Arc::new(Mutex::new(Reading::default()));
     let seen = Arc::clone(&latest);
     let bar =
         progress::watch(context, "restoring", move || seen.lock().unwrap_or_else(PoisonError::into_inner).clone());
-    let ended = context.wait(&what, async {
-        let mut news = controller.client().restore(request).await.map_err(refused)?.into_inner();
+    let ended = context.wait(what, async {
+        let mut news = call.await.map_err(refused)?.into_inner();
         let mut last = None;
         while let Some(document) = news.message().await.map_err(refused)? {
             match parse(&document)? {
@@ -60,10 +86,11 @@ pub(super) fn run(args: &RestoreArgs, host: &str, context: &Context) -> Result<E
         last.ok_or_else(|| Cause::Absent("the controller ended before the restore: the same command goes on".into()))
     });
     bar.finish();
-    answer(ended?, context)
+    ended
 }
 
-fn answer(ended: RestoreNews, context: &Context) -> Result<Exit, Failure> {
+/// What came of it, or would.
+pub(super) fn answer(ended: RestoreNews, context: &Context) -> Result<Exit, Failure> {
     let understand = || "understand the host's report".to_owned();
     let program = |error: serde_json::Error| Cause::Program(Box::new(error));
     match ended {
@@ -80,6 +107,10 @@ fn answer(ended: RestoreNews, context: &Context) -> Result<Exit, Failure> {
             context.output.answer(&OnHost { restore, order, restored, read_bytes })?;
             Ok(exit)
         }
+        RestoreNews::Requested { view } => {
+            context.output.answer(&Asked(*view))?;
+            Ok(Exit::Success)
+        }
         RestoreNews::Begins { .. } | RestoreNews::Doing { .. } => {
             // BUG if it comes here: only ends are kept.
             unreachable!("progress is no end")
@@ -87,30 +118,38 @@ fn answer(ended: RestoreNews, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-fn request(args: &RestoreArgs, host: &str, context: &Context) -> Result<RestoreRequest, Failure> {
-    if !args.target.is_absolute() {
-        let why = Cause::Usage(format!("{} is not absolute", args.target.display()));
-        return Err(
-            Failure::new(format!("restore on {host}"), why).advise("give --target as the host has it, from / on")
-        );
-    }
-    let options = args.options(context)?;
-    Ok(RestoreRequest {
-        snapshot: args.snapshot.snapshot.clone(),
-        repository: args.on_host.from.clone().unwrap_or_default(),
-        paths: options.paths,
-        host: host.to_owned(),
-        target: args.target.as_os_str().as_bytes().to_vec(),
-        overwrite: match options.overwrite {
-            Overwrite::Never => RestoreOverwrite::Never,
-            Overwrite::Changed => RestoreOverwrite::Changed,
-            Overwrite::Always => RestoreOverwrite::Always,
+/// What an order says besides what the command line of every restore does.
+pub(super) struct Order<'a> {
+    pub(super) host: &'a str,
+    /// The site's name of the repository.
+    pub(super) from: Option<&'a str>,
+    pub(super) reason: String,
+    /// As the snapshot has them.
+    pub(super) paths: Vec<Vec<u8>>,
+    pub(super) dry_run: bool,
+}
+
+impl Order<'_> {
+    /// As the controller is asked for it.
+    pub(super) fn request(self, what: &WhatArgs, context: &Context) -> RestoreRequest {
+        let options = what.options(self.paths, context);
+        RestoreRequest {
+            snapshot: what.snapshot.snapshot.clone(),
+            repository: self.from.unwrap_or_default().to_owned(),
+            paths: options.paths,
+            host: self.host.to_owned(),
+            target: what.target.as_os_str().as_bytes().to_vec(),
+            overwrite: match options.overwrite {
+                Overwrite::Never => RestoreOverwrite::Never,
+                Overwrite::Changed => RestoreOverwrite::Changed,
+                Overwrite::Always => RestoreOverwrite::Always,
+            }
+            .into(),
+            set_aside: options.replaced == Replaced::SetAside,
+            owners_by_name: options.owners == Owners::ByName,
+            download_bytes_per_second: 0,
+            reason: self.reason,
+            dry_run: self.dry_run,
         }
-        .into(),
-        set_aside: options.replaced == Replaced::SetAside,
-        owners_by_name: matches!(args.owners, super::OwnersArg::Name),
-        download_bytes_per_second: 0,
-        reason: args.on_host.reason.clone().unwrap_or_default(),
-        dry_run: args.dry_run,
-    })
+    }
 }

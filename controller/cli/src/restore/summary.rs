@@ -21,11 +21,23 @@ pub(super) struct Planned(pub(super) PlanSummary);
 
 impl Answer for Planned {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_plan(out)?;
+        writeln!(out, "nothing was written")
+    }
+}
+
+impl Planned {
+    /// What would be done, without a word on whether it was.
+    pub(super) fn write_plan(&self, out: &mut dyn Write) -> io::Result<()> {
         let plan = &self.0;
         let what = if plan.paths.is_empty() { "everything".to_owned() } else { plan.paths.join(" ") };
         writeln!(out, "would restore {what}")?;
         writeln!(out, "  from   snapshot {} of {}, {}", short_id(&plan.snapshot.hex()), plan.host, time(plan.time))?;
-        writeln!(out, "  into   {}", plan.target)?;
+        let leads_elsewhere = |real: &&String| plan.target.starts_with('/') && **real != plan.target;
+        match plan.target_real.as_ref().filter(leads_elsewhere) {
+            Some(real) => writeln!(out, "  into   {}, which is {real}", plan.target)?,
+            None => writeln!(out, "  into   {}", plan.target)?,
+        }
         writeln!(out, "  holds  {}", nodes([plan.files, plan.directories, plan.hard_links, plan.others], plan.bytes))?;
         writeln!(
             out,
@@ -52,8 +64,7 @@ impl Answer for Planned {
         )?;
         write_paths(out, "replace", plan.replaced_paths.iter().map(String::as_str), plan.replaced)?;
         write_paths(out, "leave", plan.kept_paths.iter().map(String::as_str), plan.kept)?;
-        plan.warnings.iter().try_for_each(|warning| write!(out, "{warning}"))?;
-        writeln!(out, "nothing was written")
+        plan.warnings.iter().try_for_each(|warning| write!(out, "{warning}"))
     }
 }
 

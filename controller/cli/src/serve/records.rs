@@ -3,8 +3,9 @@
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
-use strongroom_controller::journal::Event;
-use strongroom_controller::restore_record::compose;
+use strongroom_controller::journal::{Entry, Event, JournalError};
+use strongroom_controller::requests::Request;
+use strongroom_controller::restore_record::{Setting, compose};
 
 use super::runner::Runner;
 use crate::backup::program;
@@ -21,18 +22,29 @@ impl Runner<'_> {
         }
     }
 
+    /// All that the journal says of a restore; with its request, where it had one, and all that it says of that.
+    async fn told_of(&self, restore: &str) -> Result<(Option<Request>, Vec<Entry>), JournalError> {
+        let entries = self.journal.entries_of_restore(restore).await?;
+        match entries.iter().find_map(|entry| entry.event.request()) {
+            None => Ok((None, entries)),
+            Some(number) => {
+                let request = self.journal.request(number).await?;
+                Ok((request, self.journal.entries_of_request(number).await?))
+            }
+        }
+    }
+
     fn record(&self, restore: &str) -> Result<(), Failure> {
         let what = || format!("make the record of {restore}");
-        let entries = self.context.wait("read the journal", self.journal.entries_of_restore(restore))?;
-        let (site, zone) = {
+        let (request, entries) = self.context.wait("read the journal", self.told_of(restore))?;
+        let setting = {
             let site = self.site.borrow();
-            (site.name().to_string(), site.zone().iana_name().unwrap_or("UTC").to_owned())
+            let zone = site.zone().iana_name().unwrap_or("UTC").to_owned();
+            Setting { site: site.name().to_string(), zone, program: program() }
         };
-        let record = match compose(&site, &zone, &program(), &entries) {
-            Ok(record) => record,
-            // An end without a begin was written by nobody.
-            Err(why) => return Err(Failure::new(what(), Cause::Damaged(format!("the journal's entries: {why}")))),
-        };
+        // An end without a begin was written by nobody.
+        let record = compose(setting, restore, request, &entries)
+            .map_err(|why| Failure::new(what(), Cause::Damaged(format!("the journal's entries: {why}"))))?;
         let put = self.context.wait(&what(), async {
             let written = self.shelf.put(&record).await;
             written.map_err(|source| Cause::File { doing: "write", path: record.restore.clone().into(), source })

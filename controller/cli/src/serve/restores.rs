@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use strongroom_controller::journal::Event;
 use strongroom_controller::operator::Refused;
 use strongroom_controller::remote::JobFault;
+use strongroom_controller::requests::Wish;
 use strongroom_controller::restore_job::{
     Owners, Replaced, RestoreOrder, RestoredOnHost, Roads, look_on_host, restore_on_host,
 };
@@ -21,37 +22,80 @@ use crate::choice;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 
+/// The snapshot that is meant, and what is to be done with it.
+pub(super) struct Found<'r> {
+    name: &'r Name,
+    opened: &'r Opened,
+    snapshot: Snapshot,
+    /// The directory on the host, as raw bytes.
+    pub(super) target: Vec<u8>,
+    /// The same for people.
+    pub(super) scope: RestoreScope,
+}
+
+/// What a host is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToRestore,
+    ToLook,
+}
+
 impl Runner<'_> {
-    /// Does a restore, and tells whoever asked.
+    /// Does what is asked, and tells whoever asked.
     pub(super) fn restore(&self, asked: &RestoreAsked) {
-        if let Err(refused) = self.find_and_restore(asked) {
+        let done = match &asked.wish {
+            Wish::Restore if asked.request.dry_run => self.only_look(asked),
+            Wish::Restore => self.find_and_restore(asked),
+            Wish::File { urgency, break_glass } => self.file(asked, *urgency, *break_glass),
+            Wish::Run(request) => self.run_request(asked, request),
+        };
+        if let Err(refused) = done {
             self.tell(asked, Err(refused));
         }
     }
 
+    /// Tells what the host would do.
+    pub(super) fn only_look(&self, asked: &RestoreAsked) -> Result<(), Refused> {
+        let found = self.find(asked)?;
+        let plan = self.look(asked, &found)?;
+        self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+        Ok(())
+    }
+
     fn find_and_restore(&self, asked: &RestoreAsked) -> Result<(), Refused> {
-        let (name, opened, snapshot) = self.find(asked)?;
-        let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot);
-        if asked.request.dry_run {
-            let order = self.order(asked, name, &snapshot, format!("{}look", scope.job_prefix()));
-            let done = self.on_host(asked, opened, &order).map_err(|failure| self.refused(&failure))?;
-            let done = done.map_err(|fault| unfit(&fault))?;
-            let plan = serde_json::from_slice(&done.report).map_err(|error| broken(&error))?;
-            self.tell(asked, Ok(RestoreNews::Looked { order: scope, plan }));
-            return Ok(());
-        }
-        let prefix = scope.job_prefix();
-        let ended = self.journal.restores_ended(&prefix);
+        let found = self.find(asked)?;
+        let restore = self.next_job(&found.scope.job_prefix())?;
+        let (by, reason, order) = (asked.by.clone(), asked.request.reason.clone(), found.scope.clone());
+        self.note(Event::RestoreStarted { restore: restore.clone(), by, reason, order, request: None })?;
+        self.carry_out(asked, &found, restore)
+    }
+
+    /// The name of the job that comes next: one that was begun and has not ended is found by it again.
+    pub(super) fn next_job(&self, prefix: &str) -> Result<String, Refused> {
+        let ended = self.journal.restores_ended(prefix);
         let ended = self.context.wait("read the journal", ended).map_err(|failure| self.refused(&failure))?;
-        let restore = format!("{prefix}{}", ended + 1);
-        let (by, reason) = (asked.by.clone(), asked.request.reason.clone());
-        self.note(Event::RestoreStarted { restore: restore.clone(), by, reason, order: scope.clone() })?;
+        Ok(format!("{prefix}{}", ended + 1))
+    }
+
+    /// Has the host do what the journal says that it does now.
+    pub(super) fn carry_out(&self, asked: &RestoreAsked, found: &Found<'_>, restore: String) -> Result<(), Refused> {
+        let scope = &found.scope;
         tracing::info!(restore, host = scope.host, snapshot = scope.snapshot, by = %asked.by, "a restore begins");
         self.tell(asked, Ok(RestoreNews::Begins { restore: restore.clone(), order: scope.clone() }));
-        let order = self.order(asked, name, &snapshot, restore.clone());
+        let order = self.order(asked, found, restore.clone());
         // Without an answer the controller is about to end: the host goes on, and the same request finds it there.
-        let done = self.on_host(asked, opened, &order).map_err(|failure| self.refused(&failure))?;
-        self.end(asked, scope, restore, done)
+        let done = self.on_host(asked, found.opened, &order, Way::ToRestore);
+        let done = done.map_err(|failure| self.refused(&failure))?;
+        self.end(asked, scope.clone(), restore, done)
+    }
+
+    /// What the host says that it would do. Each look is a job of its own: a worker answers the same one with what it saw the first time.
+    pub(super) fn look(&self, asked: &RestoreAsked, found: &Found<'_>) -> Result<serde_json::Value, Refused> {
+        let job = format!("{}look-{:x}", found.scope.job_prefix(), Timestamp::now().as_nanosecond());
+        let order = self.order(asked, found, job);
+        let done = self.on_host(asked, found.opened, &order, Way::ToLook).map_err(|failure| self.refused(&failure))?;
+        let done = done.map_err(|fault| unfit(&fault))?;
+        serde_json::from_slice(&done.report).map_err(|error| broken(&error))
     }
 
     fn end(
@@ -61,6 +105,10 @@ impl Runner<'_> {
         restore: String,
         done: Result<RestoredOnHost, JobFault>,
     ) -> Result<(), Refused> {
+        let request = match &asked.wish {
+            Wish::Run(request) => Some(request.number),
+            Wish::Restore | Wish::File { .. } => None,
+        };
         let done = match done {
             Ok(done) => done,
             Err(fault) => {
@@ -69,7 +117,7 @@ impl Runner<'_> {
                     _ => RestoreEnding::Failed,
                 };
                 let reason = Some(chain(&fault));
-                self.note(Event::RestoreEnded { restore, ending, reason, report: None })?;
+                self.note(Event::RestoreEnded { restore, ending, reason, report: None, request })?;
                 self.record_owed();
                 return Err(unfit(&fault));
             }
@@ -83,7 +131,7 @@ impl Runner<'_> {
         };
         let report = serde_json::to_value(&report).map_err(|error| broken(&error))?;
         let kept = Some(report.clone());
-        self.note(Event::RestoreEnded { restore: restore.clone(), ending, reason: None, report: kept })?;
+        self.note(Event::RestoreEnded { restore: restore.clone(), ending, reason: None, report: kept, request })?;
         tracing::info!(restore, ?ending, "a restore ended");
         self.record_owed();
         self.tell(asked, Ok(RestoreNews::Ended { restore, order, ending, report, read_bytes: done.read_bytes }));
@@ -91,7 +139,7 @@ impl Runner<'_> {
     }
 
     /// The snapshot that is meant, which must be of the host that was named: for that host it was decided that he may.
-    fn find(&self, asked: &RestoreAsked) -> Result<(&Name, &Opened, Snapshot), Refused> {
+    pub(super) fn find(&self, asked: &RestoreAsked) -> Result<Found<'_>, Refused> {
         let (wanted, spec) = (&asked.request.repository, &asked.request.snapshot);
         let is_meant = |name: &&Name| wanted.is_empty() || name.as_str() == wanted;
         let meant: Vec<&Name> = self.repositories.keys().filter(is_meant).collect();
@@ -107,7 +155,10 @@ impl Runner<'_> {
             let opened = &self.repositories[name];
             let refreshed = self.context.wait("read what hosts committed", opened.repository.refresh());
             match refreshed.and_then(|()| choice::snapshot(opened, self.context, spec)) {
-                Ok(snapshot) if snapshot.manifest.host == asked.source => return Ok((name, opened, snapshot)),
+                Ok(snapshot) if snapshot.manifest.host == asked.source => {
+                    let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot);
+                    return Ok(Found { name, opened, snapshot, target: asked.request.target.clone(), scope });
+                }
                 Ok(snapshot) => {
                     let why = format!("the snapshot {spec} is of {}, not of {}", snapshot.manifest.host, asked.source);
                     return Err(Refused::Unknown(why));
@@ -119,17 +170,17 @@ impl Runner<'_> {
         Err(last.map_or_else(|| Refused::Unknown(format!("there is no snapshot {spec}")), |last| self.refused(&last)))
     }
 
-    fn order(&self, asked: &RestoreAsked, name: &Name, snapshot: &Snapshot, job: String) -> RestoreOrder {
+    fn order(&self, asked: &RestoreAsked, found: &Found<'_>, job: String) -> RestoreOrder {
         let request = &asked.request;
         let site = self.site.borrow();
-        let access = site.repositories().get(name).map(|spec| spec.access().clone()).unwrap_or(Access::Gateway);
+        let access = site.repositories().get(found.name).map(|spec| spec.access().clone()).unwrap_or(Access::Gateway);
         RestoreOrder {
             host: request.host.clone(),
             job,
             generation: 1,
-            snapshot: snapshot.id,
+            snapshot: found.snapshot.id,
             paths: request.paths.clone(),
-            target: request.target.clone(),
+            target: found.target.clone(),
             overwrite: match request.overwrite() {
                 RestoreOverwrite::Never => Overwrite::Never,
                 RestoreOverwrite::Changed => Overwrite::Changed,
@@ -150,6 +201,7 @@ impl Runner<'_> {
         asked: &RestoreAsked,
         opened: &Opened,
         order: &RestoreOrder,
+        way: Way,
     ) -> Result<Result<RestoredOnHost, JobFault>, Failure> {
         let roads = Roads { links: &self.links, gateway: &self.gateway, repository: &opened.repository };
         let writer = WriterIdentity { holder: order.host.clone() };
@@ -169,9 +221,9 @@ impl Runner<'_> {
         let order = &RestoreOrder { cancel: cancelled, ..order.clone() };
         self.context.wait(&what, async {
             let restoring = async {
-                match asked.request.dry_run {
-                    true => look_on_host(roads, order, key, progress).await,
-                    false => restore_on_host(roads, order, key, progress).await,
+                match way {
+                    Way::ToLook => look_on_host(roads, order, key, progress).await,
+                    Way::ToRestore => restore_on_host(roads, order, key, progress).await,
                 }
             };
             tokio::pin!(restoring);
@@ -189,12 +241,12 @@ impl Runner<'_> {
     }
 
     /// Whoever has stopped listening misses it; it stands in the journal. A signal is not kept waiting by somebody who does not listen.
-    fn tell(&self, asked: &RestoreAsked, news: Result<RestoreNews, Refused>) {
+    pub(super) fn tell(&self, asked: &RestoreAsked, news: Result<RestoreNews, Refused>) {
         let sending = async { Ok::<_, Cause>(asked.news.send(news).await.is_ok()) };
         let _ = self.context.wait("tell whoever asked", sending);
     }
 
-    fn refused(&self, failure: &Failure) -> Refused {
+    pub(super) fn refused(&self, failure: &Failure) -> Refused {
         match failure.exit() {
             Exit::NotFound => Refused::Unknown(failure.to_string()),
             Exit::Usage => Refused::Unfit(failure.to_string()),
@@ -207,6 +259,6 @@ fn unfit(fault: &JobFault) -> Refused {
     Refused::Unfit(chain(fault))
 }
 
-fn broken(error: &serde_json::Error) -> Refused {
+pub(super) fn broken(error: &serde_json::Error) -> Refused {
     Refused::Broken(format!("the worker's report cannot be understood: {error}"))
 }

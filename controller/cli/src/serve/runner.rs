@@ -8,6 +8,7 @@ use strongroom_controller::daemon::{RunEnd, RunOrder};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::journal::Journal;
 use strongroom_controller::links::Links;
+use strongroom_controller::requests::Desk;
 use strongroom_controller::restore_record::shelf::Shelf;
 use strongroom_controller::runs::Ending;
 use strongroom_controller::{RunRequest, run};
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use super::hands::Hands;
 use super::quota;
+use super::requested::Going;
 use crate::access::{self, KeyArgs, Opened};
 use crate::backup::program;
 use crate::context::Context;
@@ -47,6 +49,10 @@ pub(super) struct Runner<'a> {
     pub(super) journal: Arc<Journal>,
     /// The site in force.
     pub(super) site: watch::Receiver<Arc<Site>>,
+    /// Where restores are decided.
+    pub(super) desk: Desk<SystemClock>,
+    /// Those that are being run.
+    pub(super) going: Going,
 }
 
 /// The gateway to those that hosts may store in.

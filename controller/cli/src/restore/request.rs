@@ -1,0 +1,120 @@
+//! `strongroom restore request` and `run`: a restore to which others must agree, asked for and done.
+
+use std::os::unix::ffi::OsStrExt;
+
+use clap::{Args, ValueEnum};
+use strongroom_proto::operator::{RestoreUrgency, RestoreWish, RunRestoreRequest};
+
+use super::WhatArgs;
+use super::decide::RequestArg;
+use super::on_host::{Order, answer, follow};
+use crate::choice;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::fleet::ControllerArgs;
+
+/// Ask for a restore on a host to which others must agree
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The host looks what it would do, and the request gets a number (HF-2026-000001) and a plan with a hash. As \
+many people as the host's class takes approve that very plan, none of them whoever asked; then it is run. \
+What would be done otherwise by then (another snapshot, path, directory or host, a link that leads \
+elsewhere) is refused.
+
+With --break-glass somebody on call needs one second person who is on call, or reviews. Everybody is told, \
+and somebody who took no part has to close it afterwards.
+
+Examples:
+  strongroom restore request latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated'
+  strongroom restore request latest@db1 /srv/billing --on db1 --target / --overwrite changed --set-aside \
+    --reason 'INC-8841: truncated' --urgency high
+  strongroom restore request latest@db1 --on db2 --target /srv/restored --reason 'db1 is dead' --break-glass")]
+pub(crate) struct RequestArgs {
+    #[command(flatten)]
+    what: WhatArgs,
+
+    /// Restore on this host of the site; --target is a directory there
+    #[arg(long, value_name = "HOST")]
+    on: String,
+
+    /// Why: it stands in the journal, and those who decide read it. Without it the request is refused
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+
+    /// The site's name of the repository [default: the first that has the snapshot]
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+
+    /// How soon it is needed
+    #[arg(long, value_name = "WHICH", default_value = "normal")]
+    urgency: UrgencyArg,
+
+    /// At night: one second person is enough, everybody is told, and it is looked at afterwards
+    #[arg(long)]
+    break_glass: bool,
+
+    /// Only show what the host would do; there is no request
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UrgencyArg {
+    Low,
+    Normal,
+    High,
+}
+
+/// Have a host do what was approved; also to go on after it was cut off
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It is decided anew: the approvals must count still, by people who still have the role, and what the host \
+would do must be what was approved. One that was cut off, stopped or failed goes on where it was; one that \
+was done is not done again. Ends with 3 if some files could not be restored, with 4 if what was read is damaged.
+
+Examples:
+  strongroom restore run HF-2026-000001
+  strongroom restore run HF-2026-000001 --dry-run")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    request: RequestArg,
+
+    /// Only say whether it may be run, and show what the host would do
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl RequestArgs {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        // What cannot be meant is left to the controller: a refusal stands in its journal.
+        let path = |typed: &std::ffi::OsString| choice::tree_path(typed).unwrap_or_else(|_| typed.as_bytes().to_vec());
+        let paths = self.what.paths.iter().map(path).collect();
+        let (reason, dry_run) = (self.reason.clone(), self.dry_run);
+        let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run };
+        let urgency = match self.urgency {
+            UrgencyArg::Low => RestoreUrgency::Low,
+            UrgencyArg::Normal => RestoreUrgency::Normal,
+            UrgencyArg::High => RestoreUrgency::High,
+        };
+        let restore = Some(order.request(&self.what, context));
+        let wish = RestoreWish { restore, urgency: urgency.into(), break_glass: self.break_glass };
+        let mut client = self.controller.connect(context)?.client();
+        let ended = follow(&format!("ask for a restore on {}", self.on), client.request_restore(wish), context)?;
+        answer(ended, context)
+    }
+}
+
+impl RunArgs {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let request = self.request.number.clone();
+        let what = format!("run {request}");
+        let mut client = self.request.controller.connect(context)?.client();
+        let call = client.run_restore(RunRestoreRequest { request, dry_run: self.dry_run });
+        let ended = follow(&what, call, context)?;
+        answer(ended, context)
+    }
+}

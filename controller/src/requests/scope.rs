@@ -1,0 +1,91 @@
+//! What an approval is for, and the hash that names it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use strongroom_plans::{Host, RestoreRules, TargetClass};
+
+use super::number::RequestNumber;
+use crate::restores::RestoreScope;
+
+/// All that must be the same when it is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ApprovalScope {
+    /// For which request: no approval is for two.
+    pub request: RequestNumber,
+    /// Which snapshot, with its whole id; which paths, as the snapshot has them; which directory of which host, links followed; and how.
+    pub restore: RestoreScope,
+    /// How much that host matters.
+    pub class: TargetClass,
+    /// How many must agree.
+    pub approvals: u32,
+    /// Whether it is by break-glass.
+    pub break_glass: bool,
+}
+
+/// Digits of a hash that show that somebody has seen it: nobody guesses twelve.
+pub(super) const HASH_DIGITS_MIN: usize = 12;
+
+/// So many must agree by break-glass.
+const BREAK_GLASS_APPROVALS: u32 = 1;
+
+impl ApprovalScope {
+    /// What a restore on a host takes by the rules in force.
+    #[must_use]
+    pub fn of(
+        request: RequestNumber,
+        restore: RestoreScope,
+        rules: &RestoreRules,
+        host: &Host,
+        break_glass: bool,
+    ) -> Self {
+        let class = rules.class_of(host);
+        let usual = rules.approvals(class);
+        let approvals = if break_glass { usual.min(BREAK_GLASS_APPROVALS) } else { usual };
+        Self { request, restore, class, approvals, break_glass }
+    }
+
+    /// BLAKE3, in hex, over one JSON object: every field, sorted by name, without spaces.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        // BUG if it fails: names and values serialise.
+        let canonical = serde_json::to_vec(&self.fields()).expect("a scope serialises");
+        blake3::hash(&canonical).to_hex().to_string()
+    }
+
+    /// The fields in which another one differs, each with both values.
+    #[must_use]
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let now = now.fields();
+        let differs = |(name, was): (String, Value)| {
+            let is = now.get(&name).unwrap_or(&Value::Null);
+            (was != *is).then(|| format!("{name} was {was}, is {is}"))
+        };
+        self.fields().into_iter().filter_map(differs).collect()
+    }
+
+    /// All fields side by side. Those that are empty are there as well, so that nothing is the same as something that was left out.
+    fn fields(&self) -> BTreeMap<String, Value> {
+        let RestoreScope { repository, snapshot, time, source, paths, host, target, .. } = &self.restore;
+        let RestoreScope { overwrite, set_aside, owners_by_name, .. } = &self.restore;
+        let fields = [
+            ("approvals", self.approvals.into()),
+            ("break-glass", self.break_glass.into()),
+            ("class", self.class.word().into()),
+            ("host", host.as_str().into()),
+            ("overwrite", overwrite.as_str().into()),
+            ("owners-by-name", (*owners_by_name).into()),
+            ("paths", paths.as_slice().into()),
+            ("repository", repository.as_str().into()),
+            ("request", self.request.to_string().into()),
+            ("set-aside", (*set_aside).into()),
+            ("snapshot", snapshot.as_str().into()),
+            ("source", source.as_str().into()),
+            ("target", target.as_str().into()),
+            ("time", time.to_string().into()),
+        ];
+        fields.into_iter().map(|(name, value): (&str, Value)| (name.to_owned(), value)).collect()
+    }
+}

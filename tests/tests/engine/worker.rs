@@ -1,0 +1,42 @@
+//! A worker's daemon on this machine, for tests that need a host and no machine of its own.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use strongroom_tests::{program, wait};
+
+/// Long enough for any machine.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The daemon, whose sockets lie in `run` of its folder. It is killed when dropped.
+pub(crate) struct Worker(Child);
+
+impl Worker {
+    /// One that answers.
+    pub(crate) fn answering(home: &Path) -> Result<Self> {
+        let mut command = Command::new(program::worker()?);
+        command.arg("serve").stdin(Stdio::null()).stderr(Stdio::null());
+        for (option, folder) in [("--run-dir", "run"), ("--state-dir", "state"), ("--cache-dir", "cache")] {
+            command.arg(option).arg(home.join(folder));
+        }
+        let worker = command.spawn().map(Self).context("the worker")?;
+        wait::until("the worker answers", SOON, || Ok(UnixStream::connect(home.join("run/gateway.sock"))?))?;
+        Ok(worker)
+    }
+
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
