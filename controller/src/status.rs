@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::runs::{Ending, Run, RunId};
 
+mod own_state;
 mod upkept;
 
+pub use own_state::{Keeping, KeptState};
 pub use upkept::{LastMaintenance, UpkeepState, Upkept};
 
 /// The state of the whole site.
@@ -22,6 +24,9 @@ pub struct Status {
     /// The repositories that the controller maintains, the worst first.
     #[serde(default)]
     pub repositories: Vec<Upkept>,
+    /// The controller's own state in each repository, the worst first.
+    #[serde(default)]
+    pub own_state: Vec<KeptState>,
 }
 
 /// One plan on one host.
@@ -111,7 +116,7 @@ impl Status {
     pub fn of<'a>(time: Timestamp, known: impl IntoIterator<Item = Known<'a>>) -> Self {
         let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection()).collect();
         rows.sort_by(|left, right| (left.state, &left.plan, &left.host).cmp(&(right.state, &right.plan, &right.host)));
-        Self { time, rows, repositories: Vec::new() }
+        Self { time, rows, repositories: Vec::new(), own_state: Vec::new() }
     }
 
     /// How many rows are in each state.
@@ -122,11 +127,12 @@ impl Status {
         counts
     }
 
-    /// Whether everything is protected and maintained, or has not been due yet.
+    /// Whether everything is protected, maintained and kept, or has not been due yet.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(|row| row.state >= State::New)
             && self.repositories.iter().all(|upkept| upkept.state >= UpkeepState::New)
+            && self.own_state.iter().all(|kept| kept.state >= Keeping::New)
     }
 }
 

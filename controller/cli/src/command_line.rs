@@ -78,6 +78,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Host(host::HostCommand),
     Serve(serve::ServeArgs),
+    #[command(subcommand)]
+    Controller(fleet::ControllerCommand),
     Status(fleet::StatusArgs),
     Runs(fleet::RunsArgs),
     #[command(subcommand)]
@@ -111,6 +113,7 @@ impl Command {
             Self::Site(command) => command.run(context),
             Self::Host(command) => command.run(context),
             Self::Serve(args) => serve::run(&args, context),
+            Self::Controller(command) => command.run(context),
             Self::Status(args) => fleet::status(&args, context),
             Self::Runs(args) => fleet::runs(&args, context),
             Self::Journal(command) => command.run(context),

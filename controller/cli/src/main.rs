@@ -43,6 +43,7 @@ mod inspect;
 mod key;
 mod ls;
 mod mount;
+mod own_state;
 mod repo;
 mod restore;
 mod run;

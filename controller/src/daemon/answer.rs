@@ -85,6 +85,7 @@ where
             Request::Maintain(repository, mode, by, reply) => {
                 self.maintain_asked(&repository, mode, by, reply).await?;
             }
+            Request::StoreState(mode, by, reply) => self.store_state_asked(mode, &by, reply),
             Request::TestNotices { way, dry_run, reply } => self.test_notices(way, dry_run, reply),
         }
         Ok(())
@@ -112,7 +113,8 @@ where
                 running: running.get(pair),
             }
         });
-        Ok(Status { repositories: self.upkept(now).await?, ..Status::of(now, known) })
+        let (repositories, own_state) = (self.upkept(now).await?, self.kept_states(now).await?);
+        Ok(Status { repositories, own_state, ..Status::of(now, known) })
     }
 
     /// Asks on a task of its own: the loop waits for no host.

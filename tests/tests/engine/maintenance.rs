@@ -47,8 +47,10 @@ impl Scene {
         Ok(())
     }
 
+    /// Those of the plan: the controller keeps its own state there, too.
     fn snapshots(&self) -> Result<usize> {
-        let listed = self.operator.run(["snapshots", "--repo", &self.repository, "--json"])?.expect(0)?.json()?;
+        let arguments = ["snapshots", "--repo", &self.repository, "--tag", "plan=files", "--json"];
+        let listed = self.operator.run(arguments)?.expect(0)?.json()?;
         Ok(listed.as_array().context("a list")?.len())
     }
 
