@@ -10,8 +10,8 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::{
-    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, repo, restore, run, serve, site,
-    snapshots,
+    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, recover, repo, restore, run,
+    serve, site, snapshots,
 };
 
 /// Backups that were proven to come back.
@@ -101,6 +101,7 @@ pub(crate) enum Command {
     Mount(mount::MountArgs),
     #[command(subcommand)]
     Key(key::KeyCommand),
+    Recover(recover::RecoverArgs),
     Inspect(inspect::InspectArgs),
 }
 
@@ -129,6 +130,7 @@ impl Command {
             Self::Hold(command) => command.run(context),
             Self::Mount(args) => mount::run(&args, context),
             Self::Key(command) => command.run(context),
+            Self::Recover(args) => recover::run(&args, context),
             Self::Inspect(args) => inspect::run(&args, context),
         }
     }

@@ -44,6 +44,7 @@ mod key;
 mod ls;
 mod mount;
 mod own_state;
+mod recover;
 mod repo;
 mod restore;
 mod run;

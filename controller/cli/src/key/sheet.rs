@@ -118,6 +118,8 @@ impl Answer for Sheet {
         writeln!(out, "#")?;
         writeln!(out, "# To use it, type the three numbered lines into a file and run")?;
         writeln!(out, "#   strongroom key sheet --from-sheet FILE --key-file KEY.json")?;
+        writeln!(out, "# or, where the controller is lost, too,")?;
+        writeln!(out, "#   strongroom recover --repo URL --sheet FILE --into DIR")?;
         writeln!(out, "# The letters are A to Z and 2 to 7; a slip is found in its line.")
     }
 }

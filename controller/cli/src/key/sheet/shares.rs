@@ -79,12 +79,15 @@ fn sheet(share: &KeyShare, file: &ReaderFile) -> Zeroizing<String> {
          #\n\
          # To use it, type the four numbered lines of {needed} sheets into a file each (readable by you alone, chmod 600) and run\n\
          #   strongroom key sheet{} --key-file KEY.json\n\
+         # or, where the controller is lost, too,\n\
+         #   strongroom recover --repo URL{} --into DIR\n\
          # The letters are A to Z and 2 to 7; a slip is found in its line.\n",
         file.repository,
         file.holder,
         share.mark(),
         lines.join("\n"),
         " --from-sheet FILE".repeat(needed.into()),
+        " --sheet FILE".repeat(needed.into()),
     );
     text
 }
