@@ -11,6 +11,7 @@ mod answer;
 mod maintain;
 mod order;
 mod overdue;
+mod own_state;
 mod plan_runs;
 mod reload;
 mod standing;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 pub use again::{Retried, RunView};
 pub use order::{RunEnd, RunOrder};
+pub use own_state::StateAnswer;
 pub use reload::Reloaded;
 pub use standing::{Doing, Standing};
 
@@ -34,12 +36,14 @@ use crate::hosts::Hosts;
 use crate::journal::{Event, Journal, JournalError};
 use crate::maintenance::{MaintenanceEnd, MaintenanceOrder};
 use crate::operator::Request;
+use crate::own_state::{StateEnd, StateOrder};
 use crate::run::Clock;
 use crate::runs::{Ending, Run, RunId};
 use crate::scheduler::{Ended, RunKey, RunOutcome, Scheduler};
 use crate::site::Loaded;
 use crate::upkeep::Upkeep;
 use maintain::Maintained;
+use own_state::OwnState;
 
 /// A due time is noticed at most so late, however the clock is set meanwhile.
 const TICK_MAX: Duration = Duration::from_secs(5);
@@ -68,6 +72,8 @@ pub struct Setting<C, S, L> {
     pub in_force: watch::Sender<Arc<Site>>,
     /// Where repositories are maintained, each on a thread of its own.
     pub maintenance: mpsc::UnboundedSender<MaintenanceOrder>,
+    /// Where the controller's own state is stored, each time on a thread of its own.
+    pub own_state: mpsc::UnboundedSender<StateOrder>,
     /// Rises when all is well, as often as the site's dead man's switch wants to hear of it.
     pub beats: watch::Sender<u64>,
 }
@@ -84,6 +90,8 @@ pub struct Daemon<C, S, L> {
     maintained: BTreeMap<Name, Maintained>,
     maintenance_ends: mpsc::UnboundedSender<(Name, MaintenanceEnd)>,
     maintenance_over: mpsc::UnboundedReceiver<(Name, MaintenanceEnd)>,
+    own_state: OwnState,
+    state_over: mpsc::UnboundedReceiver<(Name, StateEnd)>,
     /// Until then, what is due is not decided: runs that were taken up may turn out to have ended long ago, and would seem to overlap with it.
     settled_at: Option<Instant>,
     /// When it was last looked what is overdue.
@@ -118,6 +126,7 @@ where
         let known = setting.journal.runs_to_go_on_from(recent).await?;
         let scheduler = Scheduler::new(Arc::clone(&site.site), known.iter().filter_map(plan_runs::known), since);
         let upkeep = maintain::upkeep(&setting.journal, &site.site, since).await?;
+        let (own_state, state_over) = OwnState::new(&setting.journal, &site, now).await?;
         let (ends, ended) = mpsc::unbounded_channel();
         let (maintenance_ends, maintenance_over) = mpsc::unbounded_channel();
         let maintained = BTreeMap::new();
@@ -133,6 +142,8 @@ where
             maintained,
             maintenance_ends,
             maintenance_over,
+            own_state,
+            state_over,
             settled_at,
             overdue_seen,
             beat_at,
@@ -157,6 +168,7 @@ where
                 self.note_overdue().await?;
             }
             self.maintain_due().await?;
+            self.store_state_due();
             self.beat().await?;
             let pause = self.pause();
             tokio::select! {
@@ -164,6 +176,7 @@ where
                 () = &mut shutdown => break,
                 Some((run, end)) = self.ended.recv() => self.end(&run, end).await?,
                 Some((repository, end)) = self.maintenance_over.recv() => self.maintenance_ended(repository, end).await?,
+                Some((repository, end)) = self.state_over.recv() => self.state_stored(&repository, end).await?,
                 Some(request) = requests.recv() => self.answer(request).await?,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -185,7 +198,10 @@ where
     /// Until the next due time, or a moment.
     fn pause(&self) -> Duration {
         let now = self.setting.clock.now();
-        let next = [self.scheduler.wakes_at(), self.upkeep.wakes_at()].into_iter().flatten().min();
+        let next = [self.scheduler.wakes_at(), self.upkeep.wakes_at(), self.own_state.schedule.wakes_at()]
+            .into_iter()
+            .flatten()
+            .min();
         let next = next.map(|next| next.duration_since(now));
         let pause = next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX));
         self.site.site.dead_man().map_or(pause, |_| pause.min(self.beat_at.duration_since(Instant::now())))

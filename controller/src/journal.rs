@@ -4,8 +4,8 @@
 //! their sum, written in the same transaction. A write that fails stops whoever wanted to act: nothing happens that the journal does not know.
 //!
 //! * [`event`]: what an entry says. * `chain`: how entries hang together, and the check of all of them. * `store`: the database. * `outbox`:
-//!   what is to be told of it, and was not yet. * `hosts`: what is known of hosts, which nothing hangs on. * `upkeep`: what is known of repositories' maintenance. `requests`:
-//!   restores that need agreement.
+//!   what is to be told of it, and was not yet. * `own_state`: copies of it, and what is known of those in repositories. * `hosts`: what is known of hosts, which nothing hangs on. * `upkeep`: what is known of repositories' maintenance.
+//!   `requests`: restores that need agreement.
 //!
 //! Deliberately absent: changing or removing an entry. The database refuses both, and the chain would show it.
 
@@ -13,6 +13,7 @@ mod chain;
 mod event;
 mod hosts;
 mod outbox;
+mod own_state;
 mod requests;
 mod restores;
 mod store;
@@ -22,5 +23,6 @@ pub use chain::{Broken, Entry, EntryHash};
 pub use event::{Event, Origin, OverdueEnd, Who};
 pub use hosts::{Gathered, KnownHost};
 pub use outbox::Waiting;
+pub use own_state::KnownState;
 pub use store::{Journal, JournalError};
 pub use upkeep::KnownMaintenance;

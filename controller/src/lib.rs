@@ -12,7 +12,7 @@
 //! 1. [`site`]: the directory of plans and hosts that is in force.
 //! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
 //! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
-//!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it.
+//!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it. [`own_state`]: when the controller's own state is stored in them.
 //!    [`requests`]: restores that need agreement.
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
@@ -37,6 +37,7 @@ pub mod links;
 pub mod maintenance;
 pub mod notify;
 pub mod operator;
+pub mod own_state;
 pub mod permissions;
 pub mod redundancy;
 pub mod remote;

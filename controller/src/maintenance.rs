@@ -67,7 +67,7 @@ pub enum MaintenanceEnding {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Figures {
-    /// Snapshots that the plans let go.
+    /// Snapshots that the plans let go, and those of the controller's own state beyond what it keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forget: Option<ForgetFigures>,
     /// Room that was made.
@@ -87,7 +87,7 @@ pub struct Figures {
 pub struct ForgetFigures {
     /// How many went; of a rehearsal, and of a refusal, how many would.
     pub forgotten: u64,
-    /// How many of the plans' snapshots stay.
+    /// How many of these snapshots stay.
     pub kept: u64,
     /// The commit; none where nothing was dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]

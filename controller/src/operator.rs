@@ -16,7 +16,7 @@ use strongroom_proto::operator::{
     CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, ListRestoresRequest, MaintainRequest,
     PauseRequest, RecordsRequest, ReloadRequest, RestoreDecision, RestoreReference, RestoreRequest, RestoreVerdict,
     RestoreWish, RetryRequest, RunReference, RunRestoreRequest, RunsRequest, StartRequest, Started, StatusRequest,
-    TestNoticesRequest,
+    StoreStateRequest, TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -91,6 +91,8 @@ pub enum Request {
     Reload(Mode, Who, Reply),
     /// Maintain a repository now; the answer comes when it is done.
     Maintain(String, Mode, Who, Reply),
+    /// Store the controller's own state in every repository now; the answer comes when it is done.
+    StoreState(Mode, Who, Reply),
     /// Send a test notice by all ways, or by one.
     TestNotices {
         /// By this one only.
@@ -360,6 +362,12 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         self.gate.site_wide(&by, Act::Maintain).await?;
         let repository = call.into_inner().repository;
         self.document(|reply| Request::Maintain(repository, mode, by, reply)).await
+    }
+
+    async fn store_state(&self, call: Call<StoreStateRequest>) -> Result<Response<Document>, Status> {
+        let (by, mode) = (self.who(&call)?, mode(call.get_ref().dry_run));
+        self.gate.site_wide(&by, Act::Maintain).await?;
+        self.document(|reply| Request::StoreState(mode, by, reply)).await
     }
 
     async fn test_notices(&self, call: Call<TestNoticesRequest>) -> Result<Response<Document>, Status> {

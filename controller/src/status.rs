@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::requests::{Request, RequestNumber};
 use crate::runs::{Ending, Run, RunId};
 
+mod own_state;
 mod upkept;
 
+pub use own_state::{Keeping, KeptState};
 pub use upkept::{LastMaintenance, UpkeepState, Upkept};
 
 /// The state of the whole site.
@@ -23,6 +25,9 @@ pub struct Status {
     /// The repositories that the controller maintains, the worst first.
     #[serde(default)]
     pub repositories: Vec<Upkept>,
+    /// The controller's own state in each repository, the worst first.
+    #[serde(default)]
+    pub own_state: Vec<KeptState>,
     /// Restores by break-glass at which nobody has looked since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,
@@ -142,7 +147,7 @@ impl Status {
     pub fn of<'a>(time: Timestamp, known: impl IntoIterator<Item = Known<'a>>) -> Self {
         let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection()).collect();
         rows.sort_by(|left, right| (left.state, &left.plan, &left.host).cmp(&(right.state, &right.plan, &right.host)));
-        Self { time, rows, repositories: Vec::new(), follow_ups: Vec::new() }
+        Self { time, rows, repositories: Vec::new(), own_state: Vec::new(), follow_ups: Vec::new() }
     }
 
     /// How many rows are in each state.
@@ -153,11 +158,12 @@ impl Status {
         counts
     }
 
-    /// Whether everything is protected and maintained, or has not been due yet.
+    /// Whether everything is protected, maintained and kept, or has not been due yet.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(|row| row.state >= State::New)
             && self.repositories.iter().all(|upkept| upkept.state >= UpkeepState::New)
+            && self.own_state.iter().all(|kept| kept.state >= Keeping::New)
     }
 }
 

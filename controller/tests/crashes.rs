@@ -83,8 +83,19 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
     let (maintenance, _nobody) = mpsc::unbounded_channel();
-    let setting =
-        Setting { journal, clock, start: begin, load, program: "test".into(), hosts, in_force, maintenance, beats };
+    let (own_state, _keeper) = mpsc::unbounded_channel();
+    let setting = Setting {
+        journal,
+        clock,
+        start: begin,
+        load,
+        program: "test".into(),
+        hosts,
+        in_force,
+        maintenance,
+        own_state,
+        beats,
+    };
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
     scene.requests.send_replace(Some(requests.clone()));

@@ -198,3 +198,24 @@ async fn a_later_layout_is_refused() -> Result<()> {
     ensure!(matches!(refused, Err(JournalError::TooNew { found: 99, .. })), "{refused:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_copy_is_whole_while_others_go_on_writing() -> Result<()> {
+    let scene = Scene::new()?;
+    let journal = scene.journal().await?;
+    fill(&journal).await?;
+    let path = scene.folder.path().join("copy.db");
+    let (copied, appended) = tokio::join!(journal.copy_to(&path), journal.append(at(20), Event::ControllerStopped {}));
+    appended?;
+    let (entry, hash) = copied?;
+    ensure!(entry == journal.newest().await? || entry + 1 == journal.newest().await?);
+    let copy = Journal::open(&path).await?;
+    ensure!(copy.verify().await? == (entry, hash));
+    copy.close().await?;
+    let left: BTreeSet<_> =
+        std::fs::read_dir(scene.folder.path())?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    ensure!(!left.contains(std::ffi::OsStr::new("copy.db-wal")), "{left:?}");
+    // Never into what is there already.
+    ensure!(journal.copy_to(&path).await.is_err());
+    Ok(())
+}

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use simulated::Fleet;
 use strongroom_controller::Clock;
-use strongroom_controller::daemon::{Daemon, RunOrder, Setting};
+use strongroom_controller::daemon::{Daemon, RunOrder, Setting, StateAnswer};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Event, Journal, JournalError, Origin};
@@ -20,10 +20,11 @@ use strongroom_controller::maintenance::{
     Figures, ForgetFigures, MaintenanceEnd, MaintenanceEnding, MaintenanceOrder, MaintenanceReport,
 };
 use strongroom_controller::operator::{Mode, Refused, Request, oneself};
+use strongroom_controller::own_state::{StateOrder, StoredState};
 use strongroom_controller::permissions::Sight;
 use strongroom_controller::runs::{Ending, RunId};
 use strongroom_controller::site::Loaded;
-use strongroom_controller::status::{Status, UpkeepState};
+use strongroom_controller::status::{Keeping, Status, UpkeepState};
 use strongroom_plans::{RunKind, Site, SiteFiles};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -67,6 +68,7 @@ struct Life {
     journal: Arc<Journal>,
     requests: mpsc::Sender<Request>,
     orders: mpsc::UnboundedReceiver<MaintenanceOrder>,
+    states: mpsc::UnboundedReceiver<StateOrder>,
     serving: JoinHandle<Result<(), JournalError>>,
 }
 
@@ -79,13 +81,24 @@ impl Life {
         let (in_force, beats) = (watch::channel(Arc::clone(&site.site)).0, watch::channel(0).0);
         let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
         let (maintenance, orders) = mpsc::unbounded_channel();
+        let (own_state, states) = mpsc::unbounded_channel();
         let (clock, program) = (clock.clone(), "test".to_owned());
-        let setting =
-            Setting { journal: Arc::clone(&journal), clock, start, load, program, hosts, in_force, maintenance, beats };
+        let setting = Setting {
+            journal: Arc::clone(&journal),
+            clock,
+            start,
+            load,
+            program,
+            hosts,
+            in_force,
+            maintenance,
+            own_state,
+            beats,
+        };
         let daemon = Daemon::new(setting, site).await?;
         let (requests, receive) = mpsc::channel(1);
         let serving = tokio::spawn(daemon.run(receive, std::future::pending()));
-        Ok(Self { journal, requests, orders, serving })
+        Ok(Self { journal, requests, orders, states, serving })
     }
 
     /// Asking wakes the loop, which looks at the clock then.
@@ -101,6 +114,11 @@ impl Life {
         tokio::time::timeout(SOON, self.orders.recv()).await?.context("an order")
     }
 
+    async fn state_order(&mut self) -> Result<StateOrder> {
+        self.status().await?;
+        tokio::time::timeout(SOON, self.states.recv()).await?.context("an order")
+    }
+
     async fn is_idle(&mut self) -> Result<bool> {
         // Twice: what the first answer saw may have been before the clock was looked at.
         self.status().await?;
@@ -110,8 +128,16 @@ impl Life {
 
     /// The state after so many ends.
     async fn after(&self, ends: usize) -> Result<Status> {
+        self.after_events("maintenance-ended", ends).await
+    }
+
+    async fn after_states(&self, ends: usize) -> Result<Status> {
+        self.after_events("state-stored", ends).await
+    }
+
+    async fn after_events(&self, word: &str, ends: usize) -> Result<Status> {
         for _ in 0..4000 {
-            if self.events("maintenance-ended").await?.len() == ends {
+            if self.events(word).await?.len() == ends {
                 return self.status().await;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -172,6 +198,69 @@ async fn each_begin_and_end_is_written_and_what_is_wrong_is_told() -> Result<()>
     ensure!(life.after(3).await?.repositories[0].state == UpkeepState::Maintained);
     ensure!(life.journal.untold().await? == 2, "that it recovered is told");
     ensure!(life.is_idle().await?);
+    life.journal.verify().await?;
+    life.serving.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_own_state_is_stored_daily_after_each_maintenance_and_by_hand() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = SetClock(Arc::new(Mutex::new("2026-11-22T02:00:00Z".parse()?)));
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    let stored = |entry| {
+        let snapshot = Some(format!("{entry:064x}"));
+        Ok(StoredState { snapshot, entry, hash: "00".into(), files: 3, bytes: 9 })
+    };
+    ensure!(life.status().await?.own_state[0].state == Keeping::New);
+    clock.set("2026-11-22T03:00:00Z")?;
+    life.state_order().await?.end(Err("the store is away".into()));
+    let failed = &life.after_states(1).await?.own_state[0];
+    ensure!(
+        failed.reason.as_deref() == Some("the store is away") && failed.next == Some("2026-11-22T04:00:00Z".parse()?)
+    );
+    clock.set("2026-11-22T04:00:00Z")?;
+    life.state_order().await?.end(stored(3));
+    let kept = &life.after_states(2).await?.own_state[0];
+    ensure!(kept.state == Keeping::Kept && kept.reason.is_none() && kept.time == Some("2026-11-22T04:00:00Z".parse()?));
+    ensure!(kept.stored.as_ref().is_some_and(|stored| stored.entry == 3), "{kept:?}");
+
+    // A maintenance brings another one, at once.
+    clock.set("2026-11-22T05:00:00Z")?;
+    life.order().await?.end(over(MaintenanceEnding::Done, None));
+    life.state_order().await?.end(stored(6));
+    life.after_states(3).await?;
+
+    // By hand; the rehearsal is no event.
+    for (mode, entry) in [(Mode::DryRun, 7), (Mode::Earnest, 8)] {
+        let (reply, answer) = oneshot::channel();
+        life.requests.send(Request::StoreState(mode, oneself(), reply)).await?;
+        let order = life.state_order().await?;
+        ensure!(order.mode == mode);
+        let (again, refused) = oneshot::channel();
+        life.requests.send(Request::StoreState(mode, oneself(), again)).await?;
+        ensure!(matches!(refused.await?, Err(Refused::Unfit(_))));
+        order.end(stored(entry));
+        let answers: Vec<StateAnswer> = serde_json::from_str(&answer.await??)?;
+        ensure!(answers.len() == 1 && answers[0].stored.as_ref().is_some_and(|stored| stored.entry == entry));
+    }
+    let events = life.events("state-stored").await?;
+    ensure!(
+        events.len() == 4 && matches!(&events[3], Event::StateStored { origin: Origin::Asked(_), .. }),
+        "{events:?}"
+    );
+
+    // A day and six hours later somebody should know.
+    clock.set("2026-11-23T11:00:00Z")?;
+    let status = life.status().await?;
+    ensure!(status.own_state[0].state == Keeping::Overdue && !status.is_good());
+    life.serving.abort();
+
+    // The next controller knows what was stored.
+    clock.set("2026-11-22T06:00:00Z")?;
+    let life = Life::begin(folder.path(), &clock).await?;
+    let kept = &life.status().await?.own_state[0];
+    ensure!(kept.state == Keeping::Kept && kept.next == Some("2026-11-23T05:00:00Z".parse()?), "{kept:?}");
     life.journal.verify().await?;
     life.serving.abort();
     Ok(())

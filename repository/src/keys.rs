@@ -4,10 +4,13 @@
 //! sealed to all remaining holders without asking any of them. A writer's key file holds what names, cuts and signs, and nothing that opens.
 
 mod file;
+mod gf256;
 mod holder;
 pub(crate) mod hybrid;
 pub(crate) mod inventory;
+mod lines;
 mod secrets;
+mod share;
 mod sheet;
 
 use std::collections::BTreeMap;
@@ -19,7 +22,8 @@ pub use holder::{HolderRecord, Kdf, KeyRecord, WriterRecord, key_name};
 pub use hybrid::{CannotOpen, Purpose, public_key};
 pub use inventory::BadBlob;
 pub use secrets::{BaseSecret, Secret, SharedKeys, random};
-pub use sheet::{BadSheet, from_sheet, to_sheet};
+pub use share::{BadShares, KeyShare, SHARES_MAX};
+pub use sheet::{BadSheet, Sheet, read_sheet, to_share_sheet, to_sheet};
 
 use crate::error::Error;
 use crate::ids::{PublicKey, RepositoryId, SegmentNonce};

@@ -16,7 +16,7 @@ use crate::ids::{ObjectId, RepositoryId, SessionId};
 use crate::index::Run;
 use crate::keys::hybrid::{self, Purpose};
 use crate::keys::inventory::{self, Binding};
-use crate::keys::{KeyFile, KeyRecord, Secret, from_sheet};
+use crate::keys::{KeyFile, KeyRecord, Secret, read_sheet};
 use crate::loan::Loan;
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
@@ -47,7 +47,7 @@ pub const ALL: &[Parser] = &[
     ("inventory-blob", inventory_blob),
     ("hybrid", |bytes| drop(hybrid::open(Purpose::Segment, &REPOSITORY, &Secret::new([1; 32]), b"", bytes))),
     ("key-file", |bytes| drop(std::str::from_utf8(bytes).map(KeyFile::parse))),
-    ("key-sheet", |bytes| drop(std::str::from_utf8(bytes).map(|text| from_sheet(text, "fuzz")))),
+    ("key-sheet", |bytes| drop(std::str::from_utf8(bytes).map(|text| read_sheet(text, "fuzz")))),
     ("escaped-text", |bytes| drop(std::str::from_utf8(bytes).map(crate::text::unescape))),
     ("json", json),
     ("numbers", numbers),

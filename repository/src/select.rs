@@ -118,7 +118,9 @@ fn covers(snapshot: &Snapshot, path: &str) -> bool {
     })
 }
 
-fn parse_time(spec: &str, zone: &TimeZone) -> Option<Timestamp> {
+/// A time as people type it: an instant, or a time or a date of this zone's calendar.
+#[must_use]
+pub fn parse_time(spec: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(time) = spec.parse::<Timestamp>() {
         return Some(time);
     }

@@ -9,7 +9,7 @@ use clap::Args;
 use strongroom_plans::RepositorySpec;
 use strongroom_repository::reserve::Upkeep;
 use strongroom_repository::store::{Limited, Location};
-use strongroom_repository::{Credential, Error, Repository, RepositoryId};
+use strongroom_repository::{Credential, Error, KeyFile, Repository, RepositoryId};
 
 use crate::context::Context;
 use crate::copies::{self, CopiesArgs};
@@ -191,15 +191,24 @@ pub(crate) fn open_limited(
     if let Some(limit) = bytes_per_second {
         place.store = Arc::new(Limited::new(place.store, limit));
     }
-    open_in(place, key, context)
+    open_in(place, |repository| key.credential(repository), context)
+}
+
+/// The same with a key that is at hand.
+pub(crate) fn open_with_key(url: &str, key: KeyFile, context: &Context) -> Result<Opened, Failure> {
+    open_in(StorePlace::open(url, context)?, |_| Ok(Credential::File(key)), context)
 }
 
 /// Opens a repository that a site declares.
 pub(crate) fn open_declared(spec: &RepositorySpec, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
-    open_in(StorePlace::open_by(&spec.location(), spec.reach(), context)?, key, context)
+    open_in(StorePlace::open_by(&spec.location(), spec.reach(), context)?, |id| key.credential(id), context)
 }
 
-fn open_in(place: StorePlace, key: &KeyArgs, context: &Context) -> Result<Opened, Failure> {
+fn open_in(
+    place: StorePlace,
+    credential: impl FnOnce(RepositoryId) -> Result<Credential, Failure>,
+    context: &Context,
+) -> Result<Opened, Failure> {
     let memory = PlaceMemory::of_place(&place, context)?;
     let StorePlace { location, store, reached_by, measured, .. } = place;
     let what = || format!("open the repository at {}", shown::location(&location.to_string()));
@@ -215,8 +224,7 @@ fn open_in(place: StorePlace, key: &KeyArgs, context: &Context) -> Result<Opened
         return Err(Failure::new(what(), Error::NoRepository));
     };
     let cache = cache_folder(context)?;
-    let opened = key
-        .credential(config.repository)
+    let opened = credential(config.repository)
         .and_then(|credential| context.wait(&what(), Repository::open(store, &credential, &cache)));
     // A key that does not fit another repository than the one that was there is not what is wrong.
     let repository = opened.or_else(|failure| match failure.exit() {

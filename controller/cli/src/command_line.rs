@@ -10,8 +10,8 @@ use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::{
-    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, record, repo, restore, run,
-    serve, site, snapshots,
+    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, record, recover, repo, restore,
+    run, serve, site, snapshots,
 };
 
 /// Backups that were proven to come back.
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Host(host::HostCommand),
     Serve(serve::ServeArgs),
+    #[command(subcommand)]
+    Controller(fleet::ControllerCommand),
     Status(fleet::StatusArgs),
     Runs(fleet::RunsArgs),
     #[command(subcommand)]
@@ -101,6 +103,7 @@ pub(crate) enum Command {
     Mount(mount::MountArgs),
     #[command(subcommand)]
     Key(key::KeyCommand),
+    Recover(recover::RecoverArgs),
     Inspect(inspect::InspectArgs),
 }
 
@@ -113,6 +116,7 @@ impl Command {
             Self::Site(command) => command.run(context),
             Self::Host(command) => command.run(context),
             Self::Serve(args) => serve::run(&args, context),
+            Self::Controller(command) => command.run(context),
             Self::Status(args) => fleet::status(&args, context),
             Self::Runs(args) => fleet::runs(&args, context),
             Self::Journal(command) => command.run(context),
@@ -129,6 +133,7 @@ impl Command {
             Self::Hold(command) => command.run(context),
             Self::Mount(args) => mount::run(&args, context),
             Self::Key(command) => command.run(context),
+            Self::Recover(args) => recover::run(&args, context),
             Self::Inspect(args) => inspect::run(&args, context),
         }
     }

@@ -4,6 +4,7 @@ mod history;
 mod journal;
 mod notify;
 mod one_run;
+mod own_state;
 mod runs;
 mod start;
 mod status;
@@ -19,6 +20,7 @@ use tonic::{Code, Response, Status};
 
 pub(crate) use journal::{JOURNAL, JournalCommand};
 pub(crate) use notify::NotifyCommand;
+pub(crate) use own_state::ControllerCommand;
 pub(crate) use runs::{RunsArgs, run as runs};
 pub(crate) use start::{Asked, start};
 pub(crate) use status::{StatusArgs, run as status};

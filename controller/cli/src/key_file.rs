@@ -73,10 +73,14 @@ impl Reserved {
     }
 
     /// Writes the key and gives the file its name; an existing file stays as it is.
-    pub(crate) fn keep(mut self, key: &KeyFile, path: &Path) -> Result<(), Failure> {
+    pub(crate) fn keep(self, key: &KeyFile, path: &Path) -> Result<(), Failure> {
+        self.keep_text(&Zeroizing::new(key.to_text()), path)
+    }
+
+    /// The same with a key in other words, such as a sheet.
+    pub(crate) fn keep_text(mut self, text: &str, path: &Path) -> Result<(), Failure> {
         let failed = |source| Cause::File { doing: "write", path: path.to_owned(), source };
         let what = || format!("keep the key in {}", path.display());
-        let text = Zeroizing::new(key.to_text());
         let written = self
             .file
             .write_all(text.as_bytes())
@@ -105,8 +109,7 @@ impl Drop for Reserved {
 fn occupied(path: &Path) -> Failure {
     let source = io::Error::from(io::ErrorKind::AlreadyExists);
     let why = Cause::File { doing: "create", path: path.to_owned(), source };
-    Failure::new("write a new key file", why)
-        .advise("give another path with --key-file: a key file is never overwritten")
+    Failure::new("write a new key file", why).advise("give another path: what holds a key is never overwritten")
 }
 
 #[cfg(test)]

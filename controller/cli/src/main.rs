@@ -4,7 +4,7 @@
 //!
 //! 1. `command_line`: the arguments, as each command's own module declares them.
 //! 2. `context`: what every command gets: folders, output, a runtime to wait with, the signals.
-//! 3. `access`, `key_file`, `passphrase`: a location and a key become an open repository; `choice`: words become a snapshot and a path.
+//! 3. `access`, `key_file`, `key_sheet`, `passphrase`: a location and a key become an open repository; `choice`: words become a snapshot and a path.
 //! 4. One module for each family of commands.
 //! 5. `output`, `shown`, `progress`: answers go to standard output, talk to standard error.
 //! 6. `failure`, `advice`, `exit`: what could not be done, why, what to do next, and the exit code.
@@ -24,6 +24,7 @@ mod site_directory;
 mod access;
 mod choice;
 mod key_file;
+mod key_sheet;
 mod passphrase;
 mod place_memory;
 mod room;
@@ -42,7 +43,9 @@ mod inspect;
 mod key;
 mod ls;
 mod mount;
+mod own_state;
 mod record;
+mod recover;
 mod repo;
 mod restore;
 mod run;

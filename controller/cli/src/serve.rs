@@ -5,6 +5,7 @@
 
 mod hands;
 mod maintain;
+mod own_state;
 mod quota;
 mod records;
 mod requested;
@@ -108,6 +109,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         recording: Mutex::default(),
         desk: Desk::new(gate.clone()),
         going: Going::default(),
+        site_folder: &args.site,
+        key: &args.key,
     };
     runner.record_owed();
     runner.may_maintain(&site.site).map_err(|why| {
@@ -115,6 +118,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         failure.advise("give the controller an owner's key, or take `maintenance:` of that repository out of site.yaml")
     })?;
     let (maintenance, mut orders) = mpsc::unbounded_channel();
+    let (own_state, mut states) = mpsc::unbounded_channel();
     let (restores, mut asked) = mpsc::unbounded_channel();
     let listener = {
         let _inside = context.handle().enter();
@@ -146,6 +150,11 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
                 scope.spawn(move || runner.maintain(order));
             }
         });
+        scope.spawn(move || {
+            while let Some(order) = states.blocking_recv() {
+                scope.spawn(move || runner.store_state(order));
+            }
+        });
         // Ends when nobody can ask any more.
         scope.spawn(move || {
             while let Some(asked) = asked.blocking_recv() {
@@ -162,7 +171,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));
             let (program, in_force, records) = (program(), new_site, state.join(RECORDS));
             let clock = SystemClock;
-            let setting = Setting { journal, clock, start, load, program, hosts, in_force, maintenance, beats };
+            let setting =
+                Setting { journal, clock, start, load, program, hosts, in_force, maintenance, own_state, beats };
             let daemon = Daemon::new(setting, site).await.map_err(Cause::from)?;
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));

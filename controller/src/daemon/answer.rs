@@ -86,6 +86,7 @@ where
             Request::Maintain(repository, mode, by, reply) => {
                 self.maintain_asked(&repository, mode, by, reply).await?;
             }
+            Request::StoreState(mode, by, reply) => self.store_state_asked(mode, &by, reply),
             Request::TestNotices { way, dry_run, reply } => self.test_notices(way, dry_run, reply),
         }
         Ok(())
@@ -114,7 +115,8 @@ where
             }
         });
         let follow_ups = self.setting.journal.requests_owed().await?.iter().filter_map(FollowUp::of).collect();
-        Ok(Status { repositories: self.upkept(now).await?, follow_ups, ..Status::of(now, known) })
+        let (repositories, own_state) = (self.upkept(now).await?, self.kept_states(now).await?);
+        Ok(Status { repositories, own_state, follow_ups, ..Status::of(now, known) })
     }
 
     /// Asks on a task of its own: the loop waits for no host.

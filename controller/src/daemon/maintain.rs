@@ -131,6 +131,7 @@ where
                 let (name, figures) = (repository.to_string(), Box::new(figures));
                 self.write(Event::MaintenanceEnded { repository: name, began, ending, reason, figures }).await?;
                 self.upkeep.ended(&repository);
+                self.own_state.schedule.want(&repository, self.now());
                 answer
             }
         };

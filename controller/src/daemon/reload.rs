@@ -60,6 +60,7 @@ where
         self.write(loaded.loaded(by)).await?;
         let decisions = self.scheduler.reload(Arc::clone(&loaded.site), now);
         self.upkeep.reload(Arc::clone(&loaded.site), now);
+        self.own_state.schedule.reload(loaded.site.repositories().keys(), now);
         self.setting.in_force.send_replace(Arc::clone(&loaded.site));
         self.site = loaded;
         self.carry_out(decisions).await?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_plans::RunKind;
 
 use crate::maintenance::{Figures, MaintenanceEnding};
+use crate::own_state::StoredState;
 use crate::permissions::Act;
 use crate::requests::{Application, RequestNumber};
 use crate::restores::{RestoreEnding, RestoreScope};
@@ -168,6 +169,21 @@ pub enum Event {
         reason: Option<String>,
         /// What it came to.
         figures: Box<Figures>,
+    },
+    /// The controller's own state was stored in a repository, or could not be.
+    StateStored {
+        /// The repository's name in the site.
+        repository: String,
+        /// When that began: what came later is not in it.
+        began: Timestamp,
+        /// Why there is it.
+        origin: Origin,
+        /// What was stored; none if it could not be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stored: Option<StoredState>,
+        /// Why it could not be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A host is about to restore. One without an end was cut off; the same request goes on with it.
     RestoreStarted {

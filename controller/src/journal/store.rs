@@ -398,7 +398,7 @@ async fn write_run(connection: &mut SqliteConnection, run: &Run, number: u64) ->
         .map(drop)
 }
 
-fn head(row: &SqliteRow, path: &Path) -> Result<(u64, EntryHash), JournalError> {
+pub(super) fn head(row: &SqliteRow, path: &Path) -> Result<(u64, EntryHash), JournalError> {
     let number = row.get::<i64, _>(0).cast_unsigned();
     let hash = EntryHash::from_slice(row.get::<&[u8], _>(1));
     Ok((number, hash.ok_or_else(|| unreadable(path, number, "its hash has another length"))?))

@@ -93,6 +93,12 @@ pub struct MaintainRequest {
     #[prost(bool, tag = "2")]
     pub dry_run: bool,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreStateRequest {
+    /// Only say what would be stored.
+    #[prost(bool, tag = "1")]
+    pub dry_run: bool,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TestNoticesRequest {
     /// By its name; empty for all.
@@ -649,6 +655,30 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Maintain"));
             self.inner.unary(req, path, codec).await
         }
+        /// Stores the controller's own state in every repository of the site now; the answer comes when it is done.
+        pub async fn store_state(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StoreStateRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/StoreState",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "StoreState"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Sends a test notice by the ways of the site, or by one of them, and says what came of it.
         pub async fn test_notices(
             &mut self,
@@ -946,6 +976,11 @@ pub mod operator_server {
         async fn maintain(
             &self,
             request: tonic::Request<super::MaintainRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Stores the controller's own state in every repository of the site now; the answer comes when it is done.
+        async fn store_state(
+            &self,
+            request: tonic::Request<super::StoreStateRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
         /// Sends a test notice by the ways of the site, or by one of them, and says what came of it.
         async fn test_notices(
@@ -1596,6 +1631,51 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = MaintainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/StoreState" => {
+                    #[allow(non_camel_case_types)]
+                    struct StoreStateSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::StoreStateRequest>
+                    for StoreStateSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StoreStateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::store_state(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StoreStateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

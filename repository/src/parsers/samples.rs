@@ -11,7 +11,7 @@ use crate::ids::{ChunkId, ObjectId, PublicKey, SegmentNonce, SessionId};
 use crate::index;
 use crate::keys::hybrid::{self, Purpose};
 use crate::keys::inventory::{self, Binding};
-use crate::keys::{ReaderFile, Secret, public_key, signing_key, to_sheet};
+use crate::keys::{KeyShare, ReaderFile, Secret, public_key, signing_key, to_share_sheet, to_sheet};
 use crate::loan::Loan;
 use crate::object::{self, ObjectType};
 use crate::pack::{PackBuilder, StoredChunk};
@@ -54,6 +54,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("hybrid", sealed),
         ("key-file", KeyFile::Reader(reader()).to_text().into_bytes()),
         ("key-sheet", to_sheet(&reader()).join("\n").into_bytes()),
+        ("key-sheet", to_share_sheet(&KeyShare::split(&reader(), 2, 3)[0]).join("\n").into_bytes()),
         ("escaped-text", br"a\xff\\b\x".to_vec()),
         ("json", json(&config())),
         ("json", json(&commit())),

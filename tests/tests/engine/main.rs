@@ -21,6 +21,7 @@ mod maintenance;
 mod model;
 mod one_loss;
 mod prune;
+mod recover;
 mod reserve;
 mod restore_on_host;
 mod restore_requests;

@@ -47,8 +47,10 @@ impl Scene {
         Ok(())
     }
 
+    /// Those of the plan: the controller keeps its own state there, too.
     fn snapshots(&self) -> Result<usize> {
-        let listed = self.operator.run(["snapshots", "--repo", &self.repository, "--json"])?.expect(0)?.json()?;
+        let arguments = ["snapshots", "--repo", &self.repository, "--tag", "plan=files", "--json"];
+        let listed = self.operator.run(arguments)?.expect(0)?.json()?;
         Ok(listed.as_array().context("a list")?.len())
     }
 
@@ -132,6 +134,24 @@ fn what_is_due_is_done_without_anybody_and_damage_is_told() -> Result<()> {
         Ok(())
     })?;
     ensure!(scene.upkeep()?["state"] == "failed");
+    ensure!(controller.stop()?.success());
+    Ok(())
+}
+
+#[test]
+fn of_the_controllers_own_states_the_newest_stay() -> Result<()> {
+    let scene = Scene::new("    maintenance: { at: yearly 01-01 03:00 }\n")?;
+    let controller = scene.serve()?;
+    let mut made = Vec::new();
+    for _ in 0..12 {
+        let stored = scene.operator.run(["controller", "backup", "--json"])?.expect(0)?.json()?;
+        made.push(stored[0]["stored"]["snapshot"].as_str().context("a snapshot")?.to_owned());
+    }
+    let done = scene.maintain(&["--json"])?.expect(0)?.json()?;
+    ensure!(done["figures"]["forget"]["forgotten"] == 2 && done["figures"]["forget"]["kept"] == 10, "{done}");
+    let arguments = ["snapshots", "--repo", &scene.repository, "--tag", "controller-of=test", "--json"];
+    let left = scene.operator.run(arguments)?.expect(0)?.stdout;
+    ensure!(made.iter().enumerate().all(|(at, id)| left.contains(id) == (at >= 2)), "{made:?} {left}");
     ensure!(controller.stop()?.success());
     Ok(())
 }

@@ -143,7 +143,9 @@ fn serve(runtime: &Runtime, folder: &Path, fleet: Arc<Fleet>, waits: &Arc<Waits>
             let program = "bench".into();
             let (clock, hosts) = (SystemClock, known);
             let (maintenance, _nobody) = mpsc::unbounded_channel();
-            let setting = Setting { journal, clock, start, load, program, hosts, in_force, maintenance, beats };
+            let (own_state, _keeper) = mpsc::unbounded_channel();
+            let setting =
+                Setting { journal, clock, start, load, program, hosts, in_force, maintenance, own_state, beats };
             let daemon = Daemon::new(setting, loaded).await?;
             let (_requests, receive) = mpsc::channel(1);
             let stop = async move {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use strongroom_controller::status::{FollowUp, Protection, State, Status, UpkeepState, Upkept};
+use strongroom_controller::status::{FollowUp, Keeping, KeptState, Protection, State, Status, UpkeepState, Upkept};
 use strongroom_proto::operator::StatusRequest;
 
 use super::ControllerArgs;
@@ -20,8 +20,8 @@ use crate::shown::{Align, Table, time};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Asks the running controller. Ends with 0 when every plan has a restore point in time on each of its \
-hosts, proven as the plan demands (or was not due yet), and every repository that the controller maintains \
-was maintained in time with nothing wrong, else with 4: fit for a monitoring check.
+hosts, proven as the plan demands (or was not due yet), every repository that the controller maintains \
+was maintained in time with nothing wrong, and each has the controller's own state of the last day, else with 4: fit for a monitoring check.
 
 Examples:
   strongroom status
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Failure>
     if args.quiet {
         status.rows.retain(|row| row.state < State::New);
         status.repositories.retain(|upkept| upkept.state < UpkeepState::New);
+        status.own_state.retain(|kept| kept.state < Keeping::New);
     }
     context.output.answer(&Shown(status))?;
     Ok(exit)
@@ -70,7 +71,44 @@ impl Answer for Shown {
         let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {}", word(*state))).collect();
         writeln!(out, "{}", if counts.is_empty() { "no plan has a host".into() } else { counts.join(", ") })?;
         write_upkeep(&self.0.repositories, out)?;
+        write_own_state(&self.0.own_state, out)?;
         self.0.follow_ups.iter().try_for_each(|owed| write_follow_up(owed, out))
+    }
+}
+
+/// Where the controller's own state is kept, and how old it is.
+fn write_own_state(kept: &[KeptState], out: &mut dyn Write) -> io::Result<()> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("STATE", Align::Left),
+        ("CONTROLLER IN", Align::Left),
+        ("OF", Align::Left),
+        ("SNAPSHOT", Align::Left),
+        ("NEXT", Align::Left),
+        ("", Align::Left),
+    ]);
+    for kept in kept {
+        let snapshot = kept.stored.as_ref().and_then(|stored| stored.snapshot.as_deref());
+        table.row([
+            keeping_word(kept.state).into(),
+            kept.repository.clone(),
+            kept.time.map_or("never".into(), time),
+            snapshot.map_or("-".into(), short_id),
+            kept.next.map_or("now".into(), time),
+            kept.reason.as_ref().map(|reason| format!("the last attempt failed: {reason}")).unwrap_or_default(),
+        ]);
+    }
+    writeln!(out)?;
+    table.write(out)
+}
+
+fn keeping_word(state: Keeping) -> &'static str {
+    match state {
+        Keeping::Overdue => "OVERDUE",
+        Keeping::New => "new",
+        Keeping::Kept => "kept",
     }
 }
 

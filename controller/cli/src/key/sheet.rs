@@ -1,40 +1,54 @@
-//! `strongroom key sheet`: a key on paper, and back. The one command that prints a secret, because that is what it is for.
+//! `strongroom key sheet`: a key on paper, whole or in shares, and back. The one command that prints a secret, because that is what it is for.
 
-use std::io::{self, Read, Write};
+mod shares;
+
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_repository::keys::{ReaderFile, from_sheet, to_sheet};
+use strongroom_repository::keys::{ReaderFile, to_sheet};
 use strongroom_repository::{KeyFile, Repository, RepositoryId};
-use zeroize::Zeroizing;
 
 use crate::access::KeyArgs;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 use crate::key_file::{self, Reserved};
+use crate::key_sheet;
 use crate::output::Answer;
 use crate::store_place::StorePlace;
+use shares::Parts;
 
 /// Print a holder's key for safe keeping on paper, or type it back
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The sheet has three numbered lines with a check each. Lines that begin with # are for people and \
-need not be typed back.
+need not be typed back. With --shares 2/3 there are three sheets of four lines, of which any two give the key \
+back; one alone says nothing about it.
 
 Examples:
   strongroom key sheet --key /root/backup-key.json | lp
   strongroom key sheet --repo /srv/backup > /media/usb/sheet.txt
-  strongroom key sheet --from-sheet typed.txt --key-file /root/backup-key.json")]
+  strongroom key sheet --repo /srv/backup --shares 2/3 --out /root/sheets
+  strongroom key sheet --from-sheet typed.txt --key-file /root/backup-key.json
+  strongroom key sheet --from-sheet one.txt --from-sheet three.txt --key-file /root/backup-key.json")]
 pub(crate) struct SheetArgs {
     /// The repository whose default key file is printed
     #[arg(long, value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
     repo: Option<String>,
 
-    /// Make a key file from a typed sheet; `-` reads it from standard input
-    #[arg(long, value_name = "FILE", requires = "key_file")]
-    from_sheet: Option<PathBuf>,
+    /// Split the key: N sheets, of which any K give it back
+    #[arg(long, value_name = "K/N", requires = "out", value_parser = Parts::parse, conflicts_with = "from_sheet")]
+    shares: Option<Parts>,
+
+    /// The directory for the sheets of a split key, one file each
+    #[arg(long, value_name = "DIR", requires = "shares")]
+    out: Option<PathBuf>,
+
+    /// Make a key file from a typed sheet, or from several typed shares; `-` reads one from standard input
+    #[arg(long, alias = "sheet", value_name = "FILE", requires = "key_file")]
+    from_sheet: Vec<PathBuf>,
 
     /// Where to keep the key of a typed sheet
     #[arg(long, value_name = "OUT", requires = "from_sheet")]
@@ -49,13 +63,21 @@ pub(crate) struct SheetArgs {
 }
 
 pub(crate) fn run(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
-    match (&args.from_sheet, &args.key_file) {
-        (Some(sheet), Some(out)) => read_back(args, sheet, out, context),
-        _ => print(args, context),
+    if let Some(out) = &args.key_file {
+        return read_back(args, out, context);
     }
+    let file = key_to_print(args, context)?;
+    match (args.shares, &args.out) {
+        (Some(parts), Some(folder)) => context.output.answer(&shares::write(&file, parts, folder)?)?,
+        _ => {
+            let lines = to_sheet(&file);
+            context.output.answer(&Sheet { repository: file.repository, holder: file.holder, lines })?;
+        }
+    }
+    Ok(Exit::Success)
 }
 
-fn print(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
+fn key_to_print(args: &SheetArgs, context: &Context) -> Result<ReaderFile, Failure> {
     let what = "print a key sheet";
     let path = match (args.key.named_file(), &args.repo) {
         (Some(path), _) => Some(path),
@@ -71,11 +93,7 @@ fn print(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
         Failure::new(what, why).advise("give --key FILE, or --repo URL for its default key file")
     })?;
     match key_file::read(&path)? {
-        KeyFile::Reader(file) => {
-            let lines = to_sheet(&file);
-            context.output.answer(&Sheet { repository: file.repository, holder: file.holder, lines })?;
-            Ok(Exit::Success)
-        }
+        KeyFile::Reader(file) => Ok(file),
         KeyFile::Writer(_) => {
             let why = Cause::Key(format!("{} is a writer's key, which restores nothing", path.display()));
             Err(Failure::new(what, why)
@@ -100,36 +118,19 @@ impl Answer for Sheet {
         writeln!(out, "#")?;
         writeln!(out, "# To use it, type the three numbered lines into a file and run")?;
         writeln!(out, "#   strongroom key sheet --from-sheet FILE --key-file KEY.json")?;
+        writeln!(out, "# or, where the controller is lost, too,")?;
+        writeln!(out, "#   strongroom recover --repo URL --sheet FILE --into DIR")?;
         writeln!(out, "# The letters are A to Z and 2 to 7; a slip is found in its line.")
     }
 }
 
-fn read_back(args: &SheetArgs, sheet: &Path, out: &Path, context: &Context) -> Result<Exit, Failure> {
-    let what = || format!("read the key sheet {}", sheet.display());
+fn read_back(args: &SheetArgs, out: &Path, context: &Context) -> Result<Exit, Failure> {
     let reserved = Reserved::beside(out)?;
-    let text = sheet_text(sheet)?;
-    let typed =
-        Zeroizing::new(text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n"));
-    let file = from_sheet(&typed, &args.holder).map_err(|bad| {
-        let why = Cause::Usage(bad.to_string());
-        Failure::new(what(), why).advise(
-            "compare with the paper: 0 and O, 1 and I, 8 and B are easily mistaken; the sheet has no 0, 1, 8 and 9",
-        )
-    })?;
+    let file = key_sheet::read(&args.from_sheet, &args.holder)?;
     let answer = ReadBack { repository: file.repository, holder: args.holder.clone(), key_file: out.to_owned() };
-    reserved.keep(&KeyFile::Reader(ReaderFile { ..file }), out)?;
+    reserved.keep(&KeyFile::Reader(file), out)?;
     context.output.answer(&answer)?;
     Ok(Exit::Success)
-}
-
-fn sheet_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    if path.as_os_str() != "-" {
-        return key_file::secret_text(path, "key sheet");
-    }
-    let mut text = Zeroizing::new(String::new());
-    let read = io::stdin().read_to_string(&mut text);
-    read.map_err(|source| Failure::new("read the key sheet", Cause::Program(Box::new(source))))?;
-    Ok(text)
 }
 
 #[derive(Debug, Serialize)]

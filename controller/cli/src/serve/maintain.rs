@@ -10,6 +10,7 @@ use strongroom_controller::maintenance::{
     PruneFigures, ScrubFigures,
 };
 use strongroom_controller::operator::Mode;
+use strongroom_controller::own_state;
 use strongroom_controller::{PLAN_TAG, SourceRetention};
 use strongroom_plans::{FleetPlan, Name, PruneRules, ScrubRules, Site, TimeSpan, Verdict};
 use strongroom_repository::prune::{self, PruneOptions, PruneProgress};
@@ -122,6 +123,7 @@ impl Runner<'_> {
         }
         let told = |excess| format!("{excess}: if that is meant, `strongroom forget --allow-many` does it by hand");
         progress.refused.extend(sources.iter().filter_map(forget::excess).map(told));
+        sources.extend(own_states(order, opened, &snapshots, now));
         let all = || sources.iter().flat_map(|source| &source.snapshots);
         let going = all().filter(|kept| kept.verdict == Verdict::Drop).map(|kept| kept.snapshot);
         let going: Vec<ObjectId> = going.collect();
@@ -244,4 +246,15 @@ impl Runner<'_> {
             }),
         })
     }
+}
+
+/// The controller's own snapshots. That many go at once means no more than that nothing was maintained for long: the newest stay by their number.
+fn own_states(order: &MaintenanceOrder, opened: &Opened, snapshots: &[Snapshot], now: &Zoned) -> Vec<SourceRetention> {
+    let site = order.site.name().as_str();
+    let is_own = |snapshot: &&Snapshot| {
+        let manifest = &snapshot.manifest;
+        manifest.host == own_state::HOST && manifest.tags.get(own_state::SITE_TAG).is_some_and(|tag| tag == site)
+    };
+    let own: Vec<Snapshot> = snapshots.iter().filter(is_own).cloned().collect();
+    forget::judge(&own_state::retention(), &own, HashSet::new(), opened, now)
 }

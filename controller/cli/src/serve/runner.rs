@@ -1,6 +1,7 @@
 //! One run on a thread of its own, from its order to its end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
@@ -47,6 +48,10 @@ pub(super) struct Runner<'a> {
     pub(super) recording: Mutex<()>,
     /// What runs have proven.
     pub(super) journal: Arc<Journal>,
+    /// The site's directory.
+    pub(super) site_folder: &'a Path,
+    /// How the repositories were opened.
+    pub(super) key: &'a KeyArgs,
     /// The site in force.
     pub(super) site: watch::Receiver<Arc<Site>>,
     /// Where restores are decided.

@@ -105,3 +105,51 @@ fn a_passphrase_alone_opens_a_repository() {
     assert_eq!(names(&world, &["--passphrase-file", "phrase"]), ["owner holder"]);
     world.run(&["key", "list"]).expect(6);
 }
+
+/// Three typed sheets of which two are needed.
+fn split(world: &World) {
+    let split = world.json(&["key", "sheet", "--shares", "2/3", "--out", "sheets"]);
+    assert_eq!(split["files"].as_array().unwrap().len(), 3);
+    for number in 1..=3 {
+        let mode = std::fs::metadata(world.path(&share(number))).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+    }
+}
+
+fn share(number: u8) -> String {
+    format!("sheets/key-share-{number}-of-3.txt")
+}
+
+#[test]
+fn two_shares_of_three_bring_a_lost_key_back() {
+    let world = World::with_repository();
+    split(&world);
+    let again = world.run(&["key", "sheet", "--shares", "2/3", "--out", "sheets"]).expect(1);
+    assert!(again.err.contains("two splits"), "{}", again.err);
+    let key = world.default_key();
+    std::fs::rename(&key, world.path("lost.json")).unwrap();
+    let both = |left: &str, right: &str, out: &str| {
+        world.run(&["key", "sheet", "--from-sheet", left, "--sheet", right, "--key-file", out])
+    };
+    for (at, (left, right)) in [(1, 2), (3, 1), (2, 3)].into_iter().enumerate() {
+        let out = format!("joined-{at}.json");
+        both(&share(left), &share(right), &out).expect(0);
+        assert_eq!(names(&world, &["--key", &out]), ["owner holder"]);
+    }
+    let told = |ran: crate::support::Ran, what: &str| {
+        assert!(ran.err.contains(what), "{}", ran.err);
+        assert!(!world.path("none.json").exists());
+    };
+    let one = world.run(&["key", "sheet", "--from-sheet", &share(1), "--key-file", "none.json"]).expect(6);
+    told(one, "2 shares are needed, and there is share 1: bring 1 of share 2, 3");
+    told(both(&share(1), &share(1), "none.json").expect(6), "sheet 2 is share 1 once more");
+    let typed = std::fs::read_to_string(world.path(&share(2))).unwrap();
+    world.write_secret("slip", &typed.replacen("\n3  ", "\n3  A", 1));
+    told(both(&share(1), "slip", "none.json").expect(2), "slip\n  why:  line 3 of the key sheet");
+    std::fs::rename(world.path("lost.json"), &key).unwrap();
+    world.run(&["key", "sheet", "--shares", "2/3", "--out", "later"]).expect(0);
+    told(both(&share(1), "later/key-share-2-of-3.txt", "none.json").expect(6), "sheet 2 is of the split");
+    let whole = world.run(&["key", "sheet"]).expect(0);
+    world.write_secret("whole", whole.text());
+    told(both(&share(1), "whole", "none.json").expect(2), "enough alone");
+}
