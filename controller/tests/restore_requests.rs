@@ -9,6 +9,9 @@ use strongroom_controller::requests::{
 use strongroom_controller::restores::{RestoreEnding, RestoreScope};
 use strongroom_plans::{Site, SiteFiles};
 
+/// One field made another.
+type Change = fn(&mut ApprovalScope);
+
 const HOSTS: &str = "\
 hosts:
   web1: { address: 10.0.0.1, labels: { tenant: north } }
@@ -253,7 +256,7 @@ async fn what_differs_from_what_was_approved_is_not_done() -> Result<()> {
     let request = desk.file("wang", "web2", Glass::Whole).await?;
     desk.approve(1, "zhao", &request).await??;
     desk.approve(1, "sun", &request).await??;
-    let changed: [(&str, fn(&mut ApprovalScope)); 10] = [
+    let changed: [(&str, Change); 10] = [
         ("target", |scope| scope.restore.target = "/etc".into()),
         ("snapshot", |scope| scope.restore.snapshot = "cd".repeat(32)),
         ("paths", |scope| scope.restore.paths = Vec::new()),

@@ -26,6 +26,7 @@ mod live;
 mod loan;
 pub mod lock;
 mod mapped;
+pub mod names;
 pub mod object;
 pub mod pack;
 pub mod parity;

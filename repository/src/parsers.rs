@@ -18,6 +18,7 @@ use crate::keys::hybrid::{self, Purpose};
 use crate::keys::inventory::{self, Binding};
 use crate::keys::{KeyFile, KeyRecord, Secret, read_sheet};
 use crate::loan::Loan;
+use crate::names;
 use crate::object::{self, ObjectType};
 use crate::pack::{FrameHeader, PackFooter, Trailer, scan_frames};
 use crate::parity::{Parity, claims_to_be_of};
@@ -55,6 +56,7 @@ pub const ALL: &[Parser] = &[
     ("parity", parity),
     ("checkpoint", |bytes| drop(serde_json::from_slice(bytes).map(decode_checkpoint))),
     ("group", group::use_up),
+    ("names", |bytes| drop(names::decode(bytes))),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
     ("loan", |bytes| drop(Loan::from_bytes(bytes))),
     ("loan-content", |bytes| drop(Loan::decode(bytes))),

@@ -24,4 +24,4 @@ pub use event::{BackupEvent, CommitGate, EventSink};
 pub use options::{BackupKind, BackupOptions, Input};
 pub use report::{BackupReport, Outcome};
 pub use room::{NoRoom, Quota, Room};
-pub use run::{run, run_if};
+pub use run::{run, run_if, run_until};

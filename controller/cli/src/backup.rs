@@ -267,10 +267,14 @@ pub(crate) fn make(
     };
     let progress = Arc::new(Progress::default());
     let bar = progress::watch_worker(context, "backing up", &progress);
-    let running = backup::run(Arc::clone(repository), options, progress, tell(bar.talk()));
-    let made = context.wait(&what, running);
+    let stop = async { _ = context.signals.arrived().await };
+    let running = backup::run_until(Arc::clone(repository), options, progress, tell(bar.talk()), stop);
+    let made = context.serve(running);
     bar.finish();
-    made
+    made.map_err(|error| match context.signals.received() {
+        Some(signal) => Failure::new(what, Cause::Stopped(signal)),
+        None => Failure::new(what, error),
+    })
 }
 
 /// So many problems are told as they come; the rest are in the snapshot.

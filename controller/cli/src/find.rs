@@ -1,13 +1,22 @@
-//! `strongroom find`: where something is in a snapshot.
+//! `strongroom find`: where something is, in one snapshot or in all of them.
+
+mod candidates;
+mod everywhere;
+mod pattern;
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::Args;
-use globset::{GlobBuilder, GlobMatcher};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use strongroom_repository::select;
 use strongroom_repository::text::escape;
 
-use crate::access::RepositoryArgs;
-use crate::choice::{self, SnapshotArg};
+use self::pattern::Pattern;
+use crate::access::{self, KeyArgs};
+use crate::choice;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
@@ -15,41 +24,113 @@ use crate::ls::{Line, long, marked};
 use crate::output::Format;
 use crate::shown;
 
-/// Find files in a snapshot by name or pattern
+/// Find files, in a snapshot or in all of them: what can be had back, as of when
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The pattern is compared with names as they are shown. Without a slash it is compared with the name \
-alone, with one with the whole path. `*` and `?` stop at a slash, `**` does not. Reads the whole \
-tree below PATH. Ends with 7 if nothing is found.
+A pattern is compared with names as they are shown. `*` and `?` stop at a slash, `**` does not.
+
+In one snapshot (SNAP PATTERN): without a slash the pattern is compared with the name alone, with one with \
+the whole path. Reads the whole tree below PATH.
+
+In all of them (--name or --path): of a repository, or with --site of the whole fleet. For each host and path \
+it shows the restore points that can bring it back, the newest first: whether that was proven, which repositories \
+have it, and what is lost since (until --at). The names are kept in the cache: the first search reads the metadata \
+of all snapshots, later ones only what came since.
+
+Ends with 7 if nothing is found, with 4 if metadata are damaged, with 5 if a repository of the site is out of reach.
 
 Examples:
+  strongroom find --site /etc/strongroom --name 'ledger.*'
+  strongroom find --site /etc/strongroom --path /srv/billing/ledger.db --host db1 --at 2026-11-21T18:00
+  strongroom find --repo /srv/backup --path '/srv/**/*.pem' --json
   strongroom find --repo /srv/backup latest hosts
   strongroom find --repo /srv/backup latest '*.conf' /etc
   strongroom find --repo /srv/backup 2026-11-21 '/srv/**/ledger.*' --long")]
 pub(crate) struct FindArgs {
-    #[command(flatten)]
-    repository: RepositoryArgs,
-    #[command(flatten)]
-    snapshot: SnapshotArg,
+    /// One snapshot: `latest`, `latest@HOST`, `latest@HOST:/PATH`, the first digits of its id, or a time
+    #[arg(value_name = "SNAP", required_unless_present_any = ["name", "path"], requires = "pattern")]
+    snapshot: Option<String>,
 
     /// A name, or a pattern with * ? [ ] { }
     #[arg(value_name = "PATTERN")]
-    pattern: String,
+    pattern: Option<String>,
 
     /// Only below this directory of the snapshot
     #[arg(value_name = "PATH")]
-    path: Option<OsString>,
+    below: Option<OsString>,
 
     /// Also mode, owner, group, size and time of last modification
     #[arg(short, long)]
     long: bool,
+
+    #[command(flatten)]
+    everywhere: EverywhereArgs,
+
+    /// The repository: a path, file:///path, s3://bucket/prefix or sftp://user@host/path
+    #[arg(long, value_name = "URL", env = "STRONGROOM_REPOSITORY", hide_env_values = true)]
+    repo: Option<String>,
+
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+#[derive(Debug, Args)]
+struct EverywhereArgs {
+    /// In all snapshots: names like this
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["snapshot", "path", "long"])]
+    name: Option<String>,
+
+    /// In all snapshots: this path, or paths like this
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["snapshot", "long"])]
+    path: Option<String>,
+
+    /// In all repositories of the site in this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "snapshot")]
+    site: Option<PathBuf>,
+
+    /// Only of this host; may be given more than once
+    #[arg(long = "host", value_name = "NAME", conflicts_with = "snapshot")]
+    hosts: Vec<String>,
+
+    /// As of this time: no restore point that is younger
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "snapshot")]
+    at: Option<Timestamp>,
+
+    /// So many restore points of each [default: 1 for names, 10 for paths]
+    #[arg(long, value_name = "N", conflicts_with = "snapshot")]
+    points: Option<NonZeroUsize>,
+
+    /// So many paths
+    #[arg(long, value_name = "N", default_value = "1000", conflicts_with = "snapshot")]
+    limit: NonZeroUsize,
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    select::parse_time(text, &TimeZone::system()).ok_or_else(|| "write a time such as 2026-11-21T03:00".into())
 }
 
 pub(crate) fn run(args: &FindArgs, context: &Context) -> Result<Exit, Failure> {
-    let pattern = Pattern::parse(&args.pattern)?;
-    let path = choice::tree_path_or_top(args.path.as_ref())?;
-    let opened = args.repository.open(context)?;
-    let snapshot = choice::snapshot(&opened, context, &args.snapshot.snapshot)?;
+    match (&args.snapshot, &args.pattern) {
+        (Some(snapshot), Some(pattern)) => in_one(args, snapshot, pattern, context),
+        _ => everywhere::run(args, context),
+    }
+}
+
+impl FindArgs {
+    fn url(&self) -> Result<&str, Failure> {
+        self.repo.as_deref().ok_or_else(|| {
+            let why = Cause::Usage("no repository was named".into());
+            Failure::new("find files", why)
+                .advise("give --repo URL, or set STRONGROOM_REPOSITORY; or --site DIR with --name or --path")
+        })
+    }
+}
+
+fn in_one(args: &FindArgs, snapshot: &str, pattern: &str, context: &Context) -> Result<Exit, Failure> {
+    let matcher = Pattern::parse(pattern)?;
+    let path = choice::tree_path_or_top(args.below.as_ref())?;
+    let opened = access::open(args.url()?, &args.key, context)?;
+    let snapshot = choice::snapshot(&opened, context, snapshot)?;
     let tree = opened.repository.tree(&snapshot);
     if !path.is_empty() {
         choice::entry(context, &tree, &snapshot, &path)?;
@@ -59,7 +140,7 @@ pub(crate) fn run(args: &FindArgs, context: &Context) -> Result<Exit, Failure> {
     let mut found = Exit::NotFound;
     while let Some((directory, entry)) = context.wait(&format!("search '/{}'", escape(&path)), walk.next())? {
         let shown = shown::path(&directory, &entry);
-        if !pattern.matches(&shown, &escape(&entry.name)) {
+        if !matcher.matches(&shown, &escape(&entry.name)) {
             continue;
         }
         found = Exit::Success;
@@ -71,55 +152,7 @@ pub(crate) fn run(args: &FindArgs, context: &Context) -> Result<Exit, Failure> {
     }
     items.finish()?;
     if found == Exit::NotFound {
-        context.say(&format!("nothing matches '{}' in snapshot {}", args.pattern, choice::short(&snapshot)));
+        context.say(&format!("nothing matches '{pattern}' in snapshot {}", choice::short(&snapshot)));
     }
     Ok(found)
-}
-
-/// What is looked for.
-#[derive(Debug)]
-struct Pattern {
-    glob: GlobMatcher,
-    on_path: bool,
-}
-
-impl Pattern {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        let on_path = text.contains('/');
-        // A backslash is part of a shown name (\xNN), so it escapes nothing here; [*] means a star.
-        let glob = GlobBuilder::new(text.trim_matches('/')).literal_separator(true).backslash_escape(false).build();
-        let glob = glob.map_err(|fault| {
-            let why = Cause::Usage(fault.to_string());
-            Failure::new(format!("search for '{text}'"), why)
-                .advise("put a [ ] { } * or ? that is meant as itself in brackets: [[]")
-        })?;
-        Ok(Self { glob: glob.compile_matcher(), on_path })
-    }
-
-    fn matches(&self, path: &str, name: &str) -> bool {
-        self.glob.is_match(if self.on_path { path } else { name })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(pattern: &str, path: &str, expect: bool) {
-        let name = path.rsplit('/').next().unwrap();
-        assert_eq!(Pattern::parse(pattern).unwrap().matches(path, name), expect, "{pattern} on {path}");
-    }
-
-    #[test]
-    fn patterns_mean_names_or_paths() {
-        check("hosts", "etc/hosts", true);
-        check("host", "etc/hosts", false);
-        check("*.conf", "etc/deep/a.conf", true);
-        check("/etc/*.conf", "etc/deep/a.conf", false);
-        check("/etc/**/*.conf", "etc/deep/a.conf", true);
-        check("etc/hosts", "srv/etc/hosts", false);
-        check(r"\xc5*", r"srv/\xc5\xcc", true);
-        check("a[*]", "srv/a*", true);
-        assert!(Pattern::parse("a[").is_err());
-    }
 }

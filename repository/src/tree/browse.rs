@@ -25,6 +25,12 @@ impl Repository {
     pub fn tree(self: &Arc<Self>, snapshot: &Snapshot) -> Tree {
         Tree { repository: Arc::clone(self), root: snapshot.manifest.root }
     }
+
+    /// What a leaf page holds, such as one that a search of the [`names`](crate::names) led to.
+    pub async fn leaf(&self, page: &ChunkId) -> Result<Vec<Located>, Error> {
+        let bytes = self.read_page(page).await?;
+        leaf::decode(&bytes).map_err(Error::malformed(format!("page {page}")))
+    }
 }
 
 impl Tree {

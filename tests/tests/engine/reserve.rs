@@ -174,9 +174,14 @@ fn a_prune_of_a_full_store_that_is_killed_is_done_by_the_next() -> Result<()> {
         command.args(["repo", "prune"]).arg(&scene.client.repository).arg("--key").arg(&scene.client.key);
         strike(&mut command)?;
         scene.judge()?;
-        scene.prune()?.expect(0)?;
-        ensure!(scene.reserves()? == 1, "{} reserves are there at the end", scene.reserves()?);
-        ensure!(disk.space()?.1 > 2 * NEW_BYTES as u64, "no room came free: {:?}", disk.space()?);
+        let mut told = scene.prune()?.expect(0)?;
+        if told.stdout.contains("\"after\"") {
+            // The one that was killed after it had condemned left its session: nobody can know that it is dead, but whoever killed it.
+            told = scene.client.run_repo("prune", ["--fence-after", "0"])?.expect(0)?;
+        }
+        let (reserves, space) = (scene.reserves()?, disk.space()?);
+        ensure!(reserves == 1, "{reserves} reserves are there at the end, {space:?} are free:\n{told}");
+        ensure!(space.1 > 2 * NEW_BYTES as u64, "no room came free: {space:?}");
         scene.judge()?;
         disk.unmount().map(drop)
     };

@@ -1,9 +1,12 @@
 //! A restore on a host that can only back up: by the real worker, through the real gateway, with the worker and the controller killed in the middle.
 
+mod cuts;
+
 use std::fs;
+use std::net::Shutdown;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +17,7 @@ use strongroom_controller::restore_job::{
     Owners, Replaced, RestoreOrder, RestoredOnHost, Roads, look_on_host, restore_on_host,
 };
 use strongroom_proto::worker::{Limits, Overwrite, Running};
-use strongroom_repository::store::LocalStore;
+use strongroom_repository::store::{LocalStore, Recording};
 use strongroom_repository::{Credential, KeyFile, ObjectId, Repository, WriterIdentity};
 use strongroom_tests::client::restored;
 use strongroom_tests::random::{noise, seeded};
@@ -28,7 +31,26 @@ const MIB: u64 = 1 << 20;
 
 /// Lines that are the worker's own sockets.
 #[derive(Debug, Clone)]
-struct Sockets(PathBuf);
+struct Sockets {
+    host: PathBuf,
+    /// Every stream that was opened, to cut it.
+    opened: Arc<Mutex<Vec<std::os::unix::net::UnixStream>>>,
+}
+
+impl Sockets {
+    /// All streams break, as when a line does.
+    fn cut(&self) {
+        let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
+        // One that is closed already needs no more.
+        opened.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+
+    fn keep(&self, stream: UnixStream) -> std::io::Result<UnixStream> {
+        let stream = stream.into_std()?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(stream.try_clone()?);
+        UnixStream::from_std(stream)
+    }
+}
 
 #[async_trait]
 impl Dial for Sockets {
@@ -44,7 +66,8 @@ impl Line for Sockets {
             Purpose::Control => "worker.sock",
             Purpose::Gateway => "gateway.sock",
         };
-        match UnixStream::connect(self.0.join("run").join(name)).await {
+        let connected = UnixStream::connect(self.host.join("run").join(name)).await;
+        match connected.and_then(|stream| self.keep(stream)) {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(Unreachable { why: error.to_string(), passing: true }),
         }
@@ -56,6 +79,9 @@ struct Controller {
     links: Arc<Links>,
     gateway: Arc<Gateway>,
     repository: Arc<Repository>,
+    sockets: Sockets,
+    /// What was asked of the store.
+    asked: Recording,
 }
 
 struct Scene {
@@ -67,12 +93,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn set(name: &str) -> Result<Self> {
+    /// With so many large files, of 6 MiB each.
+    fn set(name: &str, large: usize) -> Result<Self> {
         let (sandbox, client) = Sandbox::with_repository(name)?;
         let source = sandbox.folder("source")?;
         let mut dice = seeded(4);
         tree::ordinary(&source, &mut dice, 300)?;
-        for number in 0..24 {
+        for number in 0..large {
             tree::write(&source, &format!("large/{number}.bin"), noise(&mut dice, 6 << 20))?;
         }
         let snapshot = client.backup(&source)?.parse()?;
@@ -82,12 +109,14 @@ impl Scene {
 
     async fn controller(&self) -> Result<Controller> {
         let key = fs::read_to_string(self.sandbox.path("key.json"))?;
-        let store = Arc::new(LocalStore::open(&self.sandbox.path("repository"))?);
+        let asked = Recording::new(Arc::new(LocalStore::open(&self.sandbox.path("repository"))?));
         let credential = Credential::File(KeyFile::parse(&key)?);
-        let repository = Repository::open(store, &credential, &self.sandbox.path("controller-cache")).await?;
+        let cache = self.sandbox.path("controller-cache");
+        let repository = Repository::open(Arc::new(asked.clone()), &credential, &cache).await?;
         let gateway = Arc::new(Gateway::new([Arc::clone(&repository)]));
-        let links = Links::new(Arc::new(Sockets(self.host.clone())), Arc::clone(&gateway), "test".into());
-        Ok(Controller { links: Arc::new(links), gateway, repository })
+        let sockets = Sockets { host: self.host.clone(), opened: Arc::default() };
+        let links = Links::new(Arc::new(sockets.clone()), Arc::clone(&gateway), "test".into());
+        Ok(Controller { links: Arc::new(links), gateway, repository, sockets, asked })
     }
 
     fn order(&self, job: &str) -> RestoreOrder {
@@ -160,7 +189,7 @@ impl Controller {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_worker_and_controller_killed_in_the_middle() -> Result<()> {
-    let scene = Scene::set("restore-on-host")?;
+    let scene = Scene::set("restore-on-host", 24)?;
     let worker = Worker::answering(&scene.host)?;
     let controller = scene.controller().await?;
     let look = controller.look(&scene.order("look")).await?;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use strongroom_repository::{
@@ -28,6 +28,9 @@ use crate::sources::Sources;
 use crate::state::{State, StateError, StateKey, StateWriter};
 use crate::walk::{Territory, Walk};
 
+/// How long a run that was told to stop is waited for: it does so at the next file, unless the store keeps it waiting.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
 /// Backs up. Dropping the future stops the run at the next file; nothing of it is visible then.
 pub async fn run(
     repository: Arc<Repository>,
@@ -38,7 +41,27 @@ pub async fn run(
     run_if(repository, options, progress, events, Box::new(|_, _| Ok(()))).await
 }
 
-/// The same, but what was backed up becomes visible only if the gate lets it.
+/// The same, until `stop` comes. The run has ended then, as far as it did soon, so that the caller may take the runtime away under it.
+pub async fn run_until(
+    repository: Arc<Repository>,
+    options: BackupOptions,
+    progress: Arc<Progress>,
+    events: EventSink,
+    stop: impl Future<Output = ()>,
+) -> Result<BackupReport, BackupError> {
+    let gate = Box::new(|_: &_, _: &_| Ok(()));
+    let (stopping, mut done) = start(repository, options, progress, events, gate)?;
+    tokio::select! {
+        ended = &mut done => return ended.unwrap_or(Err(BackupError::Thread)),
+        () = stop => drop(stopping),
+    }
+    match tokio::time::timeout(STOP_MAX, done).await {
+        Ok(ended) => ended.unwrap_or(Err(BackupError::Thread)),
+        Err(_) => Err(BackupError::Stopped),
+    }
+}
+
+/// The same as [`run`], but what was backed up becomes visible only if the gate lets it.
 pub async fn run_if(
     repository: Arc<Repository>,
     options: BackupOptions,
@@ -46,6 +69,20 @@ pub async fn run_if(
     events: EventSink,
     gate: CommitGate,
 ) -> Result<BackupReport, BackupError> {
+    let (_stopping, done) = start(repository, options, progress, events, gate)?;
+    // The sender is dropped without a word only if the thread panicked.
+    done.await.unwrap_or(Err(BackupError::Thread))
+}
+
+type Done = tokio::sync::oneshot::Receiver<Result<BackupReport, BackupError>>;
+
+fn start(
+    repository: Arc<Repository>,
+    options: BackupOptions,
+    progress: Arc<Progress>,
+    events: EventSink,
+    gate: CommitGate,
+) -> Result<(StopOnDrop, Done), BackupError> {
     let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
     let (send, receive) = tokio::sync::oneshot::channel();
     let runner = Runner {
@@ -66,8 +103,7 @@ pub async fn run_if(
         let _ = send.send(runner.run(options));
     });
     thread.map_err(|_| BackupError::Thread)?;
-    // The sender is dropped without a word only if the thread panicked.
-    receive.await.unwrap_or(Err(BackupError::Thread))
+    Ok((stop, receive))
 }
 
 struct StopOnDrop(Arc<AtomicBool>);

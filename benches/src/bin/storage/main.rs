@@ -1,4 +1,4 @@
-//! `storage`: repositories over the years: the index of very large ones, pruning, and stores far away.
+//! `storage`: repositories over the years: the index of very large ones, pruning, stores far away, and searches.
 //!
 //! The script `benches/storage` builds what this needs and starts it. Each measurement writes a section of `RESULTS.md`; talk goes to standard error.
 //! Deliberately absent: any judgement; whether a figure is good enough is for its reader.
@@ -6,6 +6,7 @@
 
 #[path = "../peers/disk.rs"]
 mod disk;
+mod find;
 mod index;
 #[path = "../peers/machine.rs"]
 mod machine;
@@ -47,6 +48,8 @@ enum Measurement {
     Prune,
     /// Backup and restore through S3 and SFTP, near and far
     Stores,
+    /// Searches among ten million names
+    Find,
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +61,7 @@ struct All {
     #[arg(long)]
     note: Option<String>,
     /// Only these
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["index", "prune", "stores"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["index", "prune", "stores", "find"])]
     only: Vec<Measurement>,
     /// How many chunks the index knows
     #[arg(long, default_value_t = 100_000_000)]
@@ -69,6 +72,9 @@ struct All {
     /// Chunks in a frame: 128 of 16 KiB, as in source trees; 1 where all files are large
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     chunks_per_frame: u32,
+    /// How many file entries are searched
+    #[arg(long, default_value_t = 10_000_000)]
+    names: u64,
     /// How many daily snapshots are made before the prune
     #[arg(long, default_value_t = 60)]
     days: u64,
@@ -103,6 +109,7 @@ fn all(order: &All) -> Result<()> {
             Measurement::Index => index::measure(order),
             Measurement::Prune => prune::measure(order),
             Measurement::Stores => stores::measure(order),
+            Measurement::Find => find::measure(order),
         };
         match measured {
             Ok(section) => {

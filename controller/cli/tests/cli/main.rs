@@ -1,6 +1,7 @@
 //! The real program, run as people run it. `UPDATE_GOLDEN=1` writes the golden files anew; look at the difference before you keep it.
 
 mod errors;
+mod find;
 mod fleet;
 mod forget;
 mod help;
