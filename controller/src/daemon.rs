@@ -8,11 +8,14 @@
 
 mod again;
 mod answer;
+mod drill;
+mod drill_asked;
 mod maintain;
 mod order;
 mod overdue;
 mod own_state;
 mod plan_runs;
+mod proofs;
 mod reload;
 mod standing;
 mod steer;
@@ -27,11 +30,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use again::{Retried, RunView};
+pub use drill_asked::{DrillAnswer, DrillRow};
 pub use order::{RunEnd, RunOrder};
 pub use own_state::StateAnswer;
 pub use reload::Reloaded;
 pub use standing::{Doing, Standing};
 
+use crate::drill_report::{DrillEnd, DrillOrder};
 use crate::hosts::Hosts;
 use crate::journal::{Event, Journal, JournalError};
 use crate::maintenance::{MaintenanceEnd, MaintenanceOrder};
@@ -42,6 +47,7 @@ use crate::runs::{Ending, Run, RunId};
 use crate::scheduler::{Ended, RunKey, RunOutcome, Scheduler};
 use crate::site::Loaded;
 use crate::upkeep::Upkeep;
+use drill::Drilling;
 use maintain::Maintained;
 use own_state::OwnState;
 
@@ -74,6 +80,8 @@ pub struct Setting<C, S, L> {
     pub maintenance: mpsc::UnboundedSender<MaintenanceOrder>,
     /// Where the controller's own state is stored, each time on a thread of its own.
     pub own_state: mpsc::UnboundedSender<StateOrder>,
+    /// Where restore points are drilled, each on a thread of its own.
+    pub drills: mpsc::UnboundedSender<DrillOrder>,
     /// Rises when all is well, as often as the site's dead man's switch wants to hear of it.
     pub beats: watch::Sender<u64>,
 }
@@ -92,6 +100,8 @@ pub struct Daemon<C, S, L> {
     maintenance_over: mpsc::UnboundedReceiver<(Name, MaintenanceEnd)>,
     own_state: OwnState,
     state_over: mpsc::UnboundedReceiver<(Name, StateEnd)>,
+    drilling: Drilling,
+    drill_over: mpsc::UnboundedReceiver<(RunId, DrillEnd)>,
     /// Until then, what is due is not decided: runs that were taken up may turn out to have ended long ago, and would seem to overlap with it.
     settled_at: Option<Instant>,
     /// When it was last looked what is overdue.
@@ -127,6 +137,7 @@ where
         let scheduler = Scheduler::new(Arc::clone(&site.site), known.iter().filter_map(plan_runs::known), since);
         let upkeep = maintain::upkeep(&setting.journal, &site.site, since).await?;
         let (own_state, state_over) = OwnState::new(&setting.journal, &site, now).await?;
+        let (drilling, drill_over) = Drilling::new(&setting.journal, &site).await?;
         let (ends, ended) = mpsc::unbounded_channel();
         let (maintenance_ends, maintenance_over) = mpsc::unbounded_channel();
         let maintained = BTreeMap::new();
@@ -144,6 +155,8 @@ where
             maintenance_over,
             own_state,
             state_over,
+            drilling,
+            drill_over,
             settled_at,
             overdue_seen,
             beat_at,
@@ -160,6 +173,7 @@ where
         self.write(Event::ControllerStarted { program }).await?;
         let loaded = self.site.loaded(crate::operator::oneself());
         self.write(loaded).await?;
+        self.note_cut_off_drill().await?;
         self.take_up().await?;
         tokio::pin!(shutdown);
         loop {
@@ -169,6 +183,7 @@ where
             }
             self.maintain_due().await?;
             self.store_state_due();
+            self.drill_due().await?;
             self.beat().await?;
             let pause = self.pause();
             tokio::select! {
@@ -177,6 +192,7 @@ where
                 Some((run, end)) = self.ended.recv() => self.end(&run, end).await?,
                 Some((repository, end)) = self.maintenance_over.recv() => self.maintenance_ended(repository, end).await?,
                 Some((repository, end)) = self.state_over.recv() => self.state_stored(&repository, end).await?,
+                Some((drill, end)) = self.drill_over.recv() => self.drill_ended(&drill, end).await?,
                 Some(request) = requests.recv() => self.answer(request).await?,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -198,10 +214,10 @@ where
     /// Until the next due time, or a moment.
     fn pause(&self) -> Duration {
         let now = self.setting.clock.now();
-        let next = [self.scheduler.wakes_at(), self.upkeep.wakes_at(), self.own_state.schedule.wakes_at()]
-            .into_iter()
-            .flatten()
-            .min();
+        let busy = self.busy_pairs();
+        let drill = self.drilling.schedule.wakes_at(now, |pair| busy.contains(pair));
+        let next = [self.scheduler.wakes_at(), self.upkeep.wakes_at(), self.own_state.schedule.wakes_at(), drill];
+        let next = next.into_iter().flatten().min();
         let next = next.map(|next| next.duration_since(now));
         let pause = next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX));
         self.site.site.dead_man().map_or(pause, |_| pause.min(self.beat_at.duration_since(Instant::now())))
@@ -302,6 +318,7 @@ where
         record: Option<serde_json::Value>,
     ) -> Result<(), JournalError> {
         self.write(Event::RunEnded { run: id.clone(), ending, reason, record }).await?;
+        self.note_point(id).await?;
         self.log_end(id).await
     }
 
@@ -323,6 +340,10 @@ where
         while !self.maintained.is_empty() {
             let Some((repository, end)) = self.maintenance_over.recv().await else { break };
             self.maintenance_ended(repository, end).await?;
+        }
+        while self.drilling.is_going() {
+            let Some((drill, end)) = self.drill_over.recv().await else { break };
+            self.drill_ended(&drill, end).await?;
         }
         self.write(Event::ControllerStopped {}).await
     }

@@ -1,7 +1,7 @@
 //! The hands that do a plan's steps.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,13 @@ pub struct CheckResult {
     pub finished: Timestamp,
     /// The end of what it printed.
     pub output: String,
+    /// Whether it saw nothing of the machine's network, mounts made meanwhile, and processes.
+    #[serde(default)]
+    pub isolated: bool,
 }
+
+/// The exit code by which a check agrees.
+pub const AGREES: i32 = 0;
 
 /// What a check said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +171,32 @@ pub enum CheckVerdict {
     NotStarted,
 }
 
+/// So many of the last lines of what a check printed stand in a reason; the record has more.
+const SAID_LINES_MAX: usize = 5;
+
+impl Display for CheckVerdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agreed => write!(out, "ended with {AGREES}"),
+            Self::Disagreed(code) => write!(out, "ended with {code}"),
+            Self::Killed(signal) => write!(out, "was ended by signal {signal}"),
+            Self::TimedOut => out.write_str("did not end in time"),
+            Self::NotStarted => out.write_str("could not be started"),
+        }
+    }
+}
+
 impl CheckResult {
+    /// What it should have said and what it said, if it did not agree.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let lines: Vec<&str> = self.output.lines().collect();
+        let said = lines[lines.len().saturating_sub(SAID_LINES_MAX)..].join(" | ");
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        let fault = format!("the check `{}` was to end with {AGREES} and {}{said}", self.command, self.verdict);
+        (!self.agreed()).then_some(fault)
+    }
+
     /// Only this counts as passed.
     #[must_use]
     pub fn agreed(&self) -> bool {
@@ -174,6 +205,14 @@ impl CheckResult {
 }
 
 impl RestoreDone {
+    /// What came back different, in a sentence that names the first of it.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let first = self.differences.first().map(|first| format!(": {}: {}", first.path, first.error));
+        let (count, first) = (self.differences_total, first.unwrap_or_default());
+        (!self.all_equal()).then(|| format!("{count} did not come back as at the source{first}"))
+    }
+
     /// Whether every file is as it was at the source.
     #[must_use]
     pub fn all_equal(&self) -> bool {

@@ -5,11 +5,12 @@
 //!
 //! * [`event`]: what an entry says. * `chain`: how entries hang together, and the check of all of them. * `store`: the database. * `outbox`:
 //!   what is to be told of it, and was not yet. * `own_state`: copies of it, and what is known of those in repositories. * `hosts`: what is known of hosts, which nothing hangs on. * `upkeep`: what is known of repositories' maintenance.
-//!   `requests`: restores that need agreement.
+//!   `drills`: what is known of drills, and what they have proven. `requests`: restores that need agreement.
 //!
 //! Deliberately absent: changing or removing an entry. The database refuses both, and the chain would show it.
 
 mod chain;
+mod drills;
 mod event;
 mod hosts;
 mod outbox;
@@ -20,6 +21,7 @@ mod store;
 mod upkeep;
 
 pub use chain::{Broken, Entry, EntryHash};
+pub use drills::KnownDrills;
 pub use event::{Event, Origin, OverdueEnd, Who};
 pub use hosts::{Gathered, KnownHost};
 pub use outbox::Waiting;

@@ -13,7 +13,7 @@
 //! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
 //! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
 //!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it. [`own_state`]: when the controller's own state is stored in them.
-//!    [`requests`]: restores that need agreement.
+//!    [`drills`], [`drill_report`], [`proofs`]: when restore points are drilled, what came of it, and what is proven of each. [`requests`]: restores that need agreement.
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
@@ -26,6 +26,8 @@
 pub mod capacity;
 pub mod daemon;
 pub mod dialer;
+pub mod drill_report;
+pub mod drills;
 mod durable;
 pub mod gate;
 pub mod gateway;
@@ -39,6 +41,7 @@ pub mod notify;
 pub mod operator;
 pub mod own_state;
 pub mod permissions;
+pub mod proofs;
 pub mod redundancy;
 pub mod remote;
 pub mod requests;
@@ -66,4 +69,4 @@ pub use executor::{
 pub use preview::{PLAN_TAG, preview};
 pub use record::{Outcome, RunRecord, StepRecord, Verdict};
 pub use retention::{Kept, Known, SourceRetention, by_source, last_proven};
-pub use run::{Clock, Ended, RunRequest, run};
+pub use run::{Clock, Ended, RunRequest, drill, run};

@@ -25,6 +25,7 @@ pub use dead_man::keep_pinging;
 pub use message::Message;
 pub use sender::{Pace, Sender};
 
+use crate::drill_report::DrillEnding;
 use crate::journal::{Entry, Event};
 use crate::maintenance::MaintenanceEnding;
 use crate::requests::Request;
@@ -143,6 +144,27 @@ impl Notice {
         let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let subject = format!("the maintenance of the repository {repository}: {ending}{because}");
         Some(Self { id, time, occasion, subject, plan: MAINTENANCE.into(), host: repository.into(), run: None })
+    }
+}
+
+impl Notice {
+    /// The news of a drill that has ended; `before` is how the one before it ended. What was interrupted is done again, and is no news.
+    pub(crate) fn of_drill(
+        id: String,
+        time: Timestamp,
+        (plan, host): (&str, &str),
+        (ending, reason): (DrillEnding, Option<&str>),
+        before: Option<DrillEnding>,
+    ) -> Option<Self> {
+        let occasion = match ending {
+            DrillEnding::Interrupted => return None,
+            DrillEnding::Proven if before.is_none_or(|before| before == DrillEnding::Proven) => return None,
+            DrillEnding::Proven => Occasion::Recovered,
+            DrillEnding::Unproven | DrillEnding::Failed => Occasion::Failed,
+        };
+        let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let subject = format!("the drill of {plan} on {host}: {ending}{because}");
+        Some(Self { id, time, occasion, subject, plan: plan.into(), host: host.into(), run: None })
     }
 }
 

@@ -13,10 +13,10 @@ use serde::Serialize;
 use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
-    CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, ListRestoresRequest, MaintainRequest,
-    PauseRequest, RecordsRequest, ReloadRequest, RestoreDecision, RestoreReference, RestoreRequest, RestoreVerdict,
-    RestoreWish, RetryRequest, RunReference, RunRestoreRequest, RunsRequest, StartRequest, Started, StatusRequest,
-    StoreStateRequest, TestNoticesRequest,
+    CancelRequest, Document, DrillRequest, DrillsRequest, HostFactsRequest, HostsRequest, JournalRequest,
+    ListRestoresRequest, MaintainRequest, PauseRequest, ProofsRequest, RecordsRequest, ReloadRequest, RestoreDecision,
+    RestoreReference, RestoreRequest, RestoreVerdict, RestoreWish, RetryRequest, RunReference, RunRestoreRequest,
+    RunsRequest, SnapshotReference, StartRequest, Started, StatusRequest, StoreStateRequest, TestNoticesRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -93,6 +93,23 @@ pub enum Request {
     Maintain(String, Mode, Who, Reply),
     /// Store the controller's own state in every repository now; the answer comes when it is done.
     StoreState(Mode, Who, Reply),
+    /// Have restore points drilled now; the answer comes when all of them are.
+    Drill(DrillWish, Who, Reply),
+    /// How it stands with the drills.
+    Drills(Sight, Reply),
+    /// How far restore points are proven.
+    Proofs {
+        /// Of this plan only.
+        plan: Option<String>,
+        /// Of this host only.
+        host: Option<String>,
+        /// Of these hosts only.
+        sight: Sight,
+        /// The answer.
+        reply: Reply,
+    },
+    /// All that was done to prove the restore point of a snapshot, of which this is the beginning of its name.
+    ShowProof(String, Sight, Reply),
     /// Send a test notice by all ways, or by one.
     TestNotices {
         /// By this one only.
@@ -102,6 +119,19 @@ pub enum Request {
         /// What came of it.
         reply: Reply,
     },
+}
+
+/// Which restore points somebody wants drilled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrillWish {
+    /// Of this plan; of all that demand a proof if he names none.
+    pub plan: Option<String>,
+    /// Of this host only.
+    pub host: Option<String>,
+    /// Not the newest one, but that of this snapshot.
+    pub snapshot: Option<String>,
+    /// Whether it is done.
+    pub mode: Mode,
 }
 
 /// News of a restore that nobody has read yet: beyond it, progress is left out.
@@ -368,6 +398,35 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let (by, mode) = (self.who(&call)?, mode(call.get_ref().dry_run));
         self.gate.site_wide(&by, Act::Maintain).await?;
         self.document(|reply| Request::StoreState(mode, by, reply)).await
+    }
+
+    async fn drill(&self, call: Call<DrillRequest>) -> Result<Response<Document>, Status> {
+        let by = self.who(&call)?;
+        let DrillRequest { plan, host, snapshot, dry_run } = call.into_inner();
+        let wish = DrillWish { plan: given(plan), host: given(host), snapshot: given(snapshot), mode: mode(dry_run) };
+        match (&wish.plan, &wish.host) {
+            (Some(plan), host) => self.gate.on_plan(&by, Act::Run, plan, host.as_deref()).await?,
+            (None, Some(host)) => self.gate.on_host(&by, Act::Run, host).await?,
+            (None, None) => self.gate.site_wide(&by, Act::Run).await?,
+        }
+        self.document(|reply| Request::Drill(wish, by, reply)).await
+    }
+
+    async fn drills(&self, call: Call<DrillsRequest>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
+        self.document(|reply| Request::Drills(sight, reply)).await
+    }
+
+    async fn proofs(&self, call: Call<ProofsRequest>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
+        let ProofsRequest { plan, host } = call.into_inner();
+        self.document(|reply| Request::Proofs { plan: given(plan), host: given(host), sight, reply }).await
+    }
+
+    async fn show_proof(&self, call: Call<SnapshotReference>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
+        let snapshot = call.into_inner().snapshot;
+        self.document(|reply| Request::ShowProof(snapshot, sight, reply)).await
     }
 
     async fn test_notices(&self, call: Call<TestNoticesRequest>) -> Result<Response<Document>, Status> {

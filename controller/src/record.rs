@@ -72,6 +72,8 @@ pub enum Outcome {
         /// Every check.
         checks: Vec<CheckResult>,
     },
+    /// Nothing was proven here: that is for the drills.
+    LeftToDrills,
     /// A copy was brought up to date, or not.
     Copied(CopyDone),
     /// What retention would keep and drop.
@@ -113,6 +115,7 @@ impl Outcome {
             Self::Verified { reached, demanded, .. } if reached < demanded => Verdict::Unproven,
             Self::Copied(done) if !done.faults.is_empty() => Verdict::Failed,
             Self::Copied(_)
+            | Self::LeftToDrills
             | Self::BackedUp(_)
             | Self::Restored(_)
             | Self::Verified { .. }
@@ -130,6 +133,16 @@ impl RunRecord {
             Outcome::Copied(CopyDone { location, faults, .. }) => {
                 faults.first().map(|fault| format!("the backup is safe, but the copy at {location} lacks it: {fault}"))
             }
+            _ => None,
+        })
+    }
+
+    /// Why it does not prove, in a sentence: the first file that came back different, or the first check that did not agree, with what it said.
+    #[must_use]
+    pub fn proof_fault(&self) -> Option<String> {
+        self.steps.iter().find_map(|step| match &step.outcome {
+            Outcome::Restored(done) => done.fault(),
+            Outcome::Verified { checks, .. } => checks.iter().find_map(CheckResult::fault),
             _ => None,
         })
     }

@@ -1,11 +1,11 @@
-//! One run of a plan: its steps in order, each recorded; the first failure leaves the rest undone.
+//! One run of a plan, or one drill: its steps in order, each recorded; the first failure leaves the rest undone.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_plans::{
-    BackupPlan, CheckCommand, Line, LoadLimits, Name, ProofLevel, RetentionRules, Source, Step, steps,
+    BackupPlan, CheckCommand, Line, LoadLimits, Name, ProofLevel, RetentionRules, Source, Step, drill_steps, steps,
 };
 use strongroom_repository::{ObjectId, RepositoryId};
 
@@ -49,41 +49,30 @@ pub struct Ended<F> {
 
 /// Runs a plan to its end, or to its first failure. The scratch directory is gone afterwards, whatever happened.
 pub fn run<E: Executor>(request: &RunRequest<'_>, executor: &mut E, clock: &impl Clock) -> Ended<E::Fault> {
-    let started = clock.now();
-    let mut runner =
-        Runner { request, executor, clock, snapshots: Vec::new(), restored_equal: false, proof: None, fault: None };
     let steps = steps(request.plan);
-    let of = steps.len();
-    let mut records = Vec::with_capacity(of);
-    for (at, step) in steps.into_iter().enumerate() {
-        records.push(runner.step(StepPlace { number: at + 1, of }, step));
-    }
-    if let Err(fault) = runner.executor.discard_scratch() {
-        runner.blame_scratch(fault, &mut records);
-    }
-    let verdict = records.iter().map(|record| record.outcome.verdict()).max().unwrap_or(Verdict::Done);
-    let record = RunRecord {
-        record_version: RECORD_VERSION,
-        plan: request.plan.name().to_string(),
-        plan_hash: request.plan_hash.clone(),
-        host: request.host.clone(),
-        program: request.program.clone(),
-        repository: request.repository,
-        location: request.location.clone(),
-        started,
-        finished: clock.now(),
-        verdict,
-        proof: runner.proof,
-        steps: records,
-    };
-    Ended { record, fault: runner.fault }
+    let runner =
+        Runner { request, executor, clock, snapshots: Vec::new(), restored_equal: false, proof: None, fault: None };
+    runner.go(steps)
+}
+
+/// Proves snapshots that are there, as a run proves those that it has made.
+pub fn drill<E: Executor>(
+    request: &RunRequest<'_>,
+    snapshots: Vec<ObjectId>,
+    executor: &mut E,
+    clock: &impl Clock,
+) -> Ended<E::Fault> {
+    let steps = drill_steps(request.plan);
+    // Until it is proven, it is what its backup said.
+    let proof = Some(ProofLevel::Claimed);
+    Runner { request, executor, clock, snapshots, restored_equal: false, proof, fault: None }.go(steps)
 }
 
 struct Runner<'a, E: Executor, C> {
     request: &'a RunRequest<'a>,
     executor: &'a mut E,
     clock: &'a C,
-    /// Made by this run.
+    /// Made by this run, or named by whoever drills.
     snapshots: Vec<ObjectId>,
     restored_equal: bool,
     proof: Option<ProofLevel>,
@@ -91,6 +80,34 @@ struct Runner<'a, E: Executor, C> {
 }
 
 impl<E: Executor, C: Clock> Runner<'_, E, C> {
+    fn go(mut self, steps: Vec<Step>) -> Ended<E::Fault> {
+        let (started, request) = (self.clock.now(), self.request);
+        let of = steps.len();
+        let mut records = Vec::with_capacity(of);
+        for (at, step) in steps.into_iter().enumerate() {
+            records.push(self.step(StepPlace { number: at + 1, of }, step));
+        }
+        if let Err(fault) = self.executor.discard_scratch() {
+            self.blame_scratch(fault, &mut records);
+        }
+        let verdict = records.iter().map(|record| record.outcome.verdict()).max().unwrap_or(Verdict::Done);
+        let record = RunRecord {
+            record_version: RECORD_VERSION,
+            plan: request.plan.name().to_string(),
+            plan_hash: request.plan_hash.clone(),
+            host: request.host.clone(),
+            program: request.program.clone(),
+            repository: request.repository,
+            location: request.location.clone(),
+            started,
+            finished: self.clock.now(),
+            verdict,
+            proof: self.proof,
+            steps: records,
+        };
+        Ended { record, fault: self.fault }
+    }
+
     fn step(&mut self, place: StepPlace, step: Step) -> StepRecord {
         let started = self.clock.now();
         let outcome = match &self.fault {
@@ -108,6 +125,7 @@ impl<E: Executor, C: Clock> Runner<'_, E, C> {
             Step::Backup { plan, source, tags, limits, .. } => self.back_up(plan, source, tags, *limits),
             Step::RestoreToScratch { .. } => self.restore(),
             Step::Verify { level, checks, .. } => self.verify(*level, checks),
+            Step::LeaveToDrills { .. } => Ok(Outcome::LeftToDrills),
             Step::Copy { number, .. } => {
                 let plan = self.request.plan.name().as_str();
                 self.executor.copy(&CopyOrder { number: *number, plan }).map(Outcome::Copied)

@@ -17,7 +17,7 @@ use strongroom_plans::RunKind;
 use crate::journal::{Entry, Event, Origin};
 use crate::record::Verdict;
 
-/// The name of a run: when it was due, and eight digits of what else it is about. It names the worker's jobs, too, so it is made of what a file name can hold.
+/// The name of a run or a drill: when it was due, and eight digits of what else it is about. It names the worker's jobs, too, so it is made of what a file name can hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
@@ -133,6 +133,12 @@ impl RunId {
     #[must_use]
     pub fn asked(plan: &str, host: &str, at: Timestamp) -> Self {
         Self::of(at, &[b"asked", plan.as_bytes(), host.as_bytes()])
+    }
+
+    /// The drill of a plan's restore point on a host that begins at an instant.
+    #[must_use]
+    pub fn drilled(plan: &str, host: &str, at: Timestamp) -> Self {
+        Self::of(at, &[b"drill", plan.as_bytes(), host.as_bytes()])
     }
 
     fn of(time: Timestamp, about: &[&[u8]]) -> Self {

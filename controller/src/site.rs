@@ -9,7 +9,9 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use strongroom_plans::{Faults, FleetPlan, MissedRule, Name, RunKind, Schedule, Site, SiteFiles};
+use strongroom_plans::{
+    Faults, FleetPlan, MissedRule, Name, ProofDemand, ProofRhythm, RunKind, Schedule, Site, SiteFiles, TimeSpan,
+};
 
 use crate::journal::{Event, Who};
 use crate::operator::Refused;
@@ -136,7 +138,7 @@ impl Times {
         let due_after = |after| schedule.and_then(|schedule| schedule.due(after, zone).next()).map(|due| due.at);
         let late = now.checked_sub(grace(schedule.and_then(Schedule::missed))).unwrap_or(Timestamp::MIN);
         Self {
-            demands_proof: plan.plan().prove().is_some(),
+            terms: plan.plan().prove().map(ProofTerms::of),
             late_due: schedule.and_then(|schedule| last_due(schedule, zone, late)),
             next_due: due_after(now),
         }
@@ -239,11 +241,27 @@ pub struct HostRow {
     pub plans: Vec<String>,
 }
 
+/// Which proof a plan demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProofTerms {
+    /// When it is made.
+    pub every: ProofRhythm,
+    /// An older one counts no more.
+    pub counts_for: Option<SignedDuration>,
+}
+
+impl ProofTerms {
+    fn of(demand: &ProofDemand) -> Self {
+        let duration = |span: TimeSpan| SignedDuration::from_secs(span.seconds().try_into().unwrap_or(i64::MAX));
+        Self { every: demand.every(), counts_for: demand.counts_for().map(duration) }
+    }
+}
+
 /// When a plan is due on a host.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// Whether it demands a proof.
-    pub demands_proof: bool,
+    /// Which proof it demands, if it demands one.
+    pub terms: Option<ProofTerms>,
     /// The newest due time whose restore point should be there by now: a run may bring it some time after it was due.
     pub late_due: Option<Timestamp>,
     /// The next one.

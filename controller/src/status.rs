@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::journal::KnownDrills;
 use crate::requests::{Request, RequestNumber};
 use crate::runs::{Ending, Run, RunId};
+use crate::site::ProofTerms;
 
 mod own_state;
+mod proven;
 mod upkept;
 
 pub use own_state::{Keeping, KeptState};
+pub use proven::NewestProof;
 pub use upkept::{LastMaintenance, UpkeepState, Upkept};
 
 /// The state of the whole site.
@@ -79,6 +83,9 @@ pub struct Protection {
     /// The newest restore point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_point: Option<RestorePoint>,
+    /// The newest proof of any of its restore points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_proof: Option<NewestProof>,
     /// The run that goes on now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<RunId>,
@@ -110,7 +117,7 @@ pub enum State {
     Unprotected,
     /// A due time has passed and brought no new restore point.
     Overdue,
-    /// There is one in time, and its proof failed or is missing though the plan demands one.
+    /// There is one in time, and what the plan demands as proof failed, is missing or is too old.
     Unproven,
     /// No run was due yet.
     New,
@@ -125,8 +132,10 @@ pub struct Known<'a> {
     pub plan: &'a str,
     /// The host.
     pub host: &'a str,
-    /// Whether the plan demands a proof.
-    pub demands_proof: bool,
+    /// Which proof the plan demands, if it demands one.
+    pub terms: Option<ProofTerms>,
+    /// Its drills on the host, if there are any.
+    pub drills: Option<&'a KnownDrills>,
     /// The newest due time whose restore point should be there by now, if the plan has a schedule.
     pub late_due: Option<Timestamp>,
     /// The next one.
@@ -145,7 +154,7 @@ impl Status {
     /// The rows in order, the worst first.
     #[must_use]
     pub fn of<'a>(time: Timestamp, known: impl IntoIterator<Item = Known<'a>>) -> Self {
-        let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection()).collect();
+        let mut rows: Vec<Protection> = known.into_iter().map(|known| known.protection(time)).collect();
         rows.sort_by(|left, right| (left.state, &left.plan, &left.host).cmp(&(right.state, &right.plan, &right.host)));
         Self { time, rows, repositories: Vec::new(), own_state: Vec::new(), follow_ups: Vec::new() }
     }
@@ -168,8 +177,8 @@ impl Status {
 }
 
 impl Known<'_> {
-    fn protection(&self) -> Protection {
-        let (state, reason) = self.state();
+    fn protection(&self, now: Timestamp) -> Protection {
+        let (state, reason) = self.state(now);
         let point = self.good.and_then(|run| {
             let ended = run.ended.as_ref()?;
             let time = run.started.unwrap_or(run.due);
@@ -187,6 +196,7 @@ impl Known<'_> {
             reason,
             overdue_since: self.overdue_since(),
             restore_point: point,
+            newest_proof: self.newest_proof(),
             running: self.running.map(|run| run.id.clone()),
             next: self.next_due,
         }
@@ -199,7 +209,7 @@ impl Known<'_> {
         self.late_due.filter(is_missing).filter(was_due)
     }
 
-    fn state(&self) -> (State, Option<String>) {
+    fn state(&self, now: Timestamp) -> (State, Option<String>) {
         let Some(good) = self.good else {
             return match (self.newest, self.late_due) {
                 (Some(_), _) => (State::Unprotected, self.last_words()),
@@ -210,12 +220,10 @@ impl Known<'_> {
         if self.late_due.is_some_and(|due| good.due < due) {
             return (State::Overdue, self.last_words());
         }
-        // Claimed (L0) is what every backup says of itself.
-        let proven = good.ended.as_ref().and_then(|ended| ended.proof.as_deref()).is_some_and(|proof| proof >= "L3");
-        if self.demands_proof && !proven {
-            return (State::Unproven, self.last_words());
+        match self.lacks_proof(good, now) {
+            Some(reason) => (State::Unproven, reason),
+            None => (State::Protected, None),
         }
-        (State::Protected, None)
     }
 
     /// What the newest run's end says, where it is no good one.
@@ -232,17 +240,17 @@ impl Known<'_> {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_plans::RunKind;
+    use strongroom_plans::{ProofRhythm, RunKind};
 
     use super::*;
     use crate::journal::Origin;
     use crate::runs::Ended;
 
-    fn time(text: &str) -> Timestamp {
+    pub(super) fn time(text: &str) -> Timestamp {
         format!("2026-11-{text}:00Z").parse().unwrap()
     }
 
-    fn run(due: &str, ending: Option<Ending>, proof: &str) -> Run {
+    pub(super) fn run(due: &str, ending: Option<Ending>, proof: &str) -> Run {
         let due = time(due);
         let ended = ending.map(|ending| Ended {
             at: due,
@@ -278,7 +286,8 @@ mod tests {
         let known = Known {
             plan: "nightly",
             host: "web1",
-            demands_proof: true,
+            terms: Some(ProofTerms { every: ProofRhythm::Run, counts_for: None }),
+            drills: None,
             late_due: Some(if now < "22T02:30" { time("21T01:30") } else { time("22T01:30") }),
             next_due: Some(time("23T01:30")),
             newest,

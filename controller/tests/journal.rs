@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
+use strongroom_controller::drill_report::DrillEnding;
 use strongroom_controller::journal::{Event, Journal, JournalError, Origin};
 use strongroom_controller::runs::{Ending, Run, RunId};
 use strongroom_plans::RunKind;
@@ -217,5 +218,59 @@ async fn a_copy_is_whole_while_others_go_on_writing() -> Result<()> {
     ensure!(!left.contains(std::ffi::OsStr::new("copy.db-wal")), "{left:?}");
     // Never into what is there already.
     ensure!(journal.copy_to(&path).await.is_err());
+    Ok(())
+}
+
+/// A drill of web1 that begins at an hour, and its end.
+fn drill(hour: i8, ending: DrillEnding) -> [Event; 2] {
+    let (drill, snapshots) = (RunId::drilled("nightly", "web1", at(hour)), vec!["cd34".to_owned()]);
+    let (plan, host) = ("nightly".to_owned(), "web1".to_owned());
+    let started = Event::DrillStarted {
+        drill: drill.clone(),
+        plan: plan.clone(),
+        plan_version: "v1".into(),
+        host: host.clone(),
+        snapshots: snapshots.clone(),
+        due: Some(at(hour)),
+        origin: Origin::Schedule,
+    };
+    let (began, proof) = (at(hour), Some("L3".to_owned()));
+    let record = Some(serde_json::json!({ "steps": [] }));
+    [started, Event::DrillEnded { drill, plan, host, began, ending, reason: None, snapshots, proof, record }]
+}
+
+#[tokio::test]
+async fn drills_are_what_their_entries_say_and_go_on_one_at_a_time() -> Result<()> {
+    let scene = Scene::new()?;
+    let journal = scene.journal().await?;
+    let runs = fill(&journal).await?;
+    ensure!(journal.known_drills("nightly", "web1").await? == Default::default());
+    let [first, first_end] = drill(5, DrillEnding::Proven);
+    let [second, second_end] = drill(6, DrillEnding::Unproven);
+    let [third, third_end] = drill(7, DrillEnding::Interrupted);
+    let refused = journal.append(at(5), first_end.clone()).await;
+    ensure!(matches!(refused, Err(JournalError::Impossible(_))), "an end without a start: {refused:?}");
+    journal.append(at(5), first.clone()).await?;
+    let refused = journal.append(at(5), second.clone()).await;
+    ensure!(matches!(refused, Err(JournalError::Impossible(_))), "two at once: {refused:?}");
+    ensure!(journal.open_drill().await? == Some((at(5), first)));
+    ensure!(journal.known_drills("nightly", "web1").await?.was_cut_off);
+    ensure!(journal.proven_snapshots("nightly").await? == ["ab12"]);
+    journal.append(at(6), first_end).await?;
+    ensure!(journal.proven_snapshots("nightly").await? == ["ab12", "cd34"]);
+    journal.append_all(at(7), vec![second, second_end, third, third_end]).await?;
+
+    let known = journal.known_drills("nightly", "web1").await?;
+    let ending =
+        |drill: &Option<strongroom_controller::drill_report::PastDrill>| drill.as_ref().map(|drill| drill.ending);
+    ensure!((ending(&known.last), ending(&known.good)) == (Some(DrillEnding::Unproven), Some(DrillEnding::Proven)));
+    ensure!(known.was_cut_off && journal.open_drill().await?.is_none(), "the interrupted one is due again");
+    ensure!(ending(&journal.newest_drill("nightly", "web1").await?) == Some(DrillEnding::Interrupted));
+    ensure!(journal.drills(None, Some("web2")).await?.is_empty() && journal.drills(None, None).await?.len() == 3);
+    let record = journal.drill_record(&known.last.expect("a drill")).await?;
+    ensure!(record == Some(serde_json::json!({ "steps": [] })));
+    ensure!(journal.newest_point("nightly", "web1").await?.map(|run| run.id) == Some(runs[0].clone()));
+    ensure!(journal.runs_of_snapshot("ab1").await?.len() == 2 && journal.runs_of_snapshot("b1").await?.is_empty());
+    journal.verify().await?;
     Ok(())
 }

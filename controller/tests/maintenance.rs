@@ -82,6 +82,7 @@ impl Life {
         let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
         let (maintenance, orders) = mpsc::unbounded_channel();
         let (own_state, states) = mpsc::unbounded_channel();
+        let (drills, _) = mpsc::unbounded_channel();
         let (clock, program) = (clock.clone(), "test".to_owned());
         let setting = Setting {
             journal: Arc::clone(&journal),
@@ -93,6 +94,7 @@ impl Life {
             in_force,
             maintenance,
             own_state,
+            drills,
             beats,
         };
         let daemon = Daemon::new(setting, site).await?;

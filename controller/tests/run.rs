@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use strongroom_controller::{
     BackupDone, BackupOrder, CheckResult, CheckVerdict, Clock, CopyDone, CopyOrder, Ended, Executor, Known, Outcome,
-    RestoreDone, RunRequest, StepPlace, Verdict, by_source, preview, run,
+    RestoreDone, RunRequest, StepPlace, Verdict, by_source, drill, preview, run,
 };
 use strongroom_plans::{BackupPlan, CheckCommand, ProofLevel, RetentionRules, Rule, Step, parse};
 use strongroom_repository::{Manifest, ObjectId, Problem, RepositoryId, Snapshot, SnapshotKind, Totals};
@@ -79,7 +79,14 @@ impl Executor for Hands {
         let agrees = self.disagrees != Some(command.program());
         let verdict = if agrees { CheckVerdict::Agreed } else { CheckVerdict::Disagreed(1) };
         let (started, finished) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-        Ok(CheckResult { command: command.to_string(), verdict, started, finished, output: String::new() })
+        Ok(CheckResult {
+            command: command.to_string(),
+            verdict,
+            started,
+            finished,
+            output: String::new(),
+            isolated: false,
+        })
     }
 
     fn copy(&mut self, order: &CopyOrder<'_>) -> Result<CopyDone, String> {
@@ -118,16 +125,19 @@ fn run_with(hands: &mut Hands) -> Ended<String> {
     run_plan(&plan(), hands)
 }
 
-fn run_plan(plan: &BackupPlan, hands: &mut Hands) -> Ended<String> {
-    let request = RunRequest {
+fn request(plan: &BackupPlan) -> RunRequest<'_> {
+    RunRequest {
         plan,
         plan_hash: "hash".into(),
         host: "web1".into(),
         program: "test".into(),
         repository: RepositoryId([1; 16]),
         location: "file:///repo".into(),
-    };
-    run(&request, hands, &Ticking::default())
+    }
+}
+
+fn run_plan(plan: &BackupPlan, hands: &mut Hands) -> Ended<String> {
+    run(&request(plan), hands, &Ticking::default())
 }
 
 fn results(ended: &Ended<String>) -> Vec<&'static str> {
@@ -135,6 +145,7 @@ fn results(ended: &Ended<String>) -> Vec<&'static str> {
         Outcome::BackedUp(_) => "backed up",
         Outcome::Restored(_) => "restored",
         Outcome::Verified { .. } => "verified",
+        Outcome::LeftToDrills => "left to drills",
         Outcome::Copied(_) => "copied",
         Outcome::Previewed { .. } => "previewed",
         Outcome::Failed { .. } => "FAILED",
@@ -224,6 +235,25 @@ fn nothing_is_claimed_that_was_not_proven() {
         done(Hands { disagrees: Some("second"), unreadable: 1, ..Hands::default() }),
         (Verdict::Unproven, Some("L0"), 2)
     );
+}
+
+#[test]
+fn a_drill_proves_what_is_there_and_says_why_it_does_not() {
+    let drilled = |mut hands: Hands| {
+        let ended = drill(&request(&plan()), vec![id(1), id(2)], &mut hands, &Ticking::default());
+        (hands.calls, ended.record.proof.map(ProofLevel::short), ended.record.proof_fault())
+    };
+    let (calls, proof, fault) = drilled(Hands::default());
+    assert_eq!(calls, ["1/2", "restore 2", "2/2", "check first", "check second", "discard"]);
+    assert_eq!((proof, fault), (Some("L3"), None));
+    let (_, proof, fault) = drilled(Hands { different: 2, ..Hands::default() });
+    let differs = "2 did not come back as at the source: etc/a: differs";
+    assert_eq!((proof, fault.as_deref()), (Some("L0"), Some(differs)));
+    let (_, proof, fault) = drilled(Hands { disagrees: Some("second"), ..Hands::default() });
+    let disagrees = "the check `second` was to end with 0 and ended with 1";
+    assert_eq!((proof, fault.as_deref()), (Some("L0"), Some(disagrees)));
+    let (calls, proof, _) = drilled(Hands { fails_at: Some("restore"), ..Hands::default() });
+    assert_eq!((calls.last().map(String::as_str), proof), (Some("discard"), Some("L0")));
 }
 
 fn snapshot(seed: usize, host: &str, plan: &str, source: &str, time: Timestamp) -> Snapshot {

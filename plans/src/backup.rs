@@ -156,7 +156,7 @@ impl BackupPlan {
 
     pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(root, &SHAPE, findings)?;
-        let parts = Parts::read(&fields, Inherited::Nothing, findings);
+        let parts = Parts::read(&fields, Inherited::Nothing, ProofDemand::read_alone, findings);
         let repository = fields.required("repository", findings, |node, findings| {
             let address: RepositoryAddress = values::written(node, findings)?;
             Some((address, node.span.clone()))
@@ -222,9 +222,17 @@ pub(crate) struct Parts {
     tags: Option<BTreeMap<Name, Line>>,
 }
 
+/// How `prove` is read: who looks after a plan decides when it may be proven.
+type ReadProve = fn(&Node, &mut Findings<'_>) -> Option<ProofDemand>;
+
 impl Parts {
     /// What the plan does not say itself is the preset's.
-    pub(crate) fn read(fields: &Fields<'_>, inherited: Inherited<'_>, findings: &mut Findings<'_>) -> Self {
+    pub(crate) fn read(
+        fields: &Fields<'_>,
+        inherited: Inherited<'_>,
+        read_prove: ReadProve,
+        findings: &mut Findings<'_>,
+    ) -> Self {
         let kind =
             fields.required("kind", findings, |node, findings| words::word(node, "kind of plan", KINDS, findings));
         let name = fields.required("name", findings, values::written);
@@ -238,7 +246,7 @@ impl Parts {
             _ => fields.required("retain", findings, RetentionRules::read),
         });
         let prove = inherited.part(says("prove"), |preset| &preset.prove);
-        let prove = prove.or_else(|| fields.optional("prove", findings, ProofDemand::read));
+        let prove = prove.or_else(|| fields.optional("prove", findings, read_prove));
         let limits = inherited.part(says("limits"), |preset| &preset.limits);
         let limits = limits.or_else(|| fields.optional("limits", findings, LoadLimits::read));
         let tags = fields.optional("tags", findings, read_tags);

@@ -14,6 +14,7 @@ use crate::include::INCLUDE;
 use crate::name::Name;
 use crate::overlap;
 use crate::preset::Inherited;
+use crate::prove::ProofDemand;
 use crate::report::quoted;
 use crate::said::Said;
 use crate::schedule::PlacedSchedule;
@@ -185,7 +186,7 @@ impl FleetDraft {
             None if fields.node("preset").is_some() => Inherited::Unknown,
             None => Inherited::Nothing,
         };
-        let parts = Parts::read(&fields, inherited, findings);
+        let parts = Parts::read(&fields, inherited, ProofDemand::read, findings);
         let name_span = fields.node("name").map(|node| node.span.clone());
         let name = parts.name.clone().zip(name_span);
         let says_schedule = fields.node("schedule").is_some();

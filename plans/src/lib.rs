@@ -137,7 +137,7 @@ pub use site_repository::{Access, Media, RepositorySpec};
 pub use size::ByteSize;
 pub use source::{Input, Source};
 pub use source_path::SourcePath;
-pub use steps::{Step, steps};
+pub use steps::{Step, drill_steps, steps};
 pub use store_reach::{BucketName, Endpoint, Reach, S3Credentials, S3Reach, SftpReach};
 pub use store_url::StoreKind;
 pub use templates::{TEMPLATES, Template};

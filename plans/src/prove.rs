@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::fault::Code;
@@ -40,12 +42,22 @@ pub enum ProofLevel {
     Agreed,
 }
 
-/// When a proof is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+/// When a proof is made, the most often first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProofRhythm {
     /// After every run that stored something.
     Run,
+    /// By a drill, a day after the one before.
+    Daily,
+    /// By a drill, a week after the one before.
+    Weekly,
+    /// By a drill, a month after the one before.
+    Monthly,
+    /// By a drill, three months after the one before.
+    Quarterly,
+    /// By a drill, a year after the one before.
+    Yearly,
 }
 
 /// A program and its arguments, started without a shell: as a check in the directory to which was restored, as a
@@ -58,7 +70,7 @@ pub struct CheckCommand {
 
 const ONLY_RESTORED: &str = "write `restored`: it includes the levels below";
 const BY_CHECKS: &str = "write `restored`, and add `checks:` that open what was restored";
-const AFTER_EACH_RUN: &str = "write `run`, or leave the key out: each run proves what it stored";
+const AFTER_EACH_RUN: &str = "write `run`, or leave the key out: each run proves what it stored; drills are the controller's, for plans of a site";
 
 static SHAPE: Shape = Shape {
     title: "`prove`",
@@ -85,11 +97,21 @@ static LEVELS: &[Word<ProofLevel>] = &[
 
 static RHYTHMS: &[Word<ProofRhythm>] = &[
     ("run", Meaning::Now(ProofRhythm::Run)),
-    ("daily", Meaning::Later(AFTER_EACH_RUN)),
-    ("weekly", Meaning::Later(AFTER_EACH_RUN)),
-    ("monthly", Meaning::Later(AFTER_EACH_RUN)),
-    ("quarterly", Meaning::Later(AFTER_EACH_RUN)),
-    ("yearly", Meaning::Later(AFTER_EACH_RUN)),
+    ("daily", Meaning::Now(ProofRhythm::Daily)),
+    ("weekly", Meaning::Now(ProofRhythm::Weekly)),
+    ("monthly", Meaning::Now(ProofRhythm::Monthly)),
+    ("quarterly", Meaning::Now(ProofRhythm::Quarterly)),
+    ("yearly", Meaning::Now(ProofRhythm::Yearly)),
+];
+
+/// Where no controller looks after the plan.
+static RHYTHMS_ALONE: &[Word<ProofRhythm>] = &[
+    ("run", Meaning::Now(ProofRhythm::Run)),
+    ("daily", Meaning::InSite(AFTER_EACH_RUN)),
+    ("weekly", Meaning::InSite(AFTER_EACH_RUN)),
+    ("monthly", Meaning::InSite(AFTER_EACH_RUN)),
+    ("quarterly", Meaning::InSite(AFTER_EACH_RUN)),
+    ("yearly", Meaning::InSite(AFTER_EACH_RUN)),
 ];
 
 impl ProofDemand {
@@ -113,12 +135,27 @@ impl ProofDemand {
         self.max_age
     }
 
+    /// The same where nothing is said: for two periods. What each run proves counts without end.
+    pub fn counts_for(&self) -> Option<TimeSpan> {
+        self.max_age.or_else(|| self.every.two_periods())
+    }
+
+    /// Of a plan of a site.
     pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        Self::read_by(RHYTHMS, node, findings)
+    }
+
+    /// Of a plan that is run by itself.
+    pub(crate) fn read_alone(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        Self::read_by(RHYTHMS_ALONE, node, findings)
+    }
+
+    fn read_by(rhythms: &'static [Word<ProofRhythm>], node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(node, &SHAPE, findings)?;
         let level =
             fields.required("level", findings, |node, findings| words::word(node, "level of proof", LEVELS, findings));
         let every =
-            fields.optional("every", findings, |node, findings| words::word(node, "time to prove", RHYTHMS, findings));
+            fields.optional("every", findings, |node, findings| words::word(node, "time to prove", rhythms, findings));
         let checks = fields.optional("checks", findings, |node, findings| {
             let what = "a command such as [\"test\", \"-s\", \"etc/hostname\"]";
             values::list(node, what, findings, CheckCommand::read)
@@ -130,6 +167,51 @@ impl ProofDemand {
             checks: checks.unwrap_or_default(),
             max_age,
         })
+    }
+}
+
+impl ProofRhythm {
+    /// Whether a proof is a matter of its own, and not a part of each run.
+    pub fn is_drilled(self) -> bool {
+        self != Self::Run
+    }
+
+    /// When the next drill is due after one that began at an instant: the same time of day, a period later. Nothing if each run proves.
+    pub fn next(self, began: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let period = match self {
+            Self::Run => return None,
+            Self::Daily => Span::new().days(1),
+            Self::Weekly => Span::new().weeks(1),
+            Self::Monthly => Span::new().months(1),
+            Self::Quarterly => Span::new().months(3),
+            Self::Yearly => Span::new().years(1),
+        };
+        // Beyond the calendar there is no next one.
+        began.to_zoned(zone.clone()).checked_add(period).ok().map(|next| next.timestamp())
+    }
+
+    /// The longest that two of them take.
+    fn two_periods(self) -> Option<TimeSpan> {
+        match self {
+            Self::Run => None,
+            Self::Daily => Some(TimeSpan::days(2)),
+            Self::Weekly => Some(TimeSpan::days(14)),
+            Self::Monthly => Some(TimeSpan::days(62)),
+            Self::Quarterly => Some(TimeSpan::days(184)),
+            Self::Yearly => Some(TimeSpan::days(731)),
+        }
+    }
+
+    /// As plans write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+            Self::Quarterly => "quarterly",
+            Self::Yearly => "yearly",
+        }
     }
 }
 
@@ -187,6 +269,12 @@ impl CheckCommand {
     }
 }
 
+impl fmt::Display for ProofRhythm {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.word())
+    }
+}
+
 impl fmt::Display for ProofLevel {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match self {
@@ -226,5 +314,40 @@ impl fmt::Display for CheckCommand {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_drill_is_due_at_the_same_time_of_day_a_period_later() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let next = |rhythm: ProofRhythm, began: &str| {
+            let next = rhythm.next(began.parse().unwrap(), &zone)?;
+            Some(next.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string())
+        };
+        // Saturday, the day before the clocks go back.
+        let began = "2026-10-24T10:00:00Z";
+        assert_eq!(next(ProofRhythm::Run, began), None);
+        assert_eq!(next(ProofRhythm::Daily, began).as_deref(), Some("2026-10-25 12:00"));
+        assert_eq!(next(ProofRhythm::Weekly, began).as_deref(), Some("2026-10-31 12:00"));
+        assert_eq!(next(ProofRhythm::Monthly, "2026-01-31T11:00:00Z").as_deref(), Some("2026-02-28 12:00"));
+        assert_eq!(next(ProofRhythm::Quarterly, "2026-01-31T11:00:00Z").as_deref(), Some("2026-04-30 12:00"));
+        assert_eq!(next(ProofRhythm::Yearly, began).as_deref(), Some("2027-10-24 12:00"));
+    }
+
+    #[test]
+    fn a_proof_counts_for_two_periods_unless_the_plan_says_otherwise() {
+        let counts_for = |every, max_age| {
+            let demand = ProofDemand { level: ProofLevel::Restored, every, checks: Vec::new(), max_age };
+            demand.counts_for().map(|span| span.to_string())
+        };
+        assert_eq!(counts_for(ProofRhythm::Run, None), None);
+        assert_eq!(counts_for(ProofRhythm::Run, Some(TimeSpan::days(8))).as_deref(), Some("8d"));
+        assert_eq!(counts_for(ProofRhythm::Weekly, None).as_deref(), Some("2w"));
+        assert_eq!(counts_for(ProofRhythm::Weekly, Some(TimeSpan::days(8))).as_deref(), Some("8d"));
+        assert_eq!(counts_for(ProofRhythm::Monthly, None).as_deref(), Some("62d"));
     }
 }

@@ -9,7 +9,7 @@ use crate::address::RepositoryAddress;
 use crate::backup::BackupPlan;
 use crate::load::LoadLimits;
 use crate::name::{Line, Name};
-use crate::prove::{CheckCommand, ProofLevel};
+use crate::prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
 use crate::report::listed;
 use crate::retain::RetentionRules;
 use crate::source::Source;
@@ -48,6 +48,11 @@ pub enum Step {
         #[serde(rename = "max-age-seconds")]
         max_age: Option<TimeSpan>,
     },
+    /// Nothing is proven by this run: drills prove the newest restore point, by a rhythm of their own.
+    LeaveToDrills {
+        /// Which.
+        every: ProofRhythm,
+    },
     /// Bring what the plan has stored for this host into a further copy of the repository.
     Copy {
         /// Which of the plan's copies, from 0.
@@ -72,14 +77,25 @@ pub fn steps(plan: &BackupPlan) -> Vec<Step> {
         limits: plan.limits(),
     });
     let mut steps: Vec<_> = backups.collect();
-    if let Some(prove) = plan.prove() {
-        let files = plan.sources().iter().flat_map(Source::roots).cloned().collect();
-        steps.push(Step::RestoreToScratch { files });
-        steps.push(Step::Verify { level: prove.level(), checks: prove.checks().to_vec(), max_age: prove.max_age() });
+    match plan.prove() {
+        Some(prove) if prove.every().is_drilled() => steps.push(Step::LeaveToDrills { every: prove.every() }),
+        Some(prove) => steps.extend(proof(plan, prove)),
+        None => {}
     }
     steps.extend(plan.copies().iter().cloned().enumerate().map(|(number, to)| Step::Copy { number, to }));
     steps.push(Step::PreviewRetention { rules: plan.retain().clone() });
     steps
+}
+
+/// The steps of a drill, which proves a restore point that is there: none for a plan that demands no proof.
+pub fn drill_steps(plan: &BackupPlan) -> Vec<Step> {
+    plan.prove().map(|prove| proof(plan, prove).to_vec()).unwrap_or_default()
+}
+
+fn proof(plan: &BackupPlan, prove: &ProofDemand) -> [Step; 2] {
+    let files = plan.sources().iter().flat_map(Source::roots).cloned().collect();
+    let (level, checks, max_age) = (prove.level(), prove.checks().to_vec(), prove.counts_for());
+    [Step::RestoreToScratch { files }, Step::Verify { level, checks, max_age }]
 }
 
 impl fmt::Display for Step {
@@ -103,6 +119,7 @@ impl fmt::Display for Step {
                 write_list(out, ", and these agree: ", checks.iter().map(|check| format!("`{check}`")))?;
                 max_age.map_or(Ok(()), |age| write!(out, "; the proof counts for {age}"))
             }
+            Self::LeaveToDrills { every } => write!(out, "leave the proof to the drills, which come {every}"),
             Self::Copy { to, .. } => write!(out, "bring what the copy at {to} lacks there"),
             Self::PreviewRetention { rules } => {
                 write!(out, "show what retention would keep ({rules}); nothing is removed")

@@ -13,6 +13,7 @@ use crate::fleet::FleetPlan;
 use crate::missed::MissedRule;
 use crate::name::Name;
 use crate::notification::{Notification, Occasion};
+use crate::prove::ProofRhythm;
 use crate::report::listed;
 use crate::retain::Rule;
 use crate::runs_ahead::{DAYS, RunsAhead, RunsChange};
@@ -193,14 +194,21 @@ fn proven_less(old: &BackupPlan, new: &BackupPlan) -> Vec<String> {
     if now.level() < before.level() {
         less.push(format!("proven to {}, was {}", now.level(), before.level()));
     }
+    if now.every() > before.every() {
+        less.push(format!("proven {}, was {}", often(now.every()), often(before.every())));
+    }
     let dropped = before.checks().iter().filter(|check| !now.checks().contains(check));
     less.extend(dropped.map(|check| format!("the check `{check}` is gone")));
-    match (before.max_age(), now.max_age()) {
+    match (before.counts_for(), now.counts_for()) {
         (Some(before), None) => less.push(format!("a proof counts without end, was {before}")),
         (Some(before), Some(now)) if now > before => less.push(format!("a proof counts for {now}, was {before}")),
         _ => {}
     }
     less
+}
+
+fn often(every: ProofRhythm) -> &'static str {
+    if every.is_drilled() { every.word() } else { "after each run" }
 }
 
 /// Runs that end early or are never made up for.

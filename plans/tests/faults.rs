@@ -195,7 +195,7 @@ fn words() {
     check("level: restored", "level: perfect", (Code::UnknownWord, 12, 10, "perfect"));
     check("level: restored", "level: L2", (Code::NotYet, 12, 10, "L2"));
     check("level: restored", "level: opened", (Code::NotYet, 12, 10, "opened"));
-    check("  max-age: 8d", "  every: weekly", (Code::NotYet, 14, 10, "weekly"));
+    check("  max-age: 8d", "  every: weekly", (Code::OnlyInSite, 14, 10, "weekly"));
     check("  max-age: 8d", "  every: fortnight", (Code::UnknownWord, 14, 10, "fortnight"));
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::civil::date;
 use strongroom_plans::{
     Access, ActionClass, BucketName, CutOff, FleetPlan, Media, MissedRule, Reach, RunKind, S3Credentials, Site,
-    SiteFiles, Standstill, TargetClass, Way, WebhookFormat, steps,
+    SiteFiles, Standstill, Step, TargetClass, Way, WebhookFormat, drill_steps, steps,
 };
 
 fn example_files() -> SiteFiles {
@@ -218,6 +218,19 @@ fn the_steps_of_a_fleets_plan_name_the_repositorys_directory() {
     let site = example();
     let steps: Vec<String> = steps(plan(&site, "databases").plan()).iter().map(ToString::to_string).collect();
     assert_eq!(steps[0], "back up /srv/db/dump into /srv/strongroom/main");
+}
+
+#[test]
+fn a_run_leaves_the_proof_to_drills_where_they_have_a_rhythm() {
+    let files = with("site.yaml", "prove: { level: restored,", "prove: { level: restored, every: weekly,");
+    let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+    let plan = plan(&site, "databases").plan();
+    let shown = |steps: Vec<Step>| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let run = shown(steps(plan));
+    assert!(run.contains(&"leave the proof to the drills, which come weekly".to_owned()), "{run:?}");
+    assert!(!run.iter().any(|step| step.starts_with("restore") || step.starts_with("verify")), "{run:?}");
+    let drill = shown(drill_steps(plan));
+    assert!(drill.len() == 2 && drill[1].ends_with("; the proof counts for 8d"), "{drill:?}");
 }
 
 /// The schedule's own zone, else the host's, else the site's.

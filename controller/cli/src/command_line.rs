@@ -83,6 +83,10 @@ pub(crate) enum Command {
     Status(fleet::StatusArgs),
     Runs(fleet::RunsArgs),
     #[command(subcommand)]
+    Drill(fleet::DrillCommand),
+    #[command(subcommand)]
+    Proof(fleet::ProofCommand),
+    #[command(subcommand)]
     Journal(fleet::JournalCommand),
     #[command(subcommand)]
     Record(record::RecordCommand),
@@ -119,6 +123,8 @@ impl Command {
             Self::Controller(command) => command.run(context),
             Self::Status(args) => fleet::status(&args, context),
             Self::Runs(args) => fleet::runs(&args, context),
+            Self::Drill(command) => command.run(context),
+            Self::Proof(command) => command.run(context),
             Self::Journal(command) => command.run(context),
             Self::Record(command) => command.run(context),
             Self::Notify(command) => command.run(context),

@@ -1,10 +1,12 @@
 //! The commands that ask a running controller.
 
+mod drill;
 mod history;
 mod journal;
 mod notify;
 mod one_run;
 mod own_state;
+mod proof;
 mod runs;
 mod start;
 mod status;
@@ -18,9 +20,11 @@ use strongroom_proto::operator::{Document, ReloadRequest};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 
+pub(crate) use drill::DrillCommand;
 pub(crate) use journal::{JOURNAL, JournalCommand};
 pub(crate) use notify::NotifyCommand;
 pub(crate) use own_state::ControllerCommand;
+pub(crate) use proof::ProofCommand;
 pub(crate) use runs::{RunsArgs, run as runs};
 pub(crate) use start::{Asked, start};
 pub(crate) use status::{StatusArgs, run as status};

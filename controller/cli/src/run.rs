@@ -5,6 +5,7 @@
 mod answer;
 mod around;
 mod checks;
+mod isolation;
 mod local;
 mod record_file;
 mod scratch;

@@ -3,6 +3,7 @@
 //! What is decided, and what is written down before it is done, is the controller crate's; this module brings what it needs from this machine: the site's directory, the
 //! repositories with their keys, the hosts' lines, the hands that prove (`hands`), and the socket.
 
+mod drill;
 mod hands;
 mod maintain;
 mod own_state;
@@ -119,6 +120,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     })?;
     let (maintenance, mut orders) = mpsc::unbounded_channel();
     let (own_state, mut states) = mpsc::unbounded_channel();
+    let (drills, mut drilled) = mpsc::unbounded_channel();
     let (restores, mut asked) = mpsc::unbounded_channel();
     let listener = {
         let _inside = context.handle().enter();
@@ -129,6 +131,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             .and_then(|listener| open_to(&args.controller, &site.site).map(|()| listener))
             .doing(|| "serve".into())?
     };
+    drill::sweep(&state)?;
     let counts = format!("{} plans, {} hosts", site.site.plans().len(), site.site.hosts().len());
     context.say(&format!(
         "serving {}: {counts}; asked by `strongroom status --socket {}`",
@@ -155,6 +158,11 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
                 scope.spawn(move || runner.store_state(order));
             }
         });
+        scope.spawn(move || {
+            while let Some(order) = drilled.blocking_recv() {
+                scope.spawn(move || runner.drill(order));
+            }
+        });
         // Ends when nobody can ask any more.
         scope.spawn(move || {
             while let Some(asked) = asked.blocking_recv() {
@@ -171,8 +179,19 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));
             let (program, in_force, records) = (program(), new_site, state.join(RECORDS));
             let clock = SystemClock;
-            let setting =
-                Setting { journal, clock, start, load, program, hosts, in_force, maintenance, own_state, beats };
+            let setting = Setting {
+                journal,
+                clock,
+                start,
+                load,
+                program,
+                hosts,
+                in_force,
+                maintenance,
+                own_state,
+                drills,
+                beats,
+            };
             let daemon = Daemon::new(setting, site).await.map_err(Cause::from)?;
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));

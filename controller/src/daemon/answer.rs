@@ -87,6 +87,21 @@ where
                 self.maintain_asked(&repository, mode, by, reply).await?;
             }
             Request::StoreState(mode, by, reply) => self.store_state_asked(mode, &by, reply),
+            Request::Drill(wish, by, reply) => self.drill_asked(wish, by, reply).await?,
+            Request::Drills(sight, reply) => {
+                let mut rows = self.drill_rows().await?;
+                rows.retain(|row| sight.has(&row.host));
+                let _ = reply.send(document(&rows));
+            }
+            Request::Proofs { plan, host, sight, reply } => {
+                let mut proofs = self.proofs(plan.as_deref(), host.as_deref()).await?;
+                proofs.retain(|proof| sight.has(&proof.host));
+                let _ = reply.send(document(&proofs));
+            }
+            Request::ShowProof(snapshot, sight, reply) => {
+                let story = self.show_proof(&snapshot, &sight).await?;
+                let _ = reply.send(story.and_then(|story| document(&story)));
+            }
             Request::TestNotices { way, dry_run, reply } => self.test_notices(way, dry_run, reply),
         }
         Ok(())
@@ -100,12 +115,17 @@ where
         let running = by_pair(self.active.values().map(|active| active.standing.borrow().run.clone()));
         let pairs: Vec<((String, String), Times)> =
             self.site.times(now).map(|(plan, host, times)| ((plan.to_string(), host.to_string()), times)).collect();
+        let mut drills = HashMap::new();
+        for ((plan, host), _) in pairs.iter().filter(|(_, times)| times.terms.is_some()) {
+            drills.insert((plan, host), self.setting.journal.known_drills(plan, host).await?);
+        }
         let known = pairs.iter().map(|(pair, times)| {
             let (plan, host) = pair;
             Known {
                 plan,
                 host,
-                demands_proof: times.demands_proof,
+                terms: times.terms,
+                drills: drills.get(&(plan, host)),
                 late_due: times.late_due,
                 next_due: times.next_due,
                 newest: newest.get(pair),

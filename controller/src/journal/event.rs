@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_plans::RunKind;
 
+use crate::drill_report::DrillEnding;
 use crate::maintenance::{Figures, MaintenanceEnding};
 use crate::own_state::StoredState;
 use crate::permissions::Act;
@@ -169,6 +170,48 @@ pub enum Event {
         reason: Option<String>,
         /// What it came to.
         figures: Box<Figures>,
+    },
+    /// A restore point is about to be drilled: restored to scratch, compared and checked. One without an end was cut off, and is due again.
+    DrillStarted {
+        /// The drill.
+        drill: RunId,
+        /// Its plan.
+        plan: String,
+        /// BLAKE3 of the plan whose demand of a proof holds.
+        plan_version: String,
+        /// The host whose restore point it is.
+        host: String,
+        /// The restore point's snapshots.
+        snapshots: Vec<String>,
+        /// When it was due; none if somebody asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Timestamp>,
+        /// Why there is it.
+        origin: Origin,
+    },
+    /// A drill is over.
+    DrillEnded {
+        /// The drill.
+        drill: RunId,
+        /// Its plan.
+        plan: String,
+        /// The host whose restore point it was.
+        host: String,
+        /// When it began.
+        began: Timestamp,
+        /// How it ended.
+        ending: DrillEnding,
+        /// Why, where that is not obvious.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The restore point's snapshots.
+        snapshots: Vec<String>,
+        /// What may be claimed of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
+        /// The record of what was done, where something was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<serde_json::Value>,
     },
     /// The controller's own state was stored in a repository, or could not be.
     StateStored {

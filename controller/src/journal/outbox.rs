@@ -8,6 +8,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use strongroom_plans::Notification;
 
 use super::chain::Entry;
+use super::drills;
 use super::event::{Event, OverdueEnd};
 use super::store::{Journal, JournalError, database, unreadable};
 use super::upkeep;
@@ -191,6 +192,10 @@ pub(super) async fn follow(
         (Event::MaintenanceEnded { repository, ending, reason, .. }, _) => {
             let before = upkeep::latest_ending(connection, repository).await?;
             Notice::of_maintenance(id(), entry.time, repository, (*ending, reason.as_deref()), before)
+        }
+        (Event::DrillEnded { plan, host, ending, reason, .. }, _) => {
+            let before = drills::latest_ending(connection, plan, host).await?;
+            Notice::of_drill(id(), entry.time, (plan, host), (*ending, reason.as_deref()), before)
         }
         (Event::RestoreRequested { .. } | Event::RestoreStarted { .. } | Event::RestoreClosed { .. }, _) => {
             after.request.and_then(|request| Notice::of_break_glass(id(), entry, request))

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::sync::{Mutex, Notify};
 
 use super::chain::{Broken, Entry, EntryHash};
+use super::drills;
 use super::event::Event;
 use super::hosts;
 use super::outbox::{self, FollowError};
@@ -19,7 +20,7 @@ use crate::requests::{Request, RequestNumber, fold as fold_request};
 use crate::runs::{Impossible, Run, RunId, fold};
 
 /// The layout of the database. A newer one is refused; an older one is brought up to date by the statements after its own.
-const LAYOUTS: [&str; 8] = ["
+const LAYOUTS: [&str; 9] = ["
     create table entries (
         number   integer primary key,
         time     text    not null,
@@ -43,7 +44,7 @@ const LAYOUTS: [&str; 8] = ["
     create index runs_open on runs (due) where ending is null;
 ", outbox::LAYOUT, hosts::LAYOUT, "
     create index entries_by_run on entries (json_extract(text, '$.run')) where json_extract(text, '$.run') is not null;
-", hosts::SIGHTINGS, upkeep::LAYOUT, restores::LAYOUT, requests::LAYOUT];
+", hosts::SIGHTINGS, upkeep::LAYOUT, restores::LAYOUT, requests::LAYOUT, drills::LAYOUT];
 
 /// The journal. One process writes it, the controller that owns the socket; others may read meanwhile. Should two write, the second one's entry has a number that is taken,
 /// and is refused.
@@ -185,6 +186,7 @@ impl Journal {
                 Some(id) => Some(fold(read_run(&mut transaction, id, &self.path).await?, entry)?),
                 None => None,
             };
+            drills::follow(&mut transaction, entry, &self.path).await?;
             let request = requests::follow(&mut transaction, entry, &self.path).await?;
             let after = outbox::After { run: run.as_ref(), request: request.as_ref() };
             has_news |= outbox::follow(&mut transaction, entry, after).await.map_err(|error| match error {
@@ -272,7 +274,7 @@ impl Journal {
         self.fetch_runs(sqlx::query(query).bind(since.as_second())).await
     }
 
-    async fn fetch_runs(
+    pub(super) async fn fetch_runs(
         &self,
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<Vec<Run>, JournalError> {

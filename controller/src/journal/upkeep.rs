@@ -47,10 +47,13 @@ impl Journal {
         Ok(KnownMaintenance { past, last, good: good.map(|good| good.began) })
     }
 
-    /// The snapshots of a plan that its runs have proven by a restore, by their names.
+    /// The snapshots of a plan that its runs or drills have proven by a restore, by their names.
     pub async fn proven_snapshots(&self, plan: &str) -> Result<Vec<String>, JournalError> {
         let query = "select snapshots.value from runs, json_each(runs.run, '$.ended.snapshots') as snapshots \
-                     where runs.plan = ? and json_extract(runs.run, '$.ended.proof') in ('L3', 'L4', 'L5')";
+                     where runs.plan = ?1 and json_extract(runs.run, '$.ended.proof') in ('L3', 'L4', 'L5') \
+                     union select snapshots.value from entries, json_each(text, '$.snapshots') as snapshots \
+                     where json_extract(text, '$.drill') is not null and json_extract(text, '$.plan') = ?1 \
+                     and json_extract(text, '$.event') = 'drill-ended' and json_extract(text, '$.ending') = 'proven'";
         let mut writer = self.writer.lock().await;
         let rows = sqlx::query_scalar(query).bind(plan).fetch_all(&mut writer.connection).await;
         rows.map_err(database("read", &self.path))

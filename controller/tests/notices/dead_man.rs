@@ -65,8 +65,20 @@ async fn live(journal: Journal, port: u16) -> Result<Life> {
     let program = "test".into();
     let (maintenance, _nobody) = mpsc::unbounded_channel();
     let (own_state, _keeper) = mpsc::unbounded_channel();
-    let setting =
-        Setting { journal, clock: SystemClock, start, load, program, hosts, in_force, maintenance, own_state, beats };
+    let (drills, _drillers) = mpsc::unbounded_channel();
+    let setting = Setting {
+        journal,
+        clock: SystemClock,
+        start,
+        load,
+        program,
+        hosts,
+        in_force,
+        maintenance,
+        own_state,
+        drills,
+        beats,
+    };
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel();

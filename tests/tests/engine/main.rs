@@ -10,6 +10,7 @@ mod copies;
 mod costs;
 mod damage;
 mod damaged_memory;
+mod drills;
 mod faults;
 mod full_disk;
 mod group_parity;

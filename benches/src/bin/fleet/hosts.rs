@@ -144,8 +144,20 @@ fn serve(runtime: &Runtime, folder: &Path, fleet: Arc<Fleet>, waits: &Arc<Waits>
             let (clock, hosts) = (SystemClock, known);
             let (maintenance, _nobody) = mpsc::unbounded_channel();
             let (own_state, _keeper) = mpsc::unbounded_channel();
-            let setting =
-                Setting { journal, clock, start, load, program, hosts, in_force, maintenance, own_state, beats };
+            let (drills, _drillers) = mpsc::unbounded_channel();
+            let setting = Setting {
+                journal,
+                clock,
+                start,
+                load,
+                program,
+                hosts,
+                in_force,
+                maintenance,
+                own_state,
+                drills,
+                beats,
+            };
             let daemon = Daemon::new(setting, loaded).await?;
             let (_requests, receive) = mpsc::channel(1);
             let stop = async move {

@@ -168,10 +168,19 @@ fn cells(row: &Protection) -> [String; 7] {
         row.plan.clone(),
         row.host.clone(),
         point.map_or("none".into(), |point| format!("{} {}", time(point.time), snapshots.unwrap_or_default())),
-        point.and_then(|point| point.proof.clone()).unwrap_or_else(|| "-".into()),
+        proof(row),
         row.next.map_or("-".into(), time),
         going_on.or_else(|| row.reason.clone()).unwrap_or_default(),
     ]
+}
+
+/// What is proven of the restore point; where that is less, the newest proof of another one, with its time.
+fn proof(row: &Protection) -> String {
+    let own = row.restore_point.as_ref().and_then(|point| point.proof.clone());
+    match &row.newest_proof {
+        Some(proof) if own.as_ref() != Some(&proof.level) => format!("{} {}", proof.level, time(proof.at)),
+        _ => own.unwrap_or_else(|| "-".into()),
+    }
 }
 
 fn word(state: State) -> &'static str {

@@ -149,6 +149,7 @@ fn write_step(out: &mut dyn Write, step: &StepRecord) -> io::Result<()> {
         }
         Outcome::Restored(done) => write_restored(out, done, &took),
         Outcome::Verified { reached, demanded, checks } => write_verified(out, (*reached, *demanded), checks),
+        Outcome::LeftToDrills => writeln!(out, "proof    {}", step.step),
         Outcome::Copied(done) => write_copied(out, done, &took),
         Outcome::Previewed { snapshots } => write_retention(out, step, snapshots),
         Outcome::Failed { fault } => writeln!(out, "FAILED   {}\n         {fault}", step.step),

@@ -1,6 +1,6 @@
 //! A plan's check: one command, run to its end or to its time-out, and the end of what it printed.
 //!
-//! It runs without a shell, in a process group of its own that is ended as a whole, with nothing on standard input. One thread waits for its end and for its
+//! It runs without a shell, isolated where that can be had (`isolation`), in a process group of its own that is ended as a whole, with nothing on standard input. One thread waits for its end and for its
 //! output at once; nothing is collected without bound.
 
 use std::fs::OpenOptions;
@@ -18,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use strongroom_controller::{CheckResult, CheckVerdict};
 use strongroom_plans::CheckCommand;
 
+use super::isolation::Isolation;
 use crate::signals::Signals;
 
 /// Longer than an integrity check of a large database takes, shorter than a night.
@@ -31,7 +32,7 @@ const GLANCE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Interrupted(pub(super) u8);
 
-/// Runs a check in `folder`.
+/// Runs a check in `folder`, isolated as far as this user can.
 pub(super) fn run(
     check: &CheckCommand,
     folder: &Path,
@@ -39,19 +40,35 @@ pub(super) fn run(
     signals: &Signals,
 ) -> Result<CheckResult, Interrupted> {
     let started = Timestamp::now();
-    let (verdict, output) = match start(check, folder) {
-        Ok((child, reader)) => Watch { child, reader, tail: Tail::default(), signals }.finish(time_out)?,
+    let isolation = Isolation::here();
+    let isolated = matches!(isolation, Ok(Isolation::Namespaces));
+    let (verdict, output) = match isolation {
+        Ok(isolation) => run_so(check, folder, isolation, time_out, signals)?,
         Err(error) => (CheckVerdict::NotStarted, error.to_string()),
     };
-    Ok(CheckResult { command: check.to_string(), verdict, started, finished: Timestamp::now(), output })
+    Ok(CheckResult { command: check.to_string(), verdict, started, finished: Timestamp::now(), output, isolated })
 }
 
-fn start(check: &CheckCommand, folder: &Path) -> io::Result<(Child, PipeReader)> {
+fn run_so(
+    check: &CheckCommand,
+    folder: &Path,
+    isolation: Isolation,
+    time_out: Duration,
+    signals: &Signals,
+) -> Result<(CheckVerdict, String), Interrupted> {
+    let (child, reader) = match start(isolation.command(check), folder) {
+        Ok(started) => started,
+        Err(error) => return Ok((CheckVerdict::NotStarted, error.to_string())),
+    };
+    let (verdict, output) = Watch { child, reader, tail: Tail::default(), signals }.finish(time_out)?;
+    Ok((isolation.verdict(verdict, &output), output))
+}
+
+fn start(mut command: Command, folder: &Path) -> io::Result<(Child, PipeReader)> {
     let (reader, writer) = io::pipe()?;
     fcntl_setfl(&reader, fcntl_getfl(&reader)? | OFlags::NONBLOCK)?;
     let nothing = OpenOptions::new().read(true).open("/dev/null")?;
-    let mut command = Command::new(check.program());
-    command.args(check.arguments()).current_dir(folder).process_group(0).stdin(nothing);
+    command.current_dir(folder).process_group(0).stdin(nothing);
     command.stdout(Stdio::from(OwnedFd::from(writer.try_clone()?))).stderr(Stdio::from(OwnedFd::from(writer)));
     Ok((command.spawn()?, reader))
 }
@@ -197,7 +214,16 @@ impl Tail {
 mod tests {
     use super::*;
 
-    fn check(command: &[&str], time_out: Duration) -> CheckResult {
+    struct Said {
+        verdict: CheckVerdict,
+        output: String,
+    }
+
+    fn check(command: &[&str], time_out: Duration) -> Said {
+        check_so(command, Isolation::None, time_out)
+    }
+
+    fn check_so(command: &[&str], isolation: Isolation, time_out: Duration) -> Said {
         let quoted: Vec<String> = command.iter().map(|word| format!("{word:?}")).collect();
         let plan = format!(
             "kind: backup\nname: t\nsources: [{{ files: [/etc] }}]\nrepository: /r\nretain: {{ daily: 1 }}\nprove: {{ level: restored, checks: [[{}]] }}\n",
@@ -206,7 +232,9 @@ mod tests {
         let plan = strongroom_plans::parse("t.yaml", &plan).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let signals = Signals::watch(runtime.handle()).unwrap();
-        run(&plan.prove().unwrap().checks()[0], Path::new("/"), time_out, &signals).unwrap()
+        let check = &plan.prove().unwrap().checks()[0];
+        let (verdict, output) = run_so(check, Path::new("/"), isolation, time_out, &signals).unwrap();
+        Said { verdict, output }
     }
 
     #[test]
@@ -241,5 +269,33 @@ mod tests {
         let result = check(&["sh", "-c", "yes | head -c 300000; echo last words"], Duration::from_secs(60));
         assert_eq!(result.verdict, CheckVerdict::Agreed);
         assert!(result.output.ends_with("last words"), "{}", result.output);
+    }
+    /// Whether a process of this machine has this word on its command line.
+    fn runs(word: &str) -> bool {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+        lines.any(|line| line.split(|byte| *byte == 0).any(|found| found == word.as_bytes()))
+    }
+
+    #[test]
+    fn an_isolated_check_sees_no_network_and_no_processes_and_leaves_none() {
+        if !rustix::process::geteuid().is_root() {
+            assert_eq!(Isolation::here().unwrap(), Isolation::None);
+            return;
+        }
+        assert_eq!(Isolation::here().unwrap(), Isolation::Namespaces);
+        let long = Duration::from_secs(60);
+        let isolated = |script| check_so(&["sh", "-c", script], Isolation::Namespaces, long);
+        let said = isolated("echo $$; grep -c : /proc/net/dev; ls -d /proc/[0-9]* | wc -l; exit 3");
+        let lines: Vec<&str> = said.output.lines().collect();
+        assert_eq!((said.verdict, &lines[..2]), (CheckVerdict::Disagreed(3), &["1", "1"][..]));
+        assert!(lines[2].parse::<u32>().unwrap() <= 4, "{}", said.output);
+        let absent = check_so(&["/does/not/exist"], Isolation::Namespaces, long);
+        assert_eq!(absent.verdict, CheckVerdict::NotStarted);
+        assert_eq!(isolated("exit 127").verdict, CheckVerdict::Disagreed(127));
+        let long_sleep = format!("{}.25", 100_000 + std::process::id());
+        let stays = format!("setsid sleep {long_sleep} & sleep 0.1");
+        assert_eq!(isolated(&stays).verdict, CheckVerdict::Agreed);
+        assert!(!runs(&long_sleep), "a child of the check goes on");
     }
 }

@@ -179,7 +179,7 @@ impl Runner<'_> {
         }
         let uncopied = ended.record.copy_fault();
         let class = class.or(uncopied.is_some().then_some(FailureClass::Store));
-        let reason = ended.fault.as_ref().map(ToString::to_string).or(uncopied);
+        let reason = ended.fault.as_ref().map(ToString::to_string).or(uncopied).or_else(|| ended.record.proof_fault());
         let ending = if cancelled { Ending::Cancelled } else { ended.record.verdict.into() };
         RunEnd::Over { ending, reason, record: serde_json::to_value(&ended.record).ok(), class }
     }

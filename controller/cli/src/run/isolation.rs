@@ -1,0 +1,77 @@
+//! Namespaces of a check's own: of the machine's network it sees nothing, of its processes only those that it has begun, and what it mounts is gone with it.
+//!
+//! They are made by `unshare` of util-linux, which does that for root alone. A check that root cannot isolate is not run: what was restored may be a database that would join
+//! its cluster, or a service that would send mail. Other users' checks run as they are, and their results say so.
+
+use std::io;
+use std::process::{Command, Stdio};
+
+use rustix::process::geteuid;
+use strongroom_controller::CheckVerdict;
+use strongroom_plans::CheckCommand;
+
+/// It ends with the thread that waits for it, also when this program is killed.
+const WITH_US: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+const UNSHARE: &str = "unshare";
+/// The first process of the new namespace is the check; all others in it end with it.
+const NAMESPACES: [&str; 7] = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+/// By these, `unshare` says that it could not start the program, as shells do.
+const NOT_STARTED: [i32; 2] = [126, 127];
+
+/// How a check is kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// In namespaces of its own.
+    Namespaces,
+    /// In a process group of its own, and nothing more.
+    None,
+}
+
+impl Isolation {
+    /// As far as this user can; root can always, or it is an error.
+    pub(super) fn here() -> io::Result<Self> {
+        if !geteuid().is_root() {
+            return Ok(Self::None);
+        }
+        let failed = |why: String| io::Error::other(format!("not run, because it cannot be isolated here: {why}"));
+        let tried = namespaces().arg("true").stdin(Stdio::null()).output();
+        let tried = tried.map_err(|error| failed(format!("{}: {error}", WITH_US[0])))?;
+        match tried.status.success() {
+            true => Ok(Self::Namespaces),
+            false => Err(failed(String::from_utf8_lossy(&tried.stderr).trim().to_owned())),
+        }
+    }
+
+    /// The command that runs the check so.
+    pub(super) fn command(self, check: &CheckCommand) -> Command {
+        let mut command = match self {
+            Self::None => Command::new(check.program()),
+            Self::Namespaces => {
+                let mut command = namespaces();
+                command.arg(check.program());
+                command
+            }
+        };
+        command.args(check.arguments());
+        command
+    }
+
+    /// What the check said, as seen through `unshare`.
+    pub(super) fn verdict(self, verdict: CheckVerdict, output: &str) -> CheckVerdict {
+        match (self, verdict) {
+            (Self::Namespaces, CheckVerdict::Disagreed(code))
+                if NOT_STARTED.contains(&code) && output.starts_with(UNSHARE) =>
+            {
+                CheckVerdict::NotStarted
+            }
+            _ => verdict,
+        }
+    }
+}
+
+/// What runs a command in namespaces of its own.
+fn namespaces() -> Command {
+    let mut command = Command::new(WITH_US[0]);
+    command.args(&WITH_US[1..]).arg(UNSHARE).args(NAMESPACES);
+    command
+}

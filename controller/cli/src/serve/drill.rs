@@ -1,0 +1,111 @@
+//! One drill on a thread of its own: a restore point to scratch, as a run's own proof is made.
+
+use std::path::{Path, PathBuf};
+
+use strongroom_controller::drill_report::{DrillEnd, DrillOrder, DrillReport};
+use strongroom_controller::{
+    BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, RunRequest, StepPlace, drill,
+};
+use strongroom_plans::{CheckCommand, Step};
+use strongroom_repository::{ObjectId, Snapshot, SnapshotKind};
+
+use super::runner::Runner;
+use crate::backup::program;
+use crate::failure::{Cause, Doing, Failure};
+use crate::run::{Local, Scratch, SystemClock};
+
+/// By this, scratch directories of drills are told from those of runs, which are taken up again.
+const SCRATCH: &str = "drill-";
+
+impl Runner<'_> {
+    /// Does a drill, and reports its end.
+    pub(super) fn drill(&self, order: DrillOrder) {
+        let end = match self.report(&order) {
+            Err(_) if self.context.signals.received().is_some() => DrillEnd::Interrupted,
+            Err(failure) => DrillEnd::Over(Box::new(DrillReport::failed(failure.to_string()))),
+            Ok(report) => DrillEnd::Over(Box::new(report)),
+        };
+        order.end(end);
+    }
+
+    /// An error is one that was met before anything was restored, or a signal.
+    fn report(&self, order: &DrillOrder) -> Result<DrillReport, Failure> {
+        let what = || format!("drill {} of {}", order.plan.name(), order.host);
+        let Some(opened) = self.repositories.get(order.plan.repository()) else {
+            return Err(Failure::new(what(), Cause::Usage("its repository is not open".into())));
+        };
+        if order.snapshots.is_empty() {
+            // Nothing would come back equal, and that would prove nothing.
+            return Err(Failure::new(what(), Cause::Absent("there is no restore point".into())));
+        }
+        // What hosts committed is newer than what is known here.
+        self.context.wait("read what hosts committed", opened.repository.refresh())?;
+        let snapshots: Result<Vec<ObjectId>, _> = order.snapshots.iter().map(|id| id.parse()).collect();
+        let snapshots = snapshots.map_err(|_| Cause::Usage("a snapshot of it has no name".into())).doing(what)?;
+        let scratch = scratch_folder(&self.context.state_dir()?).join(format!("{SCRATCH}{}", order.drill));
+        let request = RunRequest {
+            plan: order.plan.plan(),
+            plan_hash: order.plan_version.clone(),
+            host: order.host.clone(),
+            program: program(),
+            repository: opened.repository.id(),
+            location: opened.location.to_string(),
+        };
+        let local =
+            Local::new(self.context, opened, order.host.clone(), Scratch::at(scratch), SnapshotKind::Incremental);
+        let ended = drill(&request, snapshots, &mut Hands { order, local }, &SystemClock);
+        match ended.fault {
+            Some(fault) if self.context.signals.received().is_some() => Err(fault),
+            fault => Ok(DrillReport::of(&ended.record, fault.map(|fault| fault.to_string()))),
+        }
+    }
+}
+
+fn scratch_folder(state: &Path) -> PathBuf {
+    state.join("scratch")
+}
+
+/// Removes what drills of a controller that was killed have left: copies of what was backed up.
+pub(super) fn sweep(state: &Path) -> Result<(), Failure> {
+    let entries = std::fs::read_dir(scratch_folder(state)).into_iter().flatten().flatten();
+    let left = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(SCRATCH.as_bytes()));
+    left.map(|entry| Scratch::at(entry.path())).try_for_each(|scratch| scratch.remove())
+}
+
+/// Those of a run on this machine; what they do stands in the log.
+struct Hands<'a> {
+    order: &'a DrillOrder,
+    local: Local<'a>,
+}
+
+impl Executor for Hands<'_> {
+    type Fault = Failure;
+
+    fn beginning(&mut self, place: StepPlace, step: &Step) {
+        tracing::info!(drill = %self.order.drill, step = place.number, of = place.of, "{step}");
+    }
+
+    fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Failure> {
+        self.local.back_up(order)
+    }
+
+    fn restore(&mut self, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
+        self.local.restore(snapshots)
+    }
+
+    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
+        self.local.check(command)
+    }
+
+    fn copy(&mut self, order: &CopyOrder<'_>) -> Result<CopyDone, Failure> {
+        self.local.copy(order)
+    }
+
+    fn discard_scratch(&mut self) -> Result<(), Failure> {
+        self.local.discard_scratch()
+    }
+
+    fn snapshots(&mut self) -> Result<Vec<Snapshot>, Failure> {
+        self.local.snapshots()
+    }
+}
