@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use strongroom_proto::worker::{DirectStore, Limits, Overwrite, RestoreJob, Running, StartRequest};
+use strongroom_proto::worker::{DirectStore, Hook, Limits, Overwrite, RestoreJob, Running, StartRequest};
 use strongroom_repository::{Lending, ObjectId, Repository, chain};
 use tokio::sync::watch;
 
@@ -39,6 +39,8 @@ pub struct RestoreOrder {
     pub owners: Owners,
     /// How much of the host and its line it may take.
     pub limits: Limits,
+    /// Commands that are run in the directory once everything is in place.
+    pub checks: Vec<Vec<String>>,
     /// Where the host opens the store itself; none for the gateway.
     pub direct: Option<DirectStore>,
     /// Turns true when somebody wants it to end.
@@ -165,9 +167,15 @@ impl RestoreOrder {
             limits: Some(self.limits).filter(|limits| *limits != Limits::default()),
             dry_run: way == Way::ToLook,
             direct: self.direct.clone(),
+            checks: if way == Way::ToLook { Vec::new() } else { self.checks.iter().map(check).collect() },
         };
         let request =
             StartRequest { job: self.job.clone(), generation: self.generation, backup: None, restore: Some(restore) };
         RemoteJob { host: self.host.clone(), request, cancel: self.cancel.clone(), pause: self.pause.clone() }
     }
+}
+
+/// For as long as the worker lets a command run when nobody says.
+fn check(words: &Vec<String>) -> Hook {
+    Hook { arguments: words.clone(), seconds_max: 0 }
 }

@@ -3,13 +3,18 @@
 //! Whoever asks stays with it: when he stops listening the restore ends, and the same request later goes on where it was. A controller that ends in the middle leaves the job on its host, and the same
 //! request finds it there.
 
+mod checks;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strongroom_plans::Site;
 use strongroom_proto::operator::{RestoreOverwrite, RestoreRequest};
 use strongroom_repository::text::escape;
 use tokio::sync::mpsc;
+
+pub use checks::{PlanChecks, typed};
 
 use crate::journal::Who;
 use crate::operator::Refused;
@@ -55,6 +60,9 @@ pub struct RestoreScope {
     pub set_aside: bool,
     /// Whether owners are found again by name.
     pub owners_by_name: bool,
+    /// What is checked once everything is read back.
+    #[serde(default, skip_serializing_if = "PlanChecks::is_none")]
+    pub checks: PlanChecks,
 }
 
 /// What came of a restore.
@@ -65,6 +73,8 @@ pub enum RestoreEnding {
     Restored,
     /// The content is; some metadata could not be set.
     Deviating,
+    /// The content is; a check of the plan does not agree with it.
+    Unproven,
     /// Some files are not.
     Partial,
     /// Nothing counts as restored.
@@ -80,6 +90,7 @@ impl RestoreEnding {
         match self {
             Self::Restored => "restored",
             Self::Deviating => "deviating",
+            Self::Unproven => "unproven",
             Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -139,6 +150,7 @@ impl fmt::Display for RestoreEnding {
         out.write_str(match self {
             Self::Restored => "restored",
             Self::Deviating => "restored with deviations",
+            Self::Unproven => "restored, and a check does not agree",
             Self::Partial => "restored in part",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -157,7 +169,12 @@ impl RestoreScope {
 
     /// What a request means, once its snapshot is known.
     #[must_use]
-    pub fn of(request: &RestoreRequest, repository: &str, snapshot: &strongroom_repository::Snapshot) -> Self {
+    pub fn of(
+        request: &RestoreRequest,
+        repository: &str,
+        snapshot: &strongroom_repository::Snapshot,
+        site: &Site,
+    ) -> Self {
         let overwrite = match request.overwrite() {
             RestoreOverwrite::Never => "never",
             RestoreOverwrite::Changed => "changed",
@@ -174,6 +191,7 @@ impl RestoreScope {
             overwrite: overwrite.to_owned(),
             set_aside: request.set_aside,
             owners_by_name: request.owners_by_name,
+            checks: PlanChecks::of(request, &snapshot.manifest.tags, site),
         }
     }
 }

@@ -53,6 +53,7 @@ impl Scene {
             replaced: Replaced::Remove,
             owners: Owners::ByNumber,
             limits: Limits::default(),
+            checks: Vec::new(),
             direct: None,
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,

@@ -6,7 +6,7 @@ use strongroom_controller::journal::{Event, Journal, JournalError, Who};
 use strongroom_controller::requests::{
     Application, ApprovalScope, Moment, Refusal, Request, RequestNumber, RequestView, State, Urgency,
 };
-use strongroom_controller::restores::{RestoreEnding, RestoreScope};
+use strongroom_controller::restores::{PlanChecks, RestoreEnding, RestoreScope};
 use strongroom_plans::{Site, SiteFiles};
 
 const HOSTS: &str = "\
@@ -66,6 +66,7 @@ fn scope(host: &str) -> RestoreScope {
         overwrite: "never".into(),
         set_aside: false,
         owners_by_name: false,
+        checks: PlanChecks::None,
     }
 }
 

@@ -120,7 +120,7 @@ pub use missed::MissedRule;
 pub use name::{Line, Name};
 pub use notification::{Notification, Occasion, Way};
 pub use people::{Person, Role};
-pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm};
+pub use prove::{CheckCommand, ProofDemand, ProofLevel, ProofRhythm, typed};
 pub use quota::Quota;
 pub use recurrence::Recurrence;
 pub use restores::{RestoreRules, TargetClass};

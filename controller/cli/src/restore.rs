@@ -1,5 +1,6 @@
 //! `strongroom restore`: files back from a snapshot, read back from the disk and compared.
 
+mod checked;
 mod decide;
 mod on_host;
 mod request;
@@ -39,7 +40,8 @@ goes on where it was. Ends with 3 if some files or some of their metadata could 
 with 4 if what was read is damaged.
 
 With --on, the running controller has a host of its site restore into a directory of that host. SNAP names \
-the host whose data they are (latest@db1), and --reason is written down. Ctrl-C ends it.
+the host whose data they are (latest@db1), and --reason is written down. Ctrl-C ends it. Then the checks of the \
+plan that made SNAP (`prove: checks:`) run there, in the directory; one that does not agree ends it with 3.
 
 Where the site names people, a host to which `restores:` in site.yaml gives approvals is restored to by a request: \
 request, approve (by as many as must agree), run. `restore list` shows what waits for somebody.
@@ -130,6 +132,10 @@ struct OnHostArgs {
     /// The site's name of the repository [default: the first that has the snapshot]
     #[arg(long, value_name = "NAME", requires = "on")]
     from: Option<String>,
+
+    /// Leave out the checks of the plan that made the snapshot; the record then says "not proven"
+    #[arg(long, requires = "on")]
+    no_checks: bool,
 
     #[command(flatten)]
     controller: ControllerArgs,

@@ -100,7 +100,7 @@ fn ended(request: Request, entry: &Entry) -> Result<Request, Impossible> {
         return impossible(request.number, "end: that job was not begun");
     }
     let standing = match ending {
-        RestoreEnding::Restored | RestoreEnding::Deviating | RestoreEnding::Partial => {
+        RestoreEnding::Restored | RestoreEnding::Deviating | RestoreEnding::Unproven | RestoreEnding::Partial => {
             Standing::Finished { ending: *ending, at: entry.time }
         }
         RestoreEnding::Failed | RestoreEnding::Cancelled => {

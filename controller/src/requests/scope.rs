@@ -15,7 +15,7 @@ use crate::restores::RestoreScope;
 pub struct ApprovalScope {
     /// For which request: no approval is for two.
     pub request: RequestNumber,
-    /// Which snapshot, with its whole id; which paths, as the snapshot has them; which directory of which host, links followed; and how.
+    /// Which snapshot, with its whole id; which paths, as the snapshot has them; which directory of which host, links followed; how; and how it is checked.
     pub restore: RestoreScope,
     /// How much that host matters.
     pub class: TargetClass,
@@ -69,10 +69,11 @@ impl ApprovalScope {
     /// All fields side by side. Those that are empty are there as well, so that nothing is the same as something that was left out.
     fn fields(&self) -> BTreeMap<String, Value> {
         let RestoreScope { repository, snapshot, time, source, paths, host, target, .. } = &self.restore;
-        let RestoreScope { overwrite, set_aside, owners_by_name, .. } = &self.restore;
+        let RestoreScope { overwrite, set_aside, owners_by_name, checks, .. } = &self.restore;
         let fields = [
             ("approvals", self.approvals.into()),
             ("break-glass", self.break_glass.into()),
+            ("checks", checks.canonical()),
             ("class", self.class.word().into()),
             ("host", host.as_str().into()),
             ("overwrite", overwrite.as_str().into()),

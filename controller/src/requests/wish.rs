@@ -5,6 +5,7 @@ use strongroom_proto::operator::{RestoreOverwrite, RestoreRequest, RestoreUrgenc
 use strongroom_repository::text::{escape, unescape};
 
 use super::Request;
+use crate::restores::PlanChecks;
 
 /// What is to become of an order to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,7 @@ impl Request {
             download_bytes_per_second: 0,
             reason: self.application.reason.clone(),
             dry_run,
+            no_checks: matches!(scope.checks, PlanChecks::Unwanted { .. }),
         }
     }
 }

@@ -116,6 +116,9 @@ impl Setter<'_> {
             RestoreEnding::Deviating => {
                 self.say("restored and verified; metadata deviates", "已恢复并通过校验，元数据有偏差")
             }
+            RestoreEnding::Unproven => {
+                self.say("restored and read back; a check of the plan does not agree", "已恢复并回读一致，方案检查未通过")
+            }
             RestoreEnding::Partial => self.say("restored in part", "部分恢复"),
             RestoreEnding::Failed => self.say("failed", "恢复失败"),
             RestoreEnding::Cancelled => self.say("cancelled", "已取消"),
@@ -226,9 +229,9 @@ impl Setter<'_> {
     fn checks(&self) -> Section {
         let row = |check: &Check| {
             vec![
-                self.checked(check.check).to_owned(),
+                self.checked(check),
                 check.expected.clone(),
-                check.actual.clone(),
+                check.actual.split('\n').map(plain).collect::<Vec<_>>().join("\n"),
                 self.verdict(check.verdict).to_owned(),
             ]
         };
@@ -242,7 +245,13 @@ impl Setter<'_> {
         Section { title: self.say("Verification", "校验"), head, rows }
     }
 
-    fn checked(&self, check: Checked) -> &'static str {
+    /// What was looked at; of a command, which.
+    fn checked(&self, check: &Check) -> String {
+        let name = self.checked_by_name(check.check);
+        check.command.as_ref().map_or_else(|| name.to_owned(), |command| format!("{name}: {}", plain(command)))
+    }
+
+    fn checked_by_name(&self, check: Checked) -> &'static str {
         match check {
             Checked::Content => self
                 .say("Read back from the target, equal to the hash taken at the source", "从目标回读并与源端哈希一致"),
@@ -250,6 +259,7 @@ impl Setter<'_> {
             Checked::Missing => self.say("Paths not restored", "未恢复的路径"),
             Checked::Kept => self.say("Existing files left as they were", "保留未动的已有文件"),
             Checked::Metadata => self.say("Metadata that deviates", "有偏差的元数据"),
+            Checked::Command => self.say("Check of the plan", "方案检查"),
             Checked::Medium => self.say("Read back past the cache", "绕过缓存回读"),
         }
     }

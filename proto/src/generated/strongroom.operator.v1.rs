@@ -154,6 +154,9 @@ pub struct RestoreRequest {
     /// Only look what it would do.
     #[prost(bool, tag = "11")]
     pub dry_run: bool,
+    /// Leave out the checks of the plan that made the snapshot; without this they are run after the restore.
+    #[prost(bool, tag = "12")]
+    pub no_checks: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreWish {

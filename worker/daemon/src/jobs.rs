@@ -16,6 +16,7 @@
 //! Deliberately absent: when and why a job is to run, and whether to try again. That is the controller's.
 
 mod attempt;
+mod checking;
 mod control;
 mod decide;
 mod gate;

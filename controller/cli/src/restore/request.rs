@@ -54,6 +54,10 @@ pub(crate) struct RequestArgs {
     #[arg(long)]
     break_glass: bool,
 
+    /// Leave out the checks of the plan that made the snapshot; the record then says "not proven"
+    #[arg(long)]
+    no_checks: bool,
+
     /// Only show what the host would do; there is no request
     #[arg(long)]
     dry_run: bool,
@@ -93,8 +97,8 @@ impl RequestArgs {
         // What cannot be meant is left to the controller: a refusal stands in its journal.
         let path = |typed: &std::ffi::OsString| choice::tree_path(typed).unwrap_or_else(|_| typed.as_bytes().to_vec());
         let paths = self.what.paths.iter().map(path).collect();
-        let (reason, dry_run) = (self.reason.clone(), self.dry_run);
-        let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run };
+        let (reason, dry_run, no_checks) = (self.reason.clone(), self.dry_run, self.no_checks);
+        let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run, no_checks };
         let urgency = match self.urgency {
             UrgencyArg::Low => RestoreUrgency::Low,
             UrgencyArg::Normal => RestoreUrgency::Normal,

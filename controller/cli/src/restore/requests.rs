@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strongroom_controller::journal::Who;
 use strongroom_controller::requests::{RequestView, Standing};
+use strongroom_controller::restores::typed;
 use strongroom_worker::restore::PlanSummary;
 
 use super::summary::Planned;
@@ -100,6 +101,12 @@ fn write_head(view: &RequestView, out: &mut dyn Write) -> io::Result<()> {
     line("where", &format!("{} on {}, which is {}", scope.restore.target, scope.restore.host, scope.class))?;
     let aside = if scope.restore.set_aside { ", and keep that beside" } else { "" };
     line("how", &format!("overwrite {}{aside}", scope.restore.overwrite))?;
+    for command in scope.restore.checks.commands() {
+        line("checked", &typed(command))?;
+    }
+    if let Some(why) = scope.restore.checks.left_out() {
+        line("checked", &format!("NOT AT ALL: {why}"))?;
+    }
     line("agree", &agreement(view))?;
     for approval in &request.approvals {
         let comment = approval.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();

@@ -126,6 +126,7 @@ impl Runner<'_> {
         let ending = match report.outcome {
             Outcome::Restored => RestoreEnding::Restored,
             Outcome::Deviating => RestoreEnding::Deviating,
+            Outcome::Unproven => RestoreEnding::Unproven,
             Outcome::Partial => RestoreEnding::Partial,
             Outcome::Failed => RestoreEnding::Failed,
         };
@@ -156,7 +157,7 @@ impl Runner<'_> {
             let refreshed = self.context.wait("read what hosts committed", opened.repository.refresh());
             match refreshed.and_then(|()| choice::snapshot(opened, self.context, spec)) {
                 Ok(snapshot) if snapshot.manifest.host == asked.source => {
-                    let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot);
+                    let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot, &self.site.borrow());
                     return Ok(Found { name, opened, snapshot, target: asked.request.target.clone(), scope });
                 }
                 Ok(snapshot) => {
@@ -189,6 +190,7 @@ impl Runner<'_> {
             replaced: if request.set_aside { Replaced::SetAside } else { Replaced::Remove },
             owners: if request.owners_by_name { Owners::ByName } else { Owners::ByNumber },
             limits: Limits { download_bytes_per_second: request.download_bytes_per_second, ..Limits::default() },
+            checks: found.scope.checks.commands().to_vec(),
             direct: DirectStore::of(&access),
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,

@@ -15,7 +15,8 @@ use strongroom_repository::text::escape;
 use strongroom_repository::{Credential, KeyFile, Loan, Repository, chain};
 use strongroom_worker::progress::Progress;
 use strongroom_worker::restore::{
-    self, Gate, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, Resumes,
+    self, Gate, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, RestoreReport,
+    Resumes,
 };
 use tokio::sync::oneshot;
 
@@ -24,7 +25,7 @@ use super::control::Wish;
 use super::job::Job;
 use super::opening::{self, Unopened, Way, kind_of_store, told};
 use super::turns::Turns;
-use super::{Site, blocking, target};
+use super::{Site, blocking, checking, target};
 use crate::gateway::GatewayStore;
 use crate::ledger::{FailureKind, Recorded};
 use crate::request::RestoreRequest;
@@ -92,7 +93,11 @@ impl Restoring<'_> {
             && plan.summary.resumes == Resumes::Nothing
         {
             tracing::info!(job = %self.job.id(), "an earlier try has put everything in place");
-            return Ok(End::Restored(report));
+            return match serde_json::from_value(report.clone()) {
+                Ok(report) => self.checked(report).await,
+                // Of a release with another shape.
+                Err(_) => Ok(End::Restored(report)),
+            };
         }
         if self.job.with(|entry| entry.cancelling) {
             return Err(End::Asked(Wish::Cancel));
@@ -113,9 +118,15 @@ impl Restoring<'_> {
             }
         };
         match done {
-            Ok(report) => Ok(End::Restored(to_value(&report))),
+            Ok(report) => self.checked(report).await,
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// What is in place is in place: the checks can only say more of it.
+    async fn checked(&self, report: RestoreReport) -> Result<End, End> {
+        let checked = checking::check(self.job, self.request, report).await.map_err(End::Asked)?;
+        Ok(End::Restored(to_value(&checked)))
     }
 
     async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, End> {

@@ -9,7 +9,7 @@ use strongroom_repository::text::unescape;
 use strongroom_repository::{ObjectId, RepositoryId};
 use strongroom_worker::restore::{Overwrite, Owners, Replaced};
 
-use super::{Limits, REQUEST_BYTES_MAX, RequestFault, StorePlace, is_default};
+use super::{Hook, Limits, REQUEST_BYTES_MAX, RequestFault, StorePlace, is_default};
 
 /// A snapshot, or some of its paths, into a directory of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct RestoreRequest {
     /// Only look.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dry_run: bool,
+    /// Run in the target once everything is in place.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub checks: Vec<Hook>,
 }
 
 impl RestoreRequest {
@@ -54,6 +57,9 @@ impl RestoreRequest {
             && !path.is_absolute()
         {
             return Err(RequestFault::Relative(path.display().to_string()));
+        }
+        if self.checks.iter().any(|check| check.arguments.first().is_none_or(String::is_empty)) {
+            return Err(RequestFault::NoProgram);
         }
         if self.json().len() > REQUEST_BYTES_MAX { Err(RequestFault::TooLarge) } else { Ok(()) }
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use strongroom_proto::worker::job_state::State;
-use strongroom_proto::worker::{FailureKind, JobReference, JobState, Limits, Overwrite};
+use strongroom_proto::worker::{FailureKind, Hook, JobReference, JobState, Limits, Overwrite, RestoreJob};
 use strongroom_repository::{Loan, Parameters, Snapshot};
 use tonic::Code;
 
@@ -274,4 +274,39 @@ async fn a_gateway_that_does_not_lend_yet_is_waited_for() {
     host.gateway.lend(true);
     assert_eq!(report(&host.end("r1").await)["outcome"], "restored");
     check_equal(&host, "target");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_restored_is_checked_where_it_lies() {
+    let (host, snapshot) = scene(1, 1 << 10).await;
+    let daemon = host.start().await;
+    let loan = host.loan(&snapshot, &[]).await;
+    let source = host.source().strip_prefix("/").unwrap().display().to_string();
+    let check = |command: &str| {
+        let arguments = ["sh", "-c", command].map(str::to_owned).into();
+        Hook { arguments, seconds_max: 60 }
+    };
+    let restored = async |job: &str, checks: Vec<Hook>| {
+        let restore = RestoreJob { checks, ..host.restore(&snapshot, &format!("target-{job}")) };
+        host.begin_restore(job, 1, restore).await.unwrap();
+        host.lend(job, &loan).await.unwrap();
+        report(&host.end(job).await)
+    };
+    // In the target, after all is in place.
+    let agrees = check(&format!("grep -q content '{source}/small' && ls -A | grep -vq strongroom"));
+    let made = restored("good", vec![agrees.clone()]).await;
+    assert_eq!((made["outcome"].as_str(), made["checks"][0]["verdict"].as_str()), (Some("restored"), Some("agreed")));
+    // The one after one that does not agree is made, too.
+    let made = restored("bad", vec![check("echo empty; exit 3"), agrees]).await;
+    assert_eq!(made["outcome"].as_str(), Some("unproven"), "{made}");
+    assert_eq!(made["checks"][0]["verdict"]["disagreed"].as_i64(), Some(3), "{made}");
+    assert_eq!(
+        (made["checks"][0]["output"].as_str(), made["checks"][1]["verdict"].as_str()),
+        (Some("empty"), Some("agreed"))
+    );
+    assert_eq!(made["counts"]["files"].as_u64(), Some(2), "{made}");
+    check_equal(&host, "target-bad");
+    let nothing = RestoreJob { checks: vec![Hook::default()], ..host.restore(&snapshot, "target") };
+    refused(host.begin_restore("none", 1, nothing).await, Code::InvalidArgument);
+    daemon.stop().await;
 }

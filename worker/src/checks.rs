@@ -1,4 +1,4 @@
-//! A plan's check: one command, run to its end or to its time-out, and the end of what it printed.
+//! A plan's checks: commands in the directory to which was restored, each run to its end or to its time-out, and the end of what it printed.
 //!
 //! It runs without a shell, in a process group of its own that is ended as a whole, with nothing on standard input. One thread waits for its end and for its
 //! output at once; nothing is collected without bound.
@@ -11,47 +11,84 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-use strongroom_controller::{CheckResult, CheckVerdict};
-use strongroom_plans::CheckCommand;
-
-use crate::signals::Signals;
+use serde::{Deserialize, Serialize};
 
 /// Longer than an integrity check of a large database takes, shorter than a night.
-pub(super) const TIME_OUT: Duration = Duration::from_secs(600);
+pub const TIME_OUT: Duration = Duration::from_secs(600);
 /// The last lines say why; more would drown the record.
 const OUTPUT_BYTES_MAX: usize = 4 << 10;
-/// How soon a signal is noticed while a check is quiet.
+/// How soon a request to stop is noticed while a check is quiet.
 const GLANCE: Duration = Duration::from_millis(200);
 
-/// A signal of the operator arrived while the check ran.
-#[derive(Debug)]
-pub(super) struct Interrupted(pub(super) u8);
-
-/// Runs a check in `folder`.
-pub(super) fn run(
-    check: &CheckCommand,
-    folder: &Path,
-    time_out: Duration,
-    signals: &Signals,
-) -> Result<CheckResult, Interrupted> {
-    let started = Timestamp::now();
-    let (verdict, output) = match start(check, folder) {
-        Ok((child, reader)) => Watch { child, reader, tail: Tail::default(), signals }.finish(time_out)?,
-        Err(error) => (CheckVerdict::NotStarted, error.to_string()),
-    };
-    Ok(CheckResult { command: check.to_string(), verdict, started, finished: Timestamp::now(), output })
+/// A check that was made, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Check {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What it said.
+    pub verdict: CheckVerdict,
+    /// The end of what it printed.
+    pub output: String,
+    /// How long it took.
+    pub milliseconds: u64,
 }
 
-fn start(check: &CheckCommand, folder: &Path) -> io::Result<(Child, PipeReader)> {
+/// What a check said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckVerdict {
+    /// It ended with exit code 0.
+    Agreed,
+    /// It ended with another code.
+    Disagreed(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// It did not end in time.
+    TimedOut,
+    /// It could not be started.
+    NotStarted,
+}
+
+/// A check was ended because somebody does not want it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Check {
+    /// Only this counts as passed.
+    #[must_use]
+    pub fn agreed(&self) -> bool {
+        self.verdict == CheckVerdict::Agreed
+    }
+}
+
+/// Runs a check in `folder`. `stop` is asked now and then whether it is to end early.
+pub fn run(
+    command: &[String],
+    folder: &Path,
+    time_out: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<Check, Stopped> {
+    let begun = Instant::now();
+    let (verdict, output) = match start(command, folder) {
+        Ok((child, reader)) => Watch { child, reader, tail: Tail::default(), stop }.finish(time_out)?,
+        Err(error) => (CheckVerdict::NotStarted, error.to_string()),
+    };
+    let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(Check { command: command.to_vec(), verdict, output, milliseconds })
+}
+
+fn start(command: &[String], folder: &Path) -> io::Result<(Child, PipeReader)> {
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
     let (reader, writer) = io::pipe()?;
     fcntl_setfl(&reader, fcntl_getfl(&reader)? | OFlags::NONBLOCK)?;
     let nothing = OpenOptions::new().read(true).open("/dev/null")?;
-    let mut command = Command::new(check.program());
-    command.args(check.arguments()).current_dir(folder).process_group(0).stdin(nothing);
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).process_group(0).stdin(nothing);
     command.stdout(Stdio::from(OwnedFd::from(writer.try_clone()?))).stderr(Stdio::from(OwnedFd::from(writer)));
     Ok((command.spawn()?, reader))
 }
@@ -60,11 +97,11 @@ struct Watch<'a> {
     child: Child,
     reader: PipeReader,
     tail: Tail,
-    signals: &'a Signals,
+    stop: &'a dyn Fn() -> bool,
 }
 
 impl Watch<'_> {
-    fn finish(mut self, time_out: Duration) -> Result<(CheckVerdict, String), Interrupted> {
+    fn finish(mut self, time_out: Duration) -> Result<(CheckVerdict, String), Stopped> {
         let ended = self.wait(Instant::now() + time_out);
         // Whatever happened, nothing of the check goes on in a directory that will be removed.
         self.kill_group();
@@ -73,7 +110,7 @@ impl Watch<'_> {
         let verdict = match (ended, status) {
             (Ok(Some(())), Ok(status)) => verdict(status),
             (Ok(None), _) => CheckVerdict::TimedOut,
-            (Err(WaitFault::Interrupted(signal)), _) => return Err(Interrupted(signal)),
+            (Err(WaitFault::Stopped), _) => return Err(Stopped),
             (Err(WaitFault::System(error)), _) | (Ok(Some(())), Err(error)) => {
                 self.tail.add(error.to_string().as_bytes());
                 CheckVerdict::NotStarted
@@ -88,8 +125,8 @@ impl Watch<'_> {
         let child = pidfd_open(pid, PidfdFlags::empty()).map_err(WaitFault::system)?;
         let mut is_open = true;
         loop {
-            if let Some(signal) = self.signals.received() {
-                return Err(WaitFault::Interrupted(signal));
+            if (self.stop)() {
+                return Err(WaitFault::Stopped);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -129,7 +166,7 @@ impl Watch<'_> {
 }
 
 enum WaitFault {
-    Interrupted(u8),
+    Stopped,
     System(io::Error),
 }
 
@@ -197,16 +234,16 @@ impl Tail {
 mod tests {
     use super::*;
 
-    fn check(command: &[&str], time_out: Duration) -> CheckResult {
-        let quoted: Vec<String> = command.iter().map(|word| format!("{word:?}")).collect();
-        let plan = format!(
-            "kind: backup\nname: t\nsources: [{{ files: [/etc] }}]\nrepository: /r\nretain: {{ daily: 1 }}\nprove: {{ level: restored, checks: [[{}]] }}\n",
-            quoted.join(", ")
-        );
-        let plan = strongroom_plans::parse("t.yaml", &plan).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let signals = Signals::watch(runtime.handle()).unwrap();
-        run(&plan.prove().unwrap().checks()[0], Path::new("/"), time_out, &signals).unwrap()
+    fn check(command: &[&str], time_out: Duration) -> Check {
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        run(&command, Path::new("/"), time_out, &|| false).unwrap()
+    }
+
+    #[test]
+    fn a_check_that_nobody_wants_any_more_ends() {
+        let command = ["sleep", "1000"].map(str::to_owned);
+        assert_eq!(run(&command, Path::new("/"), Duration::from_secs(60), &|| true), Err(Stopped));
+        assert_eq!(run(&[], Path::new("/"), TIME_OUT, &|| false).unwrap().verdict, CheckVerdict::NotStarted);
     }
 
     #[test]
