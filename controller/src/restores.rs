@@ -4,6 +4,7 @@
 //! request finds it there.
 
 mod checks;
+mod objectives;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use strongroom_repository::text::escape;
 use tokio::sync::mpsc;
 
 pub use checks::{PlanChecks, typed};
+pub use objectives::{RestoreObjectives, is_kept};
 
 use crate::journal::Who;
 use crate::operator::Refused;
@@ -63,6 +65,9 @@ pub struct RestoreScope {
     /// What is checked once everything is read back.
     #[serde(default, skip_serializing_if = "PlanChecks::is_none")]
     pub checks: PlanChecks,
+    /// What it is measured against; nobody agrees to that, and a change of it makes no other restore.
+    #[serde(default, skip_serializing_if = "RestoreObjectives::are_none")]
+    pub objectives: RestoreObjectives,
 }
 
 /// What came of a restore.
@@ -162,8 +167,9 @@ impl RestoreScope {
     /// The beginning of the names of all jobs that are this: the same request finds what it left.
     #[must_use]
     pub fn job_prefix(&self) -> String {
+        let same = Self { objectives: RestoreObjectives::default(), ..self.clone() };
         // BUG if it fails: a scope serialises.
-        let json = serde_json::to_vec(self).expect("a scope serialises");
+        let json = serde_json::to_vec(&same).expect("a scope serialises");
         format!("restore-{}-", &blake3::hash(&json).to_hex()[..16])
     }
 
@@ -192,6 +198,7 @@ impl RestoreScope {
             set_aside: request.set_aside,
             owners_by_name: request.owners_by_name,
             checks: PlanChecks::of(request, &snapshot.manifest.tags, site),
+            objectives: RestoreObjectives::of(&snapshot.manifest.tags, site),
         }
     }
 }

@@ -6,7 +6,7 @@ use strongroom_controller::journal::{Event, Journal, JournalError, Who};
 use strongroom_controller::requests::{
     Application, ApprovalScope, Moment, Refusal, Request, RequestNumber, RequestView, State, Urgency,
 };
-use strongroom_controller::restores::{PlanChecks, RestoreEnding, RestoreScope};
+use strongroom_controller::restores::{PlanChecks, RestoreEnding, RestoreObjectives, RestoreScope};
 use strongroom_plans::{Site, SiteFiles};
 
 const HOSTS: &str = "\
@@ -67,6 +67,7 @@ fn scope(host: &str) -> RestoreScope {
         set_aside: false,
         owners_by_name: false,
         checks: PlanChecks::None,
+        objectives: RestoreObjectives::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::plan_checks::{CommandCheck, plan_checks};
 use super::{Check, CheckVerdict, Checked, Evidence, FORMAT, RestoreRecord, Times};
 use crate::journal::{Entry, Event};
 use crate::requests::Request;
-use crate::restores::{RestoreEnding, RestoreScope};
+use crate::restores::{RestoreEnding, RestoreObjectives, RestoreScope, is_kept};
 
 /// Findings that are quoted; the host's report has more.
 const FINDINGS_MAX: usize = 50;
@@ -124,7 +124,9 @@ pub fn compose(
         order: order.clone(),
         times: Times { data: order.time, began, resumed, ended, recovery_seconds, loss_seconds, phases },
         checks: all_checks(order, ending, reported.as_ref()),
-        findings: reported.as_ref().map(findings).unwrap_or_default(),
+        findings: missed(&order.objectives, recovery_seconds, loss_seconds)
+            .chain(reported.iter().flat_map(findings))
+            .collect(),
         report: report.clone(),
         journal: entries.iter().map(Evidence::of).collect(),
     })
@@ -158,6 +160,17 @@ fn checks(ending: RestoreEnding, reported: Option<&Reported>) -> Vec<Check> {
         Check::of(Checked::Metadata, "0", metadata, Some(*deviations_total == 0)),
         Check::of(Checked::Medium, "disk", verification.medium.clone(), from_disk),
     ]
+}
+
+/// Objectives that were not kept.
+fn missed(objectives: &RestoreObjectives, recovery: i64, loss: i64) -> impl Iterator<Item = String> {
+    let miss = |name: &str, what: &str, measured: i64, objective: Option<u64>| {
+        let objective = objective.filter(|objective| !is_kept(measured, *objective))?;
+        Some(format!("{name} missed: {what} {measured} s, where the objective of the plan is {objective} s at most"))
+    };
+    let rto = miss("RTO", "the recovery took", recovery, objectives.rto_seconds);
+    let rpo = miss("RPO", "the data are lost of", loss, objectives.rpo_seconds);
+    rto.into_iter().chain(rpo)
 }
 
 fn findings(reported: &Reported) -> Vec<String> {

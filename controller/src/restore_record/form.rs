@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::{Check, CheckVerdict, Checked, RestoreRecord};
 use crate::requests::Approval;
-use crate::restores::RestoreEnding;
+use crate::restores::{RestoreEnding, is_kept};
 
 /// A language that people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,19 @@ impl Setter<'_> {
         let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
         let days = if days > 0 { format!("{days} {} ", self.say("d", "天")) } else { String::new() };
         format!("{days}{hours:02}:{minutes:02}:{:02}", seconds % 60)
+    }
+
+    /// A time, against its objective where the plan has one.
+    fn measured(&self, name: &str, seconds: i64, objective: Option<u64>) -> String {
+        let length = self.length(seconds);
+        let Some(objective) = objective else { return length };
+        let verdict = match is_kept(seconds, objective) {
+            true => self.say("kept", "达标"),
+            false => self.say("MISSED", "超标"),
+        };
+        let at_most = self.say("of at most", "目标不超过");
+        let objective = self.length(i64::try_from(objective).unwrap_or(i64::MAX));
+        format!("{length}; {name} {at_most} {objective}: {verdict}")
     }
 
     fn facts(&self, title: &'static str, facts: Vec<(&'static str, String)>) -> Section {
@@ -207,14 +220,17 @@ impl Setter<'_> {
     }
 
     fn times(&self) -> Section {
-        let times = &self.record.times;
+        let (times, objectives) = (&self.record.times, &self.record.order.objectives);
         let mut facts = vec![
             (self.say("Began", "开始时间"), self.time(times.began)),
             (self.say("Ended", "结束时间"), self.time(times.ended)),
-            (self.say("Recovery time", "恢复用时"), self.length(times.recovery_seconds)),
+            (
+                self.say("Recovery time", "恢复用时"),
+                self.measured("RTO", times.recovery_seconds, objectives.rto_seconds),
+            ),
             (
                 self.say("Data lost (from restore point to begin)", "数据丢失时长（恢复点至开始）"),
-                self.length(times.loss_seconds),
+                self.measured("RPO", times.loss_seconds, objectives.rpo_seconds),
             ),
             (self.say("Taken up again", "续传次数"), times.resumed.to_string()),
         ];

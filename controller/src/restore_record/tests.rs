@@ -10,7 +10,7 @@ use super::seal::{LINES, PublicRecordKey, RECORD, RecordKey, SIGNATURE, SUMS};
 use super::shelf::{PUBLIC_KEY, RECORDS, Shelf};
 use super::{CheckVerdict, Checked, Incomplete, RestoreRecord, Setting, compose};
 use crate::journal::{Entry, Event, Journal, Who};
-use crate::restores::{PlanChecks, RestoreEnding, RestoreScope};
+use crate::restores::{PlanChecks, RestoreEnding, RestoreObjectives, RestoreScope};
 
 const RESTORE: &str = "restore-0123456789abcdef-1";
 
@@ -31,6 +31,7 @@ fn order() -> RestoreScope {
         set_aside: false,
         owners_by_name: false,
         checks: PlanChecks::None,
+        objectives: RestoreObjectives::default(),
     }
 }
 
@@ -168,6 +169,30 @@ async fn each_check_of_the_plan_stands_in_the_record_also_one_that_was_not_made(
     let gone = [(None, "not made: the site has no plan nightly any more", NotProven)];
     check(&PlanChecks::Gone { plan: "nightly".into() }, RestoreEnding::Restored, Some(report()), &gone).await;
     check(&PlanChecks::None, RestoreEnding::Restored, Some(report()), &[]).await;
+}
+
+#[tokio::test]
+async fn times_are_measured_against_the_objectives_of_the_plan() {
+    let page = async |rto_seconds, rpo_seconds| {
+        let mut begin = started("x");
+        if let Event::RestoreStarted { order, .. } = &mut begin {
+            order.objectives = RestoreObjectives { rto_seconds, rpo_seconds };
+        }
+        let record = record(vec![begin, ended(RestoreEnding::Restored, Some(report()))]).await.unwrap();
+        assert!(record.is_proven(), "what took long is whole all the same");
+        let (key, _) = RecordKey::generate();
+        let files: std::collections::BTreeMap<String, Vec<u8>> = key.seal(&record).into_iter().collect();
+        (record.findings, String::from_utf8(files["record.en.txt"].clone()).unwrap())
+    };
+    let (missed, text) = page(Some(60), Some(3600)).await;
+    assert!(missed.is_empty(), "{missed:?}");
+    assert!(text.contains("Recovery time: 00:01:00; RTO of at most 00:01:00: kept"), "{text}");
+    assert!(text.contains("01:00:00; RPO of at most 01:00:00: kept"), "{text}");
+    let (missed, text) = page(Some(59), Some(3599)).await;
+    assert!(missed[0].contains("RTO missed") && missed[1].contains("RPO missed"), "{missed:?}");
+    assert!(text.contains("RTO of at most 00:00:59: MISSED"), "{text}");
+    let (missed, text) = page(None, None).await;
+    assert!(missed.is_empty() && !text.contains("RTO") && !text.contains("RPO"), "{text}");
 }
 
 #[tokio::test]

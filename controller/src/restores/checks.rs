@@ -40,7 +40,7 @@ impl PlanChecks {
     #[must_use]
     pub fn of(request: &RestoreRequest, tags: &BTreeMap<String, String>, site: &Site) -> Self {
         let Some(name) = tags.get(PLAN_TAG) else { return Self::None };
-        let Some(plan) = plan(tags, site) else { return Self::Gone { plan: name.clone() } };
+        let Some(plan) = plan_of(tags, site) else { return Self::Gone { plan: name.clone() } };
         let checks = plan.plan().prove().map(|prove| prove.checks()).unwrap_or_default();
         let words = |check: &CheckCommand| check.words().map(str::to_owned).collect();
         match (checks, request.no_checks) {
@@ -87,7 +87,7 @@ impl PlanChecks {
 }
 
 /// The plan that made a snapshot with these tags.
-fn plan<'s>(tags: &BTreeMap<String, String>, site: &'s Site) -> Option<&'s FleetPlan> {
+pub(super) fn plan_of<'s>(tags: &BTreeMap<String, String>, site: &'s Site) -> Option<&'s FleetPlan> {
     site.plans().get(&tags.get(PLAN_TAG)?.parse().ok()?)
 }
 
