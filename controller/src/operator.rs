@@ -14,10 +14,11 @@ use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
     CancelRequest, Document, HostFactsRequest, HostsRequest, JournalRequest, ListRestoresRequest, MaintainRequest,
-    PauseRequest, RecordsRequest, ReloadRequest, RestoreDecision, RestoreReference, RestoreRequest, RestoreVerdict,
-    RestoreWish, RetryRequest, RunReference, RunRestoreRequest, RunsRequest, StartRequest, Started, StatusRequest,
-    StoreStateRequest, TestNoticesRequest,
+    PauseRequest, PromoteRestoreRequest, RecordsRequest, ReloadRequest, RestoreDecision, RestoreOverwrite,
+    RestoreReference, RestoreRequest, RestoreVerdict, RestoreWish, RetryRequest, RunReference, RunRestoreRequest,
+    RunsRequest, StartRequest, Started, StatusRequest, StoreStateRequest, TestNoticesRequest,
 };
+use strongroom_repository::text::escape;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream, WatchStream};
@@ -439,6 +440,18 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let mode = mode(call.get_ref().dry_run);
         let view = self.desk.decide(&by, number, verdict(call.into_inner())?, mode).await?;
         Ok(Response::new(Document { json: document(&view)? }))
+    }
+
+    type PromoteRestoreStream = Told;
+
+    async fn promote_restore(&self, call: Call<PromoteRestoreRequest>) -> Result<Response<Told>, Status> {
+        let (by, number) = (self.who(&call)?, request_number(&call.get_ref().request)?);
+        let request = self.desk.admit_promotion(&by, number, &escape(&call.get_ref().to)).await?;
+        let source = request.application.scope.restore.source.clone();
+        // What lies there is compared.
+        let overwrite = RestoreOverwrite::Changed.into();
+        let order = RestoreRequest { overwrite, ..request.order(call.get_ref().dry_run) };
+        self.pass_on(by, order, source, Wish::Promote(Box::new(request)))
     }
 
     type RunRestoreStream = Told;

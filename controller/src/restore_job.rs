@@ -41,6 +41,8 @@ pub struct RestoreOrder {
     pub limits: Limits,
     /// Commands that are run in the directory once everything is in place.
     pub checks: Vec<Vec<String>>,
+    /// Where what was restored is put, if it still is what was verified: then nothing is restored; raw bytes.
+    pub promote_to: Option<Vec<u8>>,
     /// Where the host opens the store itself; none for the gateway.
     pub direct: Option<DirectStore>,
     /// Turns true when somebody wants it to end.
@@ -167,6 +169,7 @@ impl RestoreOrder {
             limits: Some(self.limits).filter(|limits| *limits != Limits::default()),
             dry_run: way == Way::ToLook,
             direct: self.direct.clone(),
+            promote_to: self.promote_to.clone().filter(|_| way == Way::ToRestore).unwrap_or_default(),
             checks: if way == Way::ToLook { Vec::new() } else { self.checks.iter().map(check).collect() },
         };
         let request =

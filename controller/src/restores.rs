@@ -62,6 +62,9 @@ pub struct RestoreScope {
     pub set_aside: bool,
     /// Whether owners are found again by name.
     pub owners_by_name: bool,
+    /// Where it may be put once it is verified, as it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promote_to: Option<String>,
     /// What is checked once everything is read back.
     #[serde(default, skip_serializing_if = "PlanChecks::is_none")]
     pub checks: PlanChecks,
@@ -135,6 +138,11 @@ pub enum RestoreNews {
         /// The plan.
         plan: serde_json::Value,
     },
+    /// What was restored is where it is used.
+    Promoted {
+        /// Its request.
+        view: Box<RequestView>,
+    },
     /// It is over.
     Ended {
         /// The job on the host.
@@ -197,6 +205,7 @@ impl RestoreScope {
             overwrite: overwrite.to_owned(),
             set_aside: request.set_aside,
             owners_by_name: request.owners_by_name,
+            promote_to: (!request.promote_to.is_empty()).then(|| escape(&request.promote_to)),
             checks: PlanChecks::of(request, &snapshot.manifest.tags, site),
             objectives: RestoreObjectives::of(&snapshot.manifest.tags, site),
         }

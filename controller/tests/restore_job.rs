@@ -54,6 +54,7 @@ impl Scene {
             owners: Owners::ByNumber,
             limits: Limits::default(),
             checks: Vec::new(),
+            promote_to: None,
             direct: None,
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,

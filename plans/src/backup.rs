@@ -64,7 +64,9 @@ static SHAPE: Shape = Shape {
         ("preset", Meaning::InSite("write out what the preset holds; or put the plan into the `plans` of a site")),
         (
             "objectives",
-            Meaning::InSite("take it out: records of restores compare them, and those are of a site's plans; or put the plan into the `plans` of a site"),
+            Meaning::InSite(
+                "take it out: records of restores compare them, and those are of a site's plans; or put the plan into the `plans` of a site",
+            ),
         ),
         (
             "priority",

@@ -339,7 +339,7 @@ fn without_restores(text: &str) -> String {
 fn a_plan_says_what_restores_are_measured_against() {
     let mut files = example_files();
     let text = include_str!("../examples/site/plans/databases.yaml");
-    files.insert("plans/databases.yaml", &format!("{text}\nobjectives: {{ rto: 4h, rpo: 1d }}\n"));
+    files.insert("plans/databases.yaml", format!("{text}\nobjectives: {{ rto: 4h, rpo: 1d }}\n"));
     let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
     let seconds = |name: &str| {
         let objectives = plan(&site, name).objectives();

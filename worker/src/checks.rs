@@ -66,12 +66,7 @@ impl Check {
 }
 
 /// Runs a check in `folder`. `stop` is asked now and then whether it is to end early.
-pub fn run(
-    command: &[String],
-    folder: &Path,
-    time_out: Duration,
-    stop: &dyn Fn() -> bool,
-) -> Result<Check, Stopped> {
+pub fn run(command: &[String], folder: &Path, time_out: Duration, stop: &dyn Fn() -> bool) -> Result<Check, Stopped> {
     let begun = Instant::now();
     let (verdict, output) = match start(command, folder) {
         Ok((child, reader)) => Watch { child, reader, tail: Tail::default(), stop }.finish(time_out)?,

@@ -3,6 +3,7 @@
 mod checked;
 mod decide;
 mod on_host;
+mod promote;
 mod request;
 mod requests;
 mod summary;
@@ -86,6 +87,7 @@ pub(crate) enum RestoreCommand {
     Approve(decide::ApproveArgs),
     Reject(decide::RejectArgs),
     Run(request::RunArgs),
+    Promote(promote::PromoteArgs),
     Cancel(decide::CancelArgs),
     Close(decide::CloseArgs),
 }
@@ -217,6 +219,7 @@ impl RestoreCommand {
             Self::Approve(args) => args.run(context),
             Self::Reject(args) => args.run(context),
             Self::Run(args) => args.run(context),
+            Self::Promote(args) => args.run(context),
             Self::Cancel(args) => args.run(context),
             Self::Close(args) => args.run(context),
         }

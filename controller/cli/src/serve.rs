@@ -6,6 +6,7 @@
 mod hands;
 mod maintain;
 mod own_state;
+mod promotions;
 mod quota;
 mod records;
 mod requested;

@@ -69,7 +69,7 @@ impl ApprovalScope {
     /// All fields side by side. Those that are empty are there as well, so that nothing is the same as something that was left out.
     fn fields(&self) -> BTreeMap<String, Value> {
         let RestoreScope { repository, snapshot, time, source, paths, host, target, .. } = &self.restore;
-        let RestoreScope { overwrite, set_aside, owners_by_name, checks, .. } = &self.restore;
+        let RestoreScope { overwrite, set_aside, owners_by_name, checks, promote_to, .. } = &self.restore;
         let fields = [
             ("approvals", self.approvals.into()),
             ("break-glass", self.break_glass.into()),
@@ -79,6 +79,7 @@ impl ApprovalScope {
             ("overwrite", overwrite.as_str().into()),
             ("owners-by-name", (*owners_by_name).into()),
             ("paths", paths.as_slice().into()),
+            ("promote-to", promote_to.as_deref().into()),
             ("repository", repository.as_str().into()),
             ("request", self.request.to_string().into()),
             ("set-aside", (*set_aside).into()),

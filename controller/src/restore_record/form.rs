@@ -129,9 +129,8 @@ impl Setter<'_> {
             RestoreEnding::Deviating => {
                 self.say("restored and verified; metadata deviates", "已恢复并通过校验，元数据有偏差")
             }
-            RestoreEnding::Unproven => {
-                self.say("restored and read back; a check of the plan does not agree", "已恢复并回读一致，方案检查未通过")
-            }
+            RestoreEnding::Unproven => self
+                .say("restored and read back; a check of the plan does not agree", "已恢复并回读一致，方案检查未通过"),
             RestoreEnding::Partial => self.say("restored in part", "部分恢复"),
             RestoreEnding::Failed => self.say("failed", "恢复失败"),
             RestoreEnding::Cancelled => self.say("cancelled", "已取消"),
@@ -196,7 +195,7 @@ impl Setter<'_> {
             [] => self.say("everything", "全部").to_owned(),
             paths => paths.join("\n"),
         };
-        let facts = vec![
+        let mut facts = vec![
             (self.say("Data of host", "数据来源主机"), order.source.clone()),
             (self.say("Restore point", "恢复点"), self.time(order.time)),
             (self.say("Repository", "备份库"), order.repository.clone()),
@@ -206,6 +205,13 @@ impl Setter<'_> {
             (self.say("Directory", "目标目录"), order.target.clone()),
             (self.say("Existing files", "已有文件"), self.existing().to_owned()),
         ];
+        if let Some(promotion) = self.record.request.as_ref().and_then(|request| request.promotion.as_ref()) {
+            facts.push((self.say("Put in place at", "切换至"), promotion.to.clone()));
+            facts.push((self.say("In place since", "切换时间"), self.time(promotion.at)));
+            facts.push((self.say("Put in place by", "切换执行人"), plain(&promotion.by.to_string())));
+            let aside = promotion.aside.clone().unwrap_or_else(|| "-".into());
+            facts.push((self.say("What was there lies in", "原数据移至"), aside));
+        }
         self.facts(self.say("Data", "恢复范围"), facts)
     }
 

@@ -30,6 +30,7 @@ fn order() -> RestoreScope {
         overwrite: "never".into(),
         set_aside: false,
         owners_by_name: false,
+        promote_to: None,
         checks: PlanChecks::None,
         objectives: RestoreObjectives::default(),
     }

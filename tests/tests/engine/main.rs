@@ -26,6 +26,7 @@ mod recover;
 mod reserve;
 mod restore_checks;
 mod restore_on_host;
+mod restore_promote;
 mod restore_requests;
 mod secrets;
 #[expect(dead_code, reason = "what the tests of the controller's SSH need besides")]

@@ -16,7 +16,7 @@ use crate::sshd::{Sshd, user};
 use crate::worker::Worker;
 
 /// Accounts that every Debian has, and what they are here.
-pub const PEOPLE: &str = "\
+pub(crate) const PEOPLE: &str = "\
 people:
   wang: { organisation: 运维商甲, users: [daemon], roles: { operator: \"*\" } }
   zhao: { organisation: 甲方, users: [bin], roles: { approver: \"*\" } }
@@ -31,17 +31,17 @@ people:
 const SOON: Duration = Duration::from_secs(60);
 
 /// One machine that is everything: the controller, and a host behind its own sshd.
-pub struct Scene {
-    pub sandbox: Sandbox,
-    pub operator: Operator,
+pub(crate) struct Scene {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) operator: Operator,
     program: PathBuf,
-    pub source: PathBuf,
+    pub(crate) source: PathBuf,
     _sshd: Sshd,
     _worker: Worker,
 }
 
 impl Scene {
-    pub fn set() -> Result<Self> {
+    pub(crate) fn set() -> Result<Self> {
         let sandbox = Sandbox::new("restore-requests")?;
         let (source, host) = (sandbox.folder("source")?, sandbox.folder("host")?);
         tree::ordinary(&source, &mut seeded(17), 60)?;
@@ -71,20 +71,20 @@ impl Scene {
         Ok(scene)
     }
 
-    pub fn write_site(&self, people: &str) -> Result<()> {
+    pub(crate) fn write_site(&self, people: &str) -> Result<()> {
         let at = self.sandbox.path("repository");
         let text = format!("name: x\nzone: UTC\nrepositories: {{ main: {{ at: {} }} }}\n{people}", at.display());
         Ok(fs::write(self.operator.site.join("site.yaml"), text)?)
     }
 
-    pub fn serve(&self) -> Result<Controller> {
+    pub(crate) fn serve(&self) -> Result<Controller> {
         let mut controller = self.operator.serve()?;
         controller.wait_until("the controller answers", SOON, || self.by("daemon", &["restore", "list"])?.expect(0))?;
         Ok(controller)
     }
 
     /// Runs a command as the person with this account.
-    pub fn by(&self, user: &str, words: &[&str]) -> Result<Outcome> {
+    pub(crate) fn by(&self, user: &str, words: &[&str]) -> Result<Outcome> {
         let mut command = Command::new("setpriv");
         command.args([&format!("--reuid={user}"), "--clear-groups", "--regid=nogroup", "--"]).arg(&self.program);
         command.args(words).current_dir("/").env_clear().env("HOME", "/nonexistent").env("TZ", "UTC");
@@ -93,31 +93,31 @@ impl Scene {
     }
 
     /// Asks for the whole source, at a directory of the sandbox.
-    pub fn request(&self, user: &str, target: &Path, more: &[&str]) -> Result<Outcome> {
+    pub(crate) fn request(&self, user: &str, target: &Path, more: &[&str]) -> Result<Outcome> {
         let (source, target) = (self.source.to_str().context("text")?, target.to_str().context("text")?);
         let words = ["restore", "request", "latest@web1", source, "--on", "web2", "--target", target];
         self.by(user, &[&words, more].concat())
     }
 
     /// The same, which must be refused with these words.
-    pub fn refused(&self, outcome: &Outcome, code: i32, words: &str) -> Result<()> {
+    pub(crate) fn refused(&self, outcome: &Outcome, code: i32, words: &str) -> Result<()> {
         outcome.clone().expect(code)?;
         ensure!(outcome.stderr.contains(words), "it does not say {words:?}:\n{outcome}");
         Ok(())
     }
 
     /// The hash of the plan, as `show` prints it.
-    pub fn plan(&self, number: &str) -> Result<String> {
+    pub(crate) fn plan(&self, number: &str) -> Result<String> {
         let shown = self.by("bin", &["restore", "show", number, "--json"])?.expect(0)?.json()?;
         Ok(shown["view"]["request"]["application"]["hash"].as_str().context("a hash")?.to_owned())
     }
 
-    pub fn approve(&self, user: &str, number: &str) -> Result<Outcome> {
+    pub(crate) fn approve(&self, user: &str, number: &str) -> Result<Outcome> {
         self.by(user, &["restore", "approve", number, "--plan", &self.plan(number)?[..12]])
     }
 
     /// Refusals in the journal, in their order: who, what, about what.
-    pub fn refusals(&self) -> Result<Vec<String>> {
+    pub(crate) fn refusals(&self) -> Result<Vec<String>> {
         let shown = self.by("news", &["journal", "show", "--count", "1000", "--json"])?.expect(0)?;
         let entries: Vec<Value> = shown.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let refused = entries.iter().filter(|entry| entry["event"] == "refused");
@@ -130,19 +130,19 @@ impl Scene {
     }
 
     /// The number of the request that an answer is about.
-    pub fn number(&self, outcome: &Outcome) -> Result<String> {
+    pub(crate) fn number(&self, outcome: &Outcome) -> Result<String> {
         Ok(outcome.json()?["request"]["number"].as_str().context("a number")?.to_owned())
     }
 
     /// Backs the source up as a plan of the site does that has these lines more.
-    pub fn back_up_by_plan(&self, lines: &str) -> Result<()> {
+    pub(crate) fn back_up_by_plan(&self, lines: &str) -> Result<()> {
         self.write_plan(lines)?;
         let mut backup = self.operator.command(["backup", "--host", "web1", "--tag", "plan=nightly", "--repo"])?;
         program::run(backup.arg(self.sandbox.path("repository")).arg(&self.source))?.expect(0).map(drop)
     }
 
     /// Writes the plan anew, with these lines more.
-    pub fn write_plan(&self, lines: &str) -> Result<()> {
+    pub(crate) fn write_plan(&self, lines: &str) -> Result<()> {
         let plans = self.operator.site.join("plans");
         fs::create_dir_all(&plans)?;
         let what = "kind: backup\nname: nightly\nhosts: name=web1\nrepository: main\nretain: { daily: 14 }\n";

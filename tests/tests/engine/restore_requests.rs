@@ -4,9 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use strongroom_tests::client::restored;
-use strongroom_tests::program::Outcome;
 use strongroom_tests::{compare, skip};
 
 use crate::people::{PEOPLE, Scene};

@@ -23,6 +23,7 @@ mod gate;
 mod hooks;
 mod job;
 mod opening;
+mod promoting;
 mod report;
 mod restoring;
 mod target;

@@ -55,7 +55,7 @@ pub(super) fn run(
     }
     let reason = args.reason.clone().unwrap_or_default();
     let (paths, no_checks) = (what.tree_paths()?, args.no_checks);
-    let order = Order { host, from: args.from.as_deref(), reason, paths, dry_run, no_checks };
+    let order = Order { host, from: args.from.as_deref(), reason, paths, dry_run, no_checks, promote_to: Vec::new() };
     let request = order.request(what, context);
     let controller = args.controller.connect(context)?;
     let mut client = controller.client();
@@ -110,7 +110,7 @@ pub(super) fn answer(ended: RestoreNews, context: &Context) -> Result<Exit, Fail
             context.output.answer(&OnHost { restore, order, restored, read_bytes })?;
             Ok(exit)
         }
-        RestoreNews::Requested { view } => {
+        RestoreNews::Requested { view } | RestoreNews::Promoted { view } => {
             context.output.answer(&Asked(*view))?;
             Ok(Exit::Success)
         }
@@ -131,6 +131,8 @@ pub(super) struct Order<'a> {
     pub(super) paths: Vec<Vec<u8>>,
     pub(super) dry_run: bool,
     pub(super) no_checks: bool,
+    /// Where it may be put once it is verified; raw bytes.
+    pub(super) promote_to: Vec<u8>,
 }
 
 impl Order<'_> {
@@ -155,6 +157,7 @@ impl Order<'_> {
             reason: self.reason,
             dry_run: self.dry_run,
             no_checks: self.no_checks,
+            promote_to: self.promote_to,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `strongroom restore request` and `run`: a restore to which others must agree, asked for and done.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use strongroom_proto::operator::{RestoreUrgency, RestoreWish, RunRestoreRequest};
@@ -58,6 +59,10 @@ pub(crate) struct RequestArgs {
     #[arg(long)]
     no_checks: bool,
 
+    /// Once restored and verified, the one PATH may be put at this place of the host by `restore promote`
+    #[arg(long, value_name = "DIR")]
+    promote_to: Option<PathBuf>,
+
     /// Only show what the host would do; there is no request
     #[arg(long)]
     dry_run: bool,
@@ -98,7 +103,9 @@ impl RequestArgs {
         let path = |typed: &std::ffi::OsString| choice::tree_path(typed).unwrap_or_else(|_| typed.as_bytes().to_vec());
         let paths = self.what.paths.iter().map(path).collect();
         let (reason, dry_run, no_checks) = (self.reason.clone(), self.dry_run, self.no_checks);
-        let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run, no_checks };
+        let promote_to =
+            self.promote_to.as_ref().map(|place| place.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+        let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run, no_checks, promote_to };
         let urgency = match self.urgency {
             UrgencyArg::Low => RestoreUrgency::Low,
             UrgencyArg::Normal => RestoreUrgency::Normal,

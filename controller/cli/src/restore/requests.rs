@@ -102,6 +102,9 @@ fn write_head(view: &RequestView, out: &mut dyn Write) -> io::Result<()> {
     line("what", &format!("{what} of {}, backed up {}", scope.restore.source, time(scope.restore.time)))?;
     line("loses", &loss(request.at, &scope.restore))?;
     line("where", &format!("{} on {}, which is {}", scope.restore.target, scope.restore.host, scope.class))?;
+    if let Some(place) = &scope.restore.promote_to {
+        line("then", &format!("may be put at {place}"))?;
+    }
     let aside = if scope.restore.set_aside { ", and keep that beside" } else { "" };
     line("how", &format!("overwrite {}{aside}", scope.restore.overwrite))?;
     for command in scope.restore.checks.commands() {
@@ -117,6 +120,12 @@ fn write_head(view: &RequestView, out: &mut dyn Write) -> io::Result<()> {
     }
     line("expires", &time(application.expires))?;
     line("plan", &application.hash)?;
+    if let Some(promotion) = &request.promotion {
+        line("in place", &format!("at {} since {}, by {}", promotion.to, time(promotion.at), promotion.by))?;
+    }
+    if let Some(aside) = request.promotion.as_ref().and_then(|promotion| promotion.aside.as_ref()) {
+        line("", &format!("what was there lies in {aside}"))?;
+    }
     match &request.closed {
         Some(closed) => line("closed", &format!("{} by {}: {}", time(closed.at), closed.by, closed.note)),
         None => Ok(()),

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use strongroom_controller::{
-    BackupDone, BackupOrder, CheckResult, CheckVerdict, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace, Verification,
+    BackupDone, BackupOrder, CheckResult, CheckVerdict, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace,
+    Verification,
 };
 use strongroom_plans::{CheckCommand, FilesSource, Input as Planned, Source, SourcePath, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};

@@ -25,7 +25,7 @@ use crate::failure::{Cause, Failure};
 /// The snapshot that is meant, and what is to be done with it.
 pub(super) struct Found<'r> {
     name: &'r Name,
-    opened: &'r Opened,
+    pub(super) opened: &'r Opened,
     snapshot: Snapshot,
     /// The directory on the host, as raw bytes.
     pub(super) target: Vec<u8>,
@@ -35,7 +35,7 @@ pub(super) struct Found<'r> {
 
 /// What a host is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     ToRestore,
     ToLook,
 }
@@ -48,6 +48,7 @@ impl Runner<'_> {
             Wish::Restore => self.find_and_restore(asked),
             Wish::File { urgency, break_glass } => self.file(asked, *urgency, *break_glass),
             Wish::Run(request) => self.run_request(asked, request),
+            Wish::Promote(request) => self.promote(asked, request),
         };
         if let Err(refused) = done {
             self.tell(asked, Err(refused));
@@ -107,7 +108,7 @@ impl Runner<'_> {
     ) -> Result<(), Refused> {
         let request = match &asked.wish {
             Wish::Run(request) => Some(request.number),
-            Wish::Restore | Wish::File { .. } => None,
+            Wish::Restore | Wish::File { .. } | Wish::Promote(_) => None,
         };
         let done = match done {
             Ok(done) => done,
@@ -171,7 +172,7 @@ impl Runner<'_> {
         Err(last.map_or_else(|| Refused::Unknown(format!("there is no snapshot {spec}")), |last| self.refused(&last)))
     }
 
-    fn order(&self, asked: &RestoreAsked, found: &Found<'_>, job: String) -> RestoreOrder {
+    pub(super) fn order(&self, asked: &RestoreAsked, found: &Found<'_>, job: String) -> RestoreOrder {
         let request = &asked.request;
         let site = self.site.borrow();
         let access = site.repositories().get(found.name).map(|spec| spec.access().clone()).unwrap_or(Access::Gateway);
@@ -190,6 +191,7 @@ impl Runner<'_> {
             replaced: if request.set_aside { Replaced::SetAside } else { Replaced::Remove },
             owners: if request.owners_by_name { Owners::ByName } else { Owners::ByNumber },
             limits: Limits { download_bytes_per_second: request.download_bytes_per_second, ..Limits::default() },
+            promote_to: None,
             checks: found.scope.checks.commands().to_vec(),
             direct: DirectStore::of(&access),
             cancel: watch::channel(false).1,
@@ -198,7 +200,7 @@ impl Runner<'_> {
     }
 
     /// The outer failure is a signal. Whoever asked and stops listening ends it.
-    fn on_host(
+    pub(super) fn on_host(
         &self,
         asked: &RestoreAsked,
         opened: &Opened,
@@ -237,7 +239,7 @@ impl Runner<'_> {
         })
     }
 
-    fn note(&self, event: Event) -> Result<(), Refused> {
+    pub(super) fn note(&self, event: Event) -> Result<(), Refused> {
         let written = self.context.wait("write the journal", self.journal.append(Timestamp::now(), event));
         written.map_err(|failure| self.refused(&failure))
     }
@@ -257,7 +259,7 @@ impl Runner<'_> {
     }
 }
 
-fn unfit(fault: &JobFault) -> Refused {
+pub(super) fn unfit(fault: &JobFault) -> Refused {
     Refused::Unfit(chain(fault))
 }
 

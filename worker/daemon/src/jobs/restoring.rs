@@ -15,8 +15,7 @@ use strongroom_repository::text::escape;
 use strongroom_repository::{Credential, KeyFile, Loan, Repository, chain};
 use strongroom_worker::progress::Progress;
 use strongroom_worker::restore::{
-    self, Gate, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, RestoreReport,
-    Resumes,
+    self, Gate, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, RestoreReport, Resumes,
 };
 use tokio::sync::oneshot;
 
@@ -24,6 +23,7 @@ use super::attempt::{THREADS_MAX, Ticker};
 use super::control::Wish;
 use super::job::Job;
 use super::opening::{self, Unopened, Way, kind_of_store, told};
+use super::promoting::{NotPromoted, Promotion};
 use super::turns::Turns;
 use super::{Site, blocking, checking, target};
 use crate::gateway::GatewayStore;
@@ -79,6 +79,10 @@ impl Restoring<'_> {
     async fn run(&self, loan: &Loan) -> Result<End, End> {
         blocking(|| target::check(&self.request.target()))
             .map_err(|reason| End::Failed(FailureKind::Target, reason))?;
+        let promotion = Promotion::of(self.job, self.request);
+        if let Some(report) = blocking(|| promotion.as_ref().and_then(Promotion::done)) {
+            return Ok(End::Restored(report));
+        }
         let gateway = GatewayStore::with_patience(self.site.links.clone(), self.request.repository, self.site.patience);
         let (gateway, give_up) = (gateway.0.borrowing(), gateway.1);
         self.job.show_doing("opening the repository");
@@ -88,6 +92,9 @@ impl Restoring<'_> {
         let plan = planned.map_err(|error| self.failed(error))?;
         if self.request.dry_run {
             return Ok(End::Restored(to_value(&plan.summary)));
+        }
+        if let Some(promotion) = promotion {
+            return self.promote(&promotion, &plan);
         }
         if let Some(report) = self.job.with(|entry| entry.placed.clone())
             && plan.summary.resumes == Resumes::Nothing
@@ -120,6 +127,15 @@ impl Restoring<'_> {
         match done {
             Ok(report) => self.checked(report).await,
             Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn promote(&self, promotion: &Promotion, plan: &RestorePlan) -> Result<End, End> {
+        self.job.show_doing("putting it in place");
+        match blocking(|| promotion.carry_out(&plan.summary)) {
+            Ok(report) => Ok(End::Restored(report)),
+            Err(NotPromoted::Asked) => Err(End::Asked(self.job.control().wish().unwrap_or(Wish::Stop))),
+            Err(NotPromoted::Refused(reason)) => Err(End::Failed(FailureKind::Target, reason)),
         }
     }
 

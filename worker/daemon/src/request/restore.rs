@@ -45,6 +45,9 @@ pub struct RestoreRequest {
     /// Run in the target once everything is in place.
     #[serde(default, skip_serializing_if = "is_default")]
     pub checks: Vec<Hook>,
+    /// Put what was restored at this place, escaped, instead of restoring it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub promote_to: Option<String>,
 }
 
 impl RestoreRequest {
@@ -61,6 +64,14 @@ impl RestoreRequest {
         if self.checks.iter().any(|check| check.arguments.first().is_none_or(String::is_empty)) {
             return Err(RequestFault::NoProgram);
         }
+        if let Some(place) = self.promote_to() {
+            if !place.is_absolute() {
+                return Err(RequestFault::Relative(place.display().to_string()));
+            }
+            if self.paths.len() != 1 {
+                return Err(RequestFault::NotOnePath);
+            }
+        }
         if self.json().len() > REQUEST_BYTES_MAX { Err(RequestFault::TooLarge) } else { Ok(()) }
     }
 
@@ -68,6 +79,12 @@ impl RestoreRequest {
     #[must_use]
     pub fn target(&self) -> PathBuf {
         OsString::from_vec(unescape(&self.target)).into()
+    }
+
+    /// The place at which what was restored is put.
+    #[must_use]
+    pub fn promote_to(&self) -> Option<PathBuf> {
+        self.promote_to.as_ref().map(|place| OsString::from_vec(unescape(place)).into())
     }
 
     /// The paths as the snapshot has them.

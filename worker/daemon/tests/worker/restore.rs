@@ -310,3 +310,54 @@ async fn what_is_restored_is_checked_where_it_lies() {
     refused(host.begin_restore("none", 1, nothing).await, Code::InvalidArgument);
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_restored_is_put_where_it_is_used_if_nobody_touched_it() {
+    let (host, snapshot) = scene(2, 1 << 10).await;
+    let mut daemon = host.start().await;
+    let path = host.source().into_os_string().into_encoded_bytes();
+    let loan = host.loan(&snapshot, std::slice::from_ref(&path)).await;
+    let job = |promote_to: Option<&Path>| RestoreJob {
+        paths: vec![path.clone()],
+        overwrite: Overwrite::Changed.into(),
+        promote_to: promote_to.map(|place| place.as_os_str().as_encoded_bytes().to_vec()).unwrap_or_default(),
+        ..host.restore(&snapshot, "target")
+    };
+    let ended = async |name: &str, job: RestoreJob| {
+        host.begin_restore(name, 1, job).await.unwrap();
+        host.lend(name, &loan).await.unwrap();
+        host.end(name).await
+    };
+    ended("r1", job(None)).await;
+    let (restored, used) = (restored(&host, "target"), host.folder.path().join("used"));
+    std::fs::create_dir(&used).unwrap();
+    std::fs::write(used.join("old"), "").unwrap();
+    // Changed, added, missing: each is found, and nothing is moved.
+    std::fs::write(restored.join("small"), "CONTENT").unwrap();
+    assert_eq!(failure(&ended("p1", job(Some(&used))).await).0, FailureKind::Target as i32);
+    ended("r2", RestoreJob { limits: Some(Limits { threads: 1, ..Limits::default() }), ..job(None) }).await;
+    std::fs::write(restored.join("more"), "").unwrap();
+    assert!(failure(&ended("p2", job(Some(&used))).await).1.contains("lie there in all"));
+    std::fs::remove_file(restored.join("more")).unwrap();
+    std::fs::rename(restored.join("small"), host.folder.path().join("small")).unwrap();
+    assert!(failure(&ended("p3", job(Some(&used))).await).1.contains("not what was verified"));
+    assert!(used.join("old").exists());
+    std::fs::rename(host.folder.path().join("small"), restored.join("small")).unwrap();
+
+    let promoted = report(&ended("p4", job(Some(&used))).await);
+    assert_eq!(promoted["aside"].as_str(), restored.to_str(), "{promoted}");
+    assert!(used.join("small").exists() && restored.join("old").exists());
+    // Killed right after the rename: it is not taken back.
+    daemon.stop().await;
+    let mut kept = contents(&host.folders.state).into_iter().map(|(path, _)| path);
+    let entry = kept.find(|path| path.ends_with("p4.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&entry).unwrap()).unwrap();
+    json["state"] = "running".into();
+    std::fs::write(&entry, serde_json::to_vec(&json).unwrap()).unwrap();
+    daemon = host.start().await;
+    host.asks_for_keys("p4").await;
+    host.lend("p4", &loan).await.unwrap();
+    assert_eq!(report(&host.end("p4").await), promoted);
+    assert!(used.join("small").exists() && restored.join("old").exists());
+    daemon.stop().await;
+}
