@@ -403,7 +403,7 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
 
     async fn restore(&self, call: Call<RestoreRequest>) -> Result<Response<Told>, Status> {
         let by = self.who(&call)?;
-        let request = call.into_inner();
+        let request = restores::with_plan_resolved(call.into_inner(), &self.gate.site())?;
         let source = restores::source_host(&request.snapshot)?.to_owned();
         if request.reason.trim().is_empty() && !request.dry_run {
             return Err(Refused::Unfit("a restore needs a reason: it stands in the journal".into()).into());
@@ -418,7 +418,7 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let by = self.who(&call)?;
         let wish = call.into_inner();
         let (urgency, break_glass) = (wish.urgency().into(), wish.break_glass);
-        let request = wish.restore.unwrap_or_default();
+        let request = restores::with_plan_resolved(wish.restore.unwrap_or_default(), &self.gate.site())?;
         let source = restores::source_host(&request.snapshot)?.to_owned();
         self.desk.admit(&by, &request, &source, break_glass).await?;
         self.pass_on(by, request, source, Wish::File { urgency, break_glass })

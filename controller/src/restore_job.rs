@@ -170,7 +170,7 @@ impl RestoreOrder {
             dry_run: way == Way::ToLook,
             direct: self.direct.clone(),
             promote_to: self.promote_to.clone().filter(|_| way == Way::ToRestore).unwrap_or_default(),
-            checks: if way == Way::ToLook { Vec::new() } else { self.checks.iter().map(check).collect() },
+            checks: if way == Way::ToLook { Vec::new() } else { self.checks.iter().map(|words| hook(words)).collect() },
         };
         let request =
             StartRequest { job: self.job.clone(), generation: self.generation, backup: None, restore: Some(restore) };
@@ -179,6 +179,6 @@ impl RestoreOrder {
 }
 
 /// For as long as the worker lets a command run when nobody says.
-fn check(words: &Vec<String>) -> Hook {
-    Hook { arguments: words.clone(), seconds_max: 0 }
+fn hook(words: &[String]) -> Hook {
+    Hook { arguments: words.to_vec(), seconds_max: 0 }
 }

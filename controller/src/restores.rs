@@ -4,6 +4,7 @@
 //! request finds it there.
 
 mod checks;
+mod naming;
 mod objectives;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use strongroom_repository::text::escape;
 use tokio::sync::mpsc;
 
 pub use checks::{PlanChecks, typed};
+pub use naming::with_plan_resolved;
 pub use objectives::{RestoreObjectives, is_kept};
 
 use crate::journal::Who;
@@ -137,6 +139,9 @@ pub enum RestoreNews {
         order: RestoreScope,
         /// The plan.
         plan: serde_json::Value,
+        /// How many must agree to it there; none where the site names nobody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approvals: Option<u32>,
     },
     /// What was restored is where it is used.
     Promoted {

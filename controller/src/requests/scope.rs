@@ -50,9 +50,14 @@ impl ApprovalScope {
     /// BLAKE3, in hex, over one JSON object: every field, sorted by name, without spaces.
     #[must_use]
     pub fn hash(&self) -> String {
+        blake3::hash(&self.canonical()).to_hex().to_string()
+    }
+
+    /// The bytes over which the hash is made.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
         // BUG if it fails: names and values serialise.
-        let canonical = serde_json::to_vec(&self.fields()).expect("a scope serialises");
-        blake3::hash(&canonical).to_hex().to_string()
+        serde_json::to_vec(&self.fields()).expect("a scope serialises")
     }
 
     /// The fields in which another one differs, each with both values.
@@ -67,7 +72,8 @@ impl ApprovalScope {
     }
 
     /// All fields side by side. Those that are empty are there as well, so that nothing is the same as something that was left out.
-    fn fields(&self) -> BTreeMap<String, Value> {
+    #[must_use]
+    pub fn fields(&self) -> BTreeMap<String, Value> {
         let RestoreScope { repository, snapshot, time, source, paths, host, target, .. } = &self.restore;
         let RestoreScope { overwrite, set_aside, owners_by_name, checks, promote_to, .. } = &self.restore;
         let fields = [

@@ -26,6 +26,7 @@ mod recover;
 mod reserve;
 mod restore_checks;
 mod restore_on_host;
+mod restore_one_line;
 mod restore_promote;
 mod restore_requests;
 mod secrets;

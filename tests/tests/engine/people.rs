@@ -79,7 +79,7 @@ impl Scene {
 
     pub(crate) fn serve(&self) -> Result<Controller> {
         let mut controller = self.operator.serve()?;
-        controller.wait_until("the controller answers", SOON, || self.by("daemon", &["restore", "list"])?.expect(0))?;
+        controller.wait_until("the controller answers", SOON, || self.operator.run(["restore", "list"])?.expect(0))?;
         Ok(controller)
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strongroom_controller::journal::Who;
-use strongroom_controller::requests::{RequestView, Standing};
+use strongroom_controller::requests::{ApprovalScope, RequestView, Standing};
 use strongroom_controller::restores::{RestoreScope, is_kept, typed};
 use strongroom_worker::restore::PlanSummary;
 
@@ -72,6 +72,16 @@ impl Answer for Told {
 }
 
 impl Told {
+    /// What those who agree to it agree to.
+    pub(super) fn scope(&self) -> &ApprovalScope {
+        &self.view.request.application.scope
+    }
+
+    /// Whether a host was ever told to do it.
+    pub(super) fn was_begun(&self) -> bool {
+        !self.view.request.begun.is_empty()
+    }
+
     fn write_entries(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
         for entry in &self.entries {

@@ -31,7 +31,7 @@ impl Runner<'_> {
         found.target = unescape(&scope.target);
         if asked.request.dry_run {
             let plan = self.look(asked, &found)?;
-            self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+            self.tell_look(asked, found.scope, plan);
             return Ok(());
         }
         let to = scope.promote_to.clone().unwrap_or_default();

@@ -42,7 +42,7 @@ impl Runner<'_> {
     pub(super) fn file(&self, asked: &RestoreAsked, urgency: Urgency, break_glass: bool) -> Result<(), Refused> {
         let (found, plan) = self.noted(asked, None, self.look_closely(asked))?;
         if asked.request.dry_run {
-            self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+            self.tell_look(asked, found.scope, plan);
             return Ok(());
         }
         let handed = Handed {
@@ -68,7 +68,7 @@ impl Runner<'_> {
         let mode = if asked.request.dry_run { Mode::DryRun } else { Mode::Earnest };
         self.decided(self.desk.begin(&asked.by, request, found.scope.clone(), restore.clone(), mode))?;
         if asked.request.dry_run {
-            self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+            self.tell_look(asked, found.scope, plan);
             return Ok(());
         }
         // Not by the way that was asked for: a link on it may lead elsewhere a moment later.

@@ -1,5 +1,7 @@
 //! A restore on a host that somebody asks for, on a thread of its own: the snapshot is found, written down, lent, and what came of it is written down.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use strongroom_controller::journal::Event;
 use strongroom_controller::operator::Refused;
@@ -59,8 +61,17 @@ impl Runner<'_> {
     pub(super) fn only_look(&self, asked: &RestoreAsked) -> Result<(), Refused> {
         let found = self.find(asked)?;
         let plan = self.look(asked, &found)?;
-        self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+        self.tell_look(asked, found.scope, plan);
         Ok(())
+    }
+
+    /// What a look found, with how many must agree to it.
+    pub(super) fn tell_look(&self, asked: &RestoreAsked, order: RestoreScope, plan: serde_json::Value) {
+        let site = Arc::clone(&self.site.borrow());
+        let host = site.hosts().values().find(|host| host.name().as_str() == order.host);
+        let rules = site.restores();
+        let approvals = host.filter(|_| !site.people().is_empty()).map(|host| rules.approvals(rules.class_of(host)));
+        self.tell(asked, Ok(RestoreNews::Looked { order, plan, approvals }));
     }
 
     fn find_and_restore(&self, asked: &RestoreAsked) -> Result<(), Refused> {
