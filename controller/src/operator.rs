@@ -14,10 +14,12 @@ use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
     CancelRequest, Document, DrillRequest, DrillsRequest, HostFactsRequest, HostsRequest, JournalRequest,
-    ListRestoresRequest, MaintainRequest, PauseRequest, ProofsRequest, RecordsRequest, ReloadRequest, RestoreDecision,
-    RestoreReference, RestoreRequest, RestoreVerdict, RestoreWish, RetryRequest, RunReference, RunRestoreRequest,
-    RunsRequest, SnapshotReference, StartRequest, Started, StatusRequest, StoreStateRequest, TestNoticesRequest,
+    ListRestoresRequest, MaintainRequest, PauseRequest, PromoteRestoreRequest, ProofsRequest, RecordsRequest,
+    ReloadRequest, RestoreDecision, RestoreOverwrite, RestoreReference, RestoreRequest, RestoreVerdict, RestoreWish,
+    RetryRequest, RunReference, RunRestoreRequest, RunsRequest, SnapshotReference, StartRequest, Started,
+    StatusRequest, StoreStateRequest, TestNoticesRequest,
 };
+use strongroom_repository::text::escape;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream, WatchStream};
@@ -461,7 +463,7 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
 
     async fn restore(&self, call: Call<RestoreRequest>) -> Result<Response<Told>, Status> {
         let by = self.who(&call)?;
-        let request = call.into_inner();
+        let request = restores::with_plan_resolved(call.into_inner(), &self.gate.site())?;
         let source = restores::source_host(&request.snapshot)?.to_owned();
         if request.reason.trim().is_empty() && !request.dry_run {
             return Err(Refused::Unfit("a restore needs a reason: it stands in the journal".into()).into());
@@ -476,7 +478,7 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let by = self.who(&call)?;
         let wish = call.into_inner();
         let (urgency, break_glass) = (wish.urgency().into(), wish.break_glass);
-        let request = wish.restore.unwrap_or_default();
+        let request = restores::with_plan_resolved(wish.restore.unwrap_or_default(), &self.gate.site())?;
         let source = restores::source_host(&request.snapshot)?.to_owned();
         self.desk.admit(&by, &request, &source, break_glass).await?;
         self.pass_on(by, request, source, Wish::File { urgency, break_glass })
@@ -498,6 +500,18 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let mode = mode(call.get_ref().dry_run);
         let view = self.desk.decide(&by, number, verdict(call.into_inner())?, mode).await?;
         Ok(Response::new(Document { json: document(&view)? }))
+    }
+
+    type PromoteRestoreStream = Told;
+
+    async fn promote_restore(&self, call: Call<PromoteRestoreRequest>) -> Result<Response<Told>, Status> {
+        let (by, number) = (self.who(&call)?, request_number(&call.get_ref().request)?);
+        let request = self.desk.admit_promotion(&by, number, &escape(&call.get_ref().to)).await?;
+        let source = request.application.scope.restore.source.clone();
+        // What lies there is compared.
+        let overwrite = RestoreOverwrite::Changed.into();
+        let order = RestoreRequest { overwrite, ..request.order(call.get_ref().dry_run) };
+        self.pass_on(by, order, source, Wish::Promote(Box::new(request)))
     }
 
     type RunRestoreStream = Told;

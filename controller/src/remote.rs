@@ -226,6 +226,11 @@ fn beyond(request: &StartRequest, worker: &HelloReply) -> Option<&'static str> {
     if request.restore.is_some() && !knows(worker, feature::RESTORE) {
         return Some("restores");
     }
+    if request.restore.as_ref().is_some_and(|restore| !restore.promote_to.is_empty())
+        && !knows(worker, feature::PROMOTE)
+    {
+        return Some("putting what was restored in place");
+    }
     let backup = request.backup.as_ref()?;
     let asked = [
         (matches!(backup.source, Some(Source::Command(_))), feature::COMMAND_SOURCE, "a `command` as a source"),

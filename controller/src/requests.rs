@@ -7,6 +7,8 @@
 //!                └──► rejected, withdrawn; by the clock: expired
 //! ```
 //!
+//! What was restored and verified may be put where it is used, at the place that was agreed to with it: `promotion`.
+//!
 //! An approval is for the hash of a [`ApprovalScope`]: which snapshot, which paths, which place on which host, and how. Before anything is restored the host looks again; what differs by then
 //! was approved by nobody. Whoever asks never counts as one of those who agree, and a role that was lost takes its approvals with it.
 //!
@@ -18,6 +20,7 @@ mod decide;
 mod desk;
 mod fold;
 mod number;
+mod promotion;
 mod scope;
 mod view;
 mod wish;
@@ -29,6 +32,7 @@ pub use decide::{Moment, Refusal};
 pub use desk::{Desk, Handed, Verdict};
 pub(crate) use fold::fold;
 pub use number::RequestNumber;
+pub use promotion::Promotion;
 pub use scope::ApprovalScope;
 pub use view::{RequestView, State, Story};
 pub use wish::{Looked, Urgency, Wish, faults};
@@ -76,6 +80,9 @@ pub struct Request {
     pub begun: Vec<Begun>,
     /// How far it is.
     pub standing: Standing,
+    /// That it was put where it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
     /// The follow-up, where one was owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use strongroom_proto::worker::{DirectStore, Limits, Overwrite, RestoreJob, Running, StartRequest};
+use strongroom_proto::worker::{DirectStore, Hook, Limits, Overwrite, RestoreJob, Running, StartRequest};
 use strongroom_repository::{Lending, ObjectId, Repository, chain};
 use tokio::sync::watch;
 
@@ -39,6 +39,10 @@ pub struct RestoreOrder {
     pub owners: Owners,
     /// How much of the host and its line it may take.
     pub limits: Limits,
+    /// Commands that are run in the directory once everything is in place.
+    pub checks: Vec<Vec<String>>,
+    /// Where what was restored is put, if it still is what was verified: then nothing is restored; raw bytes.
+    pub promote_to: Option<Vec<u8>>,
     /// Where the host opens the store itself; none for the gateway.
     pub direct: Option<DirectStore>,
     /// Turns true when somebody wants it to end.
@@ -165,9 +169,16 @@ impl RestoreOrder {
             limits: Some(self.limits).filter(|limits| *limits != Limits::default()),
             dry_run: way == Way::ToLook,
             direct: self.direct.clone(),
+            promote_to: self.promote_to.clone().filter(|_| way == Way::ToRestore).unwrap_or_default(),
+            checks: if way == Way::ToLook { Vec::new() } else { self.checks.iter().map(|words| hook(words)).collect() },
         };
         let request =
             StartRequest { job: self.job.clone(), generation: self.generation, backup: None, restore: Some(restore) };
         RemoteJob { host: self.host.clone(), request, cancel: self.cancel.clone(), pause: self.pause.clone() }
     }
+}
+
+/// For as long as the worker lets a command run when nobody says.
+fn hook(words: &[String]) -> Hook {
+    Hook { arguments: words.to_vec(), seconds_max: 0 }
 }

@@ -12,6 +12,7 @@ pub mod check;
 mod compose;
 mod form;
 mod page;
+mod plan_checks;
 pub mod seal;
 pub mod shelf;
 #[cfg(test)]
@@ -97,6 +98,9 @@ pub struct Times {
 pub struct Check {
     /// What.
     pub check: Checked,
+    /// The command, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// How it should be.
     pub expected: String,
     /// How it is.
@@ -121,6 +125,8 @@ pub enum Checked {
     Metadata,
     /// Whether what was read back came from the disk.
     Medium,
+    /// A command of the plan that made the snapshot.
+    Command,
 }
 
 /// What follows from it.

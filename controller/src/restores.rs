@@ -3,13 +3,22 @@
 //! Whoever asks stays with it: when he stops listening the restore ends, and the same request later goes on where it was. A controller that ends in the middle leaves the job on its host, and the same
 //! request finds it there.
 
+mod checks;
+mod naming;
+mod objectives;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strongroom_plans::Site;
 use strongroom_proto::operator::{RestoreOverwrite, RestoreRequest};
 use strongroom_repository::text::escape;
 use tokio::sync::mpsc;
+
+pub use checks::{PlanChecks, typed};
+pub use naming::with_plan_resolved;
+pub use objectives::{RestoreObjectives, is_kept};
 
 use crate::journal::Who;
 use crate::operator::Refused;
@@ -55,6 +64,15 @@ pub struct RestoreScope {
     pub set_aside: bool,
     /// Whether owners are found again by name.
     pub owners_by_name: bool,
+    /// Where it may be put once it is verified, as it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promote_to: Option<String>,
+    /// What is checked once everything is read back.
+    #[serde(default, skip_serializing_if = "PlanChecks::is_none")]
+    pub checks: PlanChecks,
+    /// What it is measured against; nobody agrees to that, and a change of it makes no other restore.
+    #[serde(default, skip_serializing_if = "RestoreObjectives::are_none")]
+    pub objectives: RestoreObjectives,
 }
 
 /// What came of a restore.
@@ -65,6 +83,8 @@ pub enum RestoreEnding {
     Restored,
     /// The content is; some metadata could not be set.
     Deviating,
+    /// The content is; a check of the plan does not agree with it.
+    Unproven,
     /// Some files are not.
     Partial,
     /// Nothing counts as restored.
@@ -80,6 +100,7 @@ impl RestoreEnding {
         match self {
             Self::Restored => "restored",
             Self::Deviating => "deviating",
+            Self::Unproven => "unproven",
             Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -118,6 +139,14 @@ pub enum RestoreNews {
         order: RestoreScope,
         /// The plan.
         plan: serde_json::Value,
+        /// How many must agree to it there; none where the site names nobody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approvals: Option<u32>,
+    },
+    /// What was restored is where it is used.
+    Promoted {
+        /// Its request.
+        view: Box<RequestView>,
     },
     /// It is over.
     Ended {
@@ -139,6 +168,7 @@ impl fmt::Display for RestoreEnding {
         out.write_str(match self {
             Self::Restored => "restored",
             Self::Deviating => "restored with deviations",
+            Self::Unproven => "restored, and a check does not agree",
             Self::Partial => "restored in part",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -150,14 +180,20 @@ impl RestoreScope {
     /// The beginning of the names of all jobs that are this: the same request finds what it left.
     #[must_use]
     pub fn job_prefix(&self) -> String {
+        let same = Self { objectives: RestoreObjectives::default(), ..self.clone() };
         // BUG if it fails: a scope serialises.
-        let json = serde_json::to_vec(self).expect("a scope serialises");
+        let json = serde_json::to_vec(&same).expect("a scope serialises");
         format!("restore-{}-", &blake3::hash(&json).to_hex()[..16])
     }
 
     /// What a request means, once its snapshot is known.
     #[must_use]
-    pub fn of(request: &RestoreRequest, repository: &str, snapshot: &strongroom_repository::Snapshot) -> Self {
+    pub fn of(
+        request: &RestoreRequest,
+        repository: &str,
+        snapshot: &strongroom_repository::Snapshot,
+        site: &Site,
+    ) -> Self {
         let overwrite = match request.overwrite() {
             RestoreOverwrite::Never => "never",
             RestoreOverwrite::Changed => "changed",
@@ -174,6 +210,9 @@ impl RestoreScope {
             overwrite: overwrite.to_owned(),
             set_aside: request.set_aside,
             owners_by_name: request.owners_by_name,
+            promote_to: (!request.promote_to.is_empty()).then(|| escape(&request.promote_to)),
+            checks: PlanChecks::of(request, &snapshot.manifest.tags, site),
+            objectives: RestoreObjectives::of(&snapshot.manifest.tags, site),
         }
     }
 }

@@ -53,6 +53,8 @@ impl Scene {
             replaced: Replaced::Remove,
             owners: Owners::ByNumber,
             limits: Limits::default(),
+            checks: Vec::new(),
+            promote_to: None,
             direct: None,
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,

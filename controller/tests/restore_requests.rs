@@ -6,7 +6,7 @@ use strongroom_controller::journal::{Event, Journal, JournalError, Who};
 use strongroom_controller::requests::{
     Application, ApprovalScope, Moment, Refusal, Request, RequestNumber, RequestView, State, Urgency,
 };
-use strongroom_controller::restores::{RestoreEnding, RestoreScope};
+use strongroom_controller::restores::{PlanChecks, RestoreEnding, RestoreObjectives, RestoreScope};
 use strongroom_plans::{Site, SiteFiles};
 
 /// One field made another.
@@ -69,6 +69,9 @@ fn scope(host: &str) -> RestoreScope {
         overwrite: "never".into(),
         set_aside: false,
         owners_by_name: false,
+        promote_to: Some("/srv/billing".into()),
+        checks: PlanChecks::None,
+        objectives: RestoreObjectives::default(),
     }
 }
 
@@ -256,7 +259,9 @@ async fn what_differs_from_what_was_approved_is_not_done() -> Result<()> {
     let request = desk.file("wang", "web2", Glass::Whole).await?;
     desk.approve(1, "zhao", &request).await??;
     desk.approve(1, "sun", &request).await??;
-    let changed: [(&str, Change); 10] = [
+    let changed: [(&str, Change); 12] = [
+        ("checks", |scope| scope.restore.checks = PlanChecks::Unwanted { plan: "nightly".into() }),
+        ("promote-to", |scope| scope.restore.promote_to = Some("/etc".into())),
         ("target", |scope| scope.restore.target = "/etc".into()),
         ("snapshot", |scope| scope.restore.snapshot = "cd".repeat(32)),
         ("paths", |scope| scope.restore.paths = Vec::new()),
@@ -412,6 +417,53 @@ async fn what_cannot_have_happened_is_not_written() -> Result<()> {
     desk.journal.append(at(1), Event::RestoreRejected { request, by: who("zhao"), reason: "no".into() }).await?;
     let after = desk.journal.append(at(1), approved(who("zhao"), hash)).await;
     ensure!(matches!(after, Err(JournalError::Impossible(_))), "it was rejected");
+    desk.journal.verify().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_what_was_verified_is_put_where_people_agreed_and_once() -> Result<()> {
+    let desk = Desk::new().await?;
+    let request = desk.file("wang", "try1", Glass::Whole).await?;
+    let promote = |to: &'static str| {
+        let (desk, number) = (&desk, request.number);
+        async move { desk.decide(5, &who("wang"), number, |request, moment| request.promote(moment, to)).await }
+    };
+    let place = "/srv/billing";
+    ensure!(matches!(promote(place).await?, Err(Refusal::NotVerified(_))), "nothing is restored yet");
+    desk.approve(1, "zhao", &request).await??;
+    desk.begin(1, "wang", &request).await??;
+    let ended = desk.end(2, &request, RestoreEnding::Restored).await?;
+    let next = RequestView::of(ended.clone(), &desk.site, at(2)).next;
+    ensure!(next == [format!("strongroom restore promote {} --to {place}", request.number)], "{next:?}");
+    ensure!(matches!(promote("/etc").await?, Err(Refusal::OtherPlace { .. })));
+    let begun = promote(place).await??;
+    ensure!(begun.promotion.is_none(), "it has begun, and is not there");
+    let promoted = |aside: Option<&str>, reason: Option<&str>| Event::RestorePromoted {
+        request: request.number,
+        restore: ended.begun[0].restore.clone(),
+        by: who("wang"),
+        to: place.into(),
+        aside: aside.map(str::to_owned),
+        reason: reason.map(str::to_owned),
+    };
+    // What was refused may be tried again; each end is owed a record.
+    desk.journal.append(at(6), promoted(None, Some("a file was changed"))).await?;
+    promote(place).await??;
+    desk.journal.append(at(7), promoted(Some("/srv/back/srv/billing"), None)).await?;
+    ensure!(matches!(promote(place).await?, Err(Refusal::Over(..))), "once is enough");
+    ensure!(desk.journal.append(at(8), promoted(None, None)).await.is_err(), "nothing is put in place twice");
+    let there = desk.journal.request(request.number).await?.context("it is there")?;
+    ensure!(there.promotion.is_some_and(|promotion| promotion.aside.as_deref() == Some("/srv/back/srv/billing")));
+    ensure!(!desk.journal.restores_unrecorded().await?.is_empty());
+    // What was restored in part, or disagreed with by a check, is put nowhere.
+    for ending in [RestoreEnding::Partial, RestoreEnding::Deviating, RestoreEnding::Unproven] {
+        let other = desk.file("wang", "drill", Glass::Whole).await?;
+        desk.begin(1, "wang", &other).await??;
+        desk.end(2, &other, ending).await?;
+        let refused = desk.decide(5, &who("wang"), other.number, |other, moment| other.promote(moment, place)).await?;
+        ensure!(matches!(refused, Err(Refusal::NotVerified(_))), "{ending}");
+    }
     desk.journal.verify().await?;
     Ok(())
 }

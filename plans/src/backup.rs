@@ -63,6 +63,12 @@ static SHAPE: Shape = Shape {
         ("include", Meaning::InSite("write out what the part holds; or put the plan into the `plans` of a site")),
         ("preset", Meaning::InSite("write out what the preset holds; or put the plan into the `plans` of a site")),
         (
+            "objectives",
+            Meaning::InSite(
+                "take it out: records of restores compare them, and those are of a site's plans; or put the plan into the `plans` of a site",
+            ),
+        ),
+        (
             "priority",
             Meaning::InSite(
                 "take it out: run by itself, the plan waits for no other; or put it into the `plans` of a site",

@@ -12,6 +12,7 @@ use crate::findings::Findings;
 use crate::host::PlacedHost;
 use crate::include::INCLUDE;
 use crate::name::Name;
+use crate::objectives::Objectives;
 use crate::overlap;
 use crate::preset::Inherited;
 use crate::prove::ProofDemand;
@@ -38,6 +39,7 @@ pub struct FleetPlan {
     access: Access,
     preset: Option<Name>,
     priority: Priority,
+    objectives: Objectives,
     file: String,
     version: ContentHash,
 }
@@ -72,6 +74,7 @@ static SHAPE: Shape = Shape {
         ("retain", Meaning::Now("{ daily: 14, weekly: 8, at-least: 3 }")),
         ("prove", Meaning::Now("{ level: restored }")),
         ("limits", Meaning::Now("{ upload: 20 MiB }")),
+        ("objectives", Meaning::Now("{ rto: 4h, rpo: 24h }")),
         ("tags", Meaning::Now("{ system: billing }")),
     ],
 };
@@ -120,6 +123,11 @@ impl FleetPlan {
     /// Its rank among runs that wait.
     pub fn priority(&self) -> Priority {
         self.priority
+    }
+
+    /// What restores of its data are measured against.
+    pub fn objectives(&self) -> Objectives {
+        self.objectives
     }
 
     /// The file, relative to the site's directory.
@@ -228,6 +236,7 @@ impl FleetDraft {
             let number = values::count_up_to(node, Priority::MAX.into(), findings)?;
             u8::try_from(number.get()).ok().map(Priority)
         });
+        let objectives = fields.optional("objectives", findings, Objectives::read);
         let mut said = fields.said(findings.text());
         // What a part says is said; that it is a part which says so is no value.
         said.retain(|said| !said.is_of(INCLUDE));
@@ -242,6 +251,7 @@ impl FleetDraft {
                 access: spec.access().clone(),
                 preset: preset.map(|(name, _)| name),
                 priority: priority.unwrap_or_default(),
+                objectives: objectives.unwrap_or_default(),
                 file: file.0.to_owned(),
                 version: ContentHash::of(file.1),
             })

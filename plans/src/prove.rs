@@ -304,17 +304,18 @@ impl Serialize for CheckCommand {
 impl fmt::Display for CheckCommand {
     /// In double quotes where a word is not plain, so that the words can be told apart.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, word) in self.words().enumerate() {
-            let plain = |char: char| char.is_ascii_alphanumeric() || "/._-=:,+@%".contains(char);
-            let gap = if index == 0 { "" } else { " " };
-            if !word.is_empty() && word.chars().all(plain) {
-                write!(out, "{gap}{word}")?;
-            } else {
-                write!(out, "{gap}{word:?}")?;
-            }
-        }
-        Ok(())
+        out.write_str(&typed(self.words()))
     }
+}
+
+/// Program and arguments as a person would type them.
+pub fn typed<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-=:,+@%".contains(char);
+    let word = |word: &str| match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("{word:?}"),
+    };
+    words.map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -347,3 +347,17 @@ fn without_restores(text: &str) -> String {
     let begin = text.find("\n# Who must agree").unwrap_or(text.len());
     text[..begin].to_owned()
 }
+
+#[test]
+fn a_plan_says_what_restores_are_measured_against() {
+    let mut files = example_files();
+    let text = include_str!("../examples/site/plans/databases.yaml");
+    files.insert("plans/databases.yaml", format!("{text}\nobjectives: {{ rto: 4h, rpo: 1d }}\n"));
+    let site = Site::read(&files).unwrap_or_else(|faults| panic!("{faults}"));
+    let seconds = |name: &str| {
+        let objectives = plan(&site, name).objectives();
+        [objectives.rto(), objectives.rpo()].map(|span| span.map(|span| span.seconds()))
+    };
+    assert_eq!(seconds("databases"), [Some(14_400), Some(86_400)]);
+    assert_eq!(seconds("system-configuration"), [None, None]);
+}

@@ -422,3 +422,16 @@ fn who_must_agree_to_restores() {
     restores("{ expires: never }", (Code::BadTimeSpan, "never"));
     assert!(remedy(at, "limits: { runs: 8 }", "restores: { production: { approvals: 1 } }").contains("`scratch:`"));
 }
+
+#[test]
+fn objectives_of_a_plan() {
+    let at = "plans/web.yaml";
+    let objectives = |to: &'static str, (code, text): (Code, &str)| {
+        let column = to.rfind(text).unwrap() + 1;
+        check(at, "priority: 60", to, (code, at, 7, column, text));
+    };
+    objectives("objectives: { rto: 4 }", (Code::BadTimeSpan, "4"));
+    objectives("objectives: { rpo: one day }", (Code::BadTimeSpan, "one day"));
+    objectives("objectives: {}", (Code::EmptyCollection, "{}"));
+    objectives("objectives: { mttr: 4h }", (Code::UnknownKey, "mttr"));
+}

@@ -72,6 +72,8 @@ pub mod feature {
     pub const PAUSE: &str = "pause";
     /// It restores with keys that it is lent.
     pub const RESTORE: &str = "restore";
+    /// It puts what it restored at the place where that is used.
+    pub const PROMOTE: &str = "promote";
 }
 
 /// How `strongroom-worker connect` begins its refusal, on standard error, and the code that it ends with: that a key can do nothing else is proven by hearing this.

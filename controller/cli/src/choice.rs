@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 
 /// How `SNAP` is explained in every help.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SnapshotArg {
     /// Which snapshot: `latest`, `latest@HOST`, `latest@HOST:/PATH`, the first digits of its id, or a time such as 2026-11-21T03:00, each with @HOST where that is to be said
     #[arg(value_name = "SNAP")]

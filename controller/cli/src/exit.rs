@@ -160,7 +160,7 @@ fn restored(outcome: restore::Outcome, mut problems: impl Iterator<Item = Proble
         restore::Outcome::Restored => Exit::Success,
         restore::Outcome::Failed => Exit::Damaged,
         _ if problems.any(is_damage) => Exit::Damaged,
-        restore::Outcome::Deviating | restore::Outcome::Partial => Exit::Partial,
+        restore::Outcome::Deviating | restore::Outcome::Unproven | restore::Outcome::Partial => Exit::Partial,
     }
 }
 

@@ -1,18 +1,24 @@
 //! `strongroom restore`: files back from a snapshot, read back from the disk and compared.
 
+mod checked;
 mod decide;
 mod on_host;
+mod one_line;
+mod promote;
 mod request;
 mod requests;
+mod scope;
 mod summary;
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::ArgPredicate;
-use clap::{ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
+use clap::{ArgGroup, ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
 use strongroom_repository::Snapshot;
+use strongroom_repository::text::escape;
 use strongroom_worker::progress::Progress;
 use strongroom_worker::restore::{
     self, Listener, Overwrite, Owners, Replaced, RestoreOptions, RestorePlan, RestoreReport,
@@ -26,11 +32,14 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet::ControllerArgs;
 use crate::progress;
+use one_line::OneLineArgs;
 use summary::{Planned, Restored};
 
 /// Restore files from a snapshot, and verify them; ask for restores to which others must agree, and decide about them
 #[derive(Debug, Args)]
-#[command(mut_arg("repo", |repo| repo.required(false).required_unless_present("on").default_value_if("on", ArgPredicate::IsPresent, "")))]
+#[command(mut_arg("repo", |repo| repo.required(false).required_unless_present_any(["on", "at"]).default_value_ifs([("on", ArgPredicate::IsPresent, Some("")), ("at", ArgPredicate::IsPresent, Some(""))])))]
+#[command(mut_arg("target", |target| target.required(false).required_unless_present("at").default_value_if("at", ArgPredicate::IsPresent, "/")))]
+#[command(group = ArgGroup::new("by-controller").args(["on", "at"]))]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "\
 Everything is written beside its place, flushed, read back from the disk, compared with the hash \
@@ -39,7 +48,11 @@ goes on where it was. Ends with 3 if some files or some of their metadata could 
 with 4 if what was read is damaged.
 
 With --on, the running controller has a host of its site restore into a directory of that host. SNAP names \
-the host whose data they are (latest@db1), and --reason is written down. Ctrl-C ends it.
+the host whose data they are (latest@db1), and --reason is written down. Ctrl-C ends it. Then the checks of the \
+plan that made SNAP (`prove: checks:`) run there, in the directory; one that does not agree ends it with 3.
+
+In one line, with --at TIME: SNAP is then a host or a plan whose data are meant. The newest restore point at or \
+before that time is picked and named, and it is restored at once, or becomes a request where others must agree.
 
 Where the site names people, a host to which `restores:` in site.yaml gives approvals is restored to by a request: \
 request, approve (by as many as must agree), run. `restore list` shows what waits for somebody.
@@ -50,6 +63,7 @@ Examples:
   strongroom restore --repo /srv/backup 2026-11-21T03:00 /srv --target / --overwrite changed
   strongroom restore --repo /srv/backup --copy s3://backups/main latest@db1 --target /tmp/restored
   strongroom restore latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated' --dry-run
+  strongroom restore db1 /srv/billing --at 2026-11-21T03:00 --to db2:/srv/restored --reason 'INC-8841: truncated'
   strongroom restore request latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated'")]
 pub(crate) struct DirectArgs {
     #[command(flatten)]
@@ -62,6 +76,9 @@ pub(crate) struct DirectArgs {
     /// Only show the plan
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    one_line: OneLineArgs,
 
     #[command(flatten)]
     on_host: OnHostArgs,
@@ -83,13 +100,16 @@ pub(crate) enum RestoreCommand {
     Show(decide::ShowArgs),
     Approve(decide::ApproveArgs),
     Reject(decide::RejectArgs),
+    Plan(scope::PlanArgs),
     Run(request::RunArgs),
+    Resume(request::ResumeArgs),
+    Promote(promote::PromoteArgs),
     Cancel(decide::CancelArgs),
     Close(decide::CloseArgs),
 }
 
 /// What is restored, where to, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct WhatArgs {
     #[command(flatten)]
     snapshot: SnapshotArg,
@@ -124,12 +144,16 @@ struct OnHostArgs {
     on: Option<String>,
 
     /// Why: it stands in the journal
-    #[arg(long, value_name = "TEXT", requires = "on")]
+    #[arg(long, value_name = "TEXT", requires = "by-controller")]
     reason: Option<String>,
 
     /// The site's name of the repository [default: the first that has the snapshot]
-    #[arg(long, value_name = "NAME", requires = "on")]
+    #[arg(long, value_name = "NAME", requires = "by-controller")]
     from: Option<String>,
+
+    /// Leave out the checks of the plan that made the snapshot; the record then says "not proven"
+    #[arg(long, requires = "by-controller")]
+    no_checks: bool,
 
     #[command(flatten)]
     controller: ControllerArgs,
@@ -157,6 +181,9 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
 
 fn at_once(args: &DirectArgs, context: &Context) -> Result<Exit, Failure> {
     let what = &args.what;
+    if let Some(at) = &args.one_line.at {
+        return one_line::run((what, &args.one_line, &args.on_host), at, args.dry_run, context);
+    }
     if let Some(host) = &args.on_host.on {
         return on_host::run(what, &args.on_host, host, args.dry_run, context);
     }
@@ -210,7 +237,10 @@ impl RestoreCommand {
             Self::Show(args) => args.run(context),
             Self::Approve(args) => args.run(context),
             Self::Reject(args) => args.run(context),
+            Self::Plan(args) => args.run(context),
             Self::Run(args) => args.run(context),
+            Self::Resume(args) => args.run(context),
+            Self::Promote(args) => args.run(context),
             Self::Cancel(args) => args.run(context),
             Self::Close(args) => args.run(context),
         }
@@ -220,6 +250,15 @@ impl RestoreCommand {
 impl WhatArgs {
     fn tree_paths(&self) -> Result<Vec<Vec<u8>>, Failure> {
         self.paths.iter().map(|path| choice::tree_path(path)).collect()
+    }
+
+    /// The host or plan that was named, at a time; of one path, the restore points that have it.
+    fn at(&self, time: &str) -> SnapshotArg {
+        let path = match &self.paths[..] {
+            [path] => format!(":{}", escape(path.as_bytes())),
+            _ => String::new(),
+        };
+        SnapshotArg { snapshot: format!("{time}@{}{path}", self.snapshot.snapshot) }
     }
 
     fn options(&self, paths: Vec<Vec<u8>>, context: &Context) -> RestoreOptions {

@@ -7,6 +7,7 @@ mod drill;
 mod hands;
 mod maintain;
 mod own_state;
+mod promotions;
 mod quota;
 mod records;
 mod requested;

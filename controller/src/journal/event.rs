@@ -258,6 +258,34 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<RequestNumber>,
     },
+    /// A host is about to put what it restored where it is used.
+    RestorePromoting {
+        /// As which request it was restored.
+        request: RequestNumber,
+        /// As which job.
+        restore: String,
+        /// Who wants it.
+        by: Who,
+        /// Where to.
+        to: String,
+    },
+    /// The host has put it there, or has refused to.
+    RestorePromoted {
+        /// As which request it was restored.
+        request: RequestNumber,
+        /// As which job.
+        restore: String,
+        /// Who wanted it.
+        by: Who,
+        /// Where to.
+        to: String,
+        /// Where what was there lies now, if anything was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aside: Option<String>,
+        /// Why it was not put there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Somebody asks for a restore to which others must agree. Numbers have no gaps: what was refused has none.
     RestoreRequested {
         /// Its number.

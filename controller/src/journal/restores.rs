@@ -35,9 +35,9 @@ impl Journal {
     pub async fn restores_unrecorded(&self) -> Result<Vec<String>, JournalError> {
         let query = sqlx::query_scalar(
             "select json_extract(text, '$.restore') as restore from entries as ended \
-             where restore is not null and json_extract(text, '$.event') = 'restore-ended' and not exists \
+             where restore is not null and json_extract(text, '$.event') in ('restore-ended', 'restore-promoted') and not exists \
              (select 1 from entries where json_extract(text, '$.restore') = json_extract(ended.text, '$.restore') \
-             and json_extract(text, '$.event') = 'restore-recorded') order by number",
+             and json_extract(text, '$.event') = 'restore-recorded' and entries.number > ended.number) order by number",
         );
         let mut writer = self.writer.lock().await;
         query.fetch_all(&mut writer.connection).await.map_err(database("read", &self.path))

@@ -76,6 +76,21 @@ pub enum Refusal {
         /// Each field that differs, with both values.
         differences: String,
     },
+    /// Nothing that was proven.
+    #[error("{0} did not end as restored and verified: nothing else is put where data are used")]
+    NotVerified(RequestNumber),
+    /// Another place than the one that was agreed to.
+    #[error(
+        "nobody agreed that {request} be put at '{asked}', but {agreed}: ask anew with `strongroom restore request … --promote-to {asked}`"
+    )]
+    OtherPlace {
+        /// Which.
+        request: RequestNumber,
+        /// Where to.
+        asked: String,
+        /// What was agreed to.
+        agreed: String,
+    },
     /// Somebody else's request.
     #[error("{by} may not take {request} back: {requester} asked for it, and reviewers reject it")]
     NotOwn {

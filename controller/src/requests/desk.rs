@@ -201,6 +201,30 @@ impl<C: Clock> Desk<C> {
         self.write(by, Act::Restore, request, mode, begin).await
     }
 
+    /// Whether what was restored may be put in place, before its host looks.
+    pub async fn admit_promotion(&self, by: &Who, number: RequestNumber, to: &str) -> Result<Request, Refused> {
+        let request = self.seen(by, number).await?;
+        let scope = &request.application.scope.restore;
+        self.gate.on_both(by, Act::Restore, &scope.source, &scope.host).await?;
+        let (site, now) = (self.gate.site(), self.gate.clock.now());
+        match request.promote(Moment { site: &site, by, now }, to) {
+            Ok(_) => Ok(request),
+            Err(refusal) => self.refuse(by, Act::Restore, Some(number), "", refusal.into()).await,
+        }
+    }
+
+    /// One as it stands, for the controller itself.
+    pub async fn read(&self, number: RequestNumber) -> Result<RequestView, Refused> {
+        let found = self.gate.journal.request(number).await.map_err(|error| broken(&error))?;
+        found.map(|request| self.view(request)).ok_or_else(|| unknown(number))
+    }
+
+    /// Begins to put it in place.
+    pub async fn begin_promotion(&self, by: &Who, request: &Request, to: &str) -> Result<RequestView, Refused> {
+        let begin = |request: &Request, moment: Moment<'_>| request.promote(moment, to);
+        self.write(by, Act::Restore, request, Mode::Earnest, begin).await
+    }
+
     /// A refusal by something other than the rules: its host found no such path, say.
     pub async fn refused(&self, by: &Who, wish: Option<RequestNumber>, host: &str, why: Refused) -> Refused {
         let act = if wish.is_some() { Act::Restore } else { Act::Request };

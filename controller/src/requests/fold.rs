@@ -1,6 +1,6 @@
 //! From entries to a request: what follows from each, and what cannot have happened.
 
-use super::{Approval, Begun, Closed, Request, RequestNumber, Standing};
+use super::{Approval, Begun, Closed, Promotion, Request, RequestNumber, Standing};
 use crate::journal::{Entry, Event};
 use crate::restores::RestoreEnding;
 use crate::runs::Impossible;
@@ -14,6 +14,8 @@ impl Event {
             | Self::RestoreApproved { request, .. }
             | Self::RestoreRejected { request, .. }
             | Self::RestoreWithdrawn { request, .. }
+            | Self::RestorePromoting { request, .. }
+            | Self::RestorePromoted { request, .. }
             | Self::RestoreClosed { request, .. } => Some(*request),
             Self::RestoreStarted { request, .. } | Self::RestoreEnded { request, .. } => *request,
             _ => None,
@@ -32,6 +34,7 @@ pub(crate) fn fold(before: Option<Request>, entry: &Entry) -> Result<Request, Im
             approvals: Vec::new(),
             begun: Vec::new(),
             standing: Standing::Open,
+            promotion: None,
             closed: None,
         }),
         (Event::RestoreRequested { request, .. }, Some(_)) => impossible(*request, "be asked for twice"),
@@ -47,6 +50,7 @@ pub(crate) fn fold(before: Option<Request>, entry: &Entry) -> Result<Request, Im
             request.closed = Some(Closed { by: by.clone(), at: entry.time, note: note.clone() });
             Ok(request)
         }
+        (Event::RestorePromoting { .. } | Event::RestorePromoted { .. }, Some(request)) => promoted(request, entry),
         (_, Some(request)) if !request.is_pending() => impossible(request.number, "go on after its end"),
         (Event::RestoreApproved { .. }, Some(request)) => approved(request, entry),
         (Event::RestoreStarted { .. }, Some(request)) => started(request, entry),
@@ -100,7 +104,7 @@ fn ended(request: Request, entry: &Entry) -> Result<Request, Impossible> {
         return impossible(request.number, "end: that job was not begun");
     }
     let standing = match ending {
-        RestoreEnding::Restored | RestoreEnding::Deviating | RestoreEnding::Partial => {
+        RestoreEnding::Restored | RestoreEnding::Deviating | RestoreEnding::Unproven | RestoreEnding::Partial => {
             Standing::Finished { ending: *ending, at: entry.time }
         }
         RestoreEnding::Failed | RestoreEnding::Cancelled => {
@@ -108,6 +112,20 @@ fn ended(request: Request, entry: &Entry) -> Result<Request, Impossible> {
         }
     };
     Ok(Request { standing, ..request })
+}
+
+fn promoted(mut request: Request, entry: &Entry) -> Result<Request, Impossible> {
+    if !request.may_still_be_promoted() {
+        return impossible(
+            request.number,
+            "be put in place: it is not verified, it is there already, or nobody agreed",
+        );
+    }
+    if let Event::RestorePromoted { by, to, aside, reason: None, .. } = &entry.event {
+        let (by, to, aside) = (by.clone(), to.clone(), aside.clone());
+        request.promotion = Some(Promotion { by, at: entry.time, to, aside });
+    }
+    Ok(request)
 }
 
 fn impossible(request: RequestNumber, what: &'static str) -> Result<Request, Impossible> {

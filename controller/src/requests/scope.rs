@@ -15,7 +15,7 @@ use crate::restores::RestoreScope;
 pub struct ApprovalScope {
     /// For which request: no approval is for two.
     pub request: RequestNumber,
-    /// Which snapshot, with its whole id; which paths, as the snapshot has them; which directory of which host, links followed; and how.
+    /// Which snapshot, with its whole id; which paths, as the snapshot has them; which directory of which host, links followed; how; and how it is checked.
     pub restore: RestoreScope,
     /// How much that host matters.
     pub class: TargetClass,
@@ -50,9 +50,14 @@ impl ApprovalScope {
     /// BLAKE3, in hex, over one JSON object: every field, sorted by name, without spaces.
     #[must_use]
     pub fn hash(&self) -> String {
+        blake3::hash(&self.canonical()).to_hex().to_string()
+    }
+
+    /// The bytes over which the hash is made.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
         // BUG if it fails: names and values serialise.
-        let canonical = serde_json::to_vec(&self.fields()).expect("a scope serialises");
-        blake3::hash(&canonical).to_hex().to_string()
+        serde_json::to_vec(&self.fields()).expect("a scope serialises")
     }
 
     /// The fields in which another one differs, each with both values.
@@ -67,17 +72,20 @@ impl ApprovalScope {
     }
 
     /// All fields side by side. Those that are empty are there as well, so that nothing is the same as something that was left out.
-    fn fields(&self) -> BTreeMap<String, Value> {
+    #[must_use]
+    pub fn fields(&self) -> BTreeMap<String, Value> {
         let RestoreScope { repository, snapshot, time, source, paths, host, target, .. } = &self.restore;
-        let RestoreScope { overwrite, set_aside, owners_by_name, .. } = &self.restore;
+        let RestoreScope { overwrite, set_aside, owners_by_name, checks, promote_to, .. } = &self.restore;
         let fields = [
             ("approvals", self.approvals.into()),
             ("break-glass", self.break_glass.into()),
+            ("checks", checks.canonical()),
             ("class", self.class.word().into()),
             ("host", host.as_str().into()),
             ("overwrite", overwrite.as_str().into()),
             ("owners-by-name", (*owners_by_name).into()),
             ("paths", paths.as_slice().into()),
+            ("promote-to", promote_to.as_deref().into()),
             ("repository", repository.as_str().into()),
             ("request", self.request.to_string().into()),
             ("set-aside", (*set_aside).into()),

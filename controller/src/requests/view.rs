@@ -112,6 +112,10 @@ fn next(request: &Request, state: State, is_enough: bool, is_owed: bool) -> Vec<
         State::Approved => vec![command("run", ""), command("reject", " --reason TEXT"), command("cancel", "")],
         State::Running | State::Interrupted if is_enough => vec![command("run", "")],
         State::Running | State::Interrupted => vec![approve(), command("run", "")],
+        State::Finished if request.may_still_be_promoted() => {
+            let to = request.application.scope.restore.promote_to.as_deref().unwrap_or_default();
+            vec![command("promote", &format!(" --to {to}"))]
+        }
         State::Finished | State::Rejected | State::Withdrawn | State::Expired => Vec::new(),
     };
     if is_owed {

@@ -5,6 +5,7 @@ use strongroom_proto::operator::{RestoreOverwrite, RestoreRequest, RestoreUrgenc
 use strongroom_repository::text::{escape, unescape};
 
 use super::Request;
+use crate::restores::PlanChecks;
 
 /// What is to become of an order to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Wish {
     },
     /// It is done as a request that was approved.
     Run(Box<Request>),
+    /// What was restored as a request is put where it is used.
+    Promote(Box<Request>),
 }
 
 /// How soon something is needed.
@@ -67,6 +70,8 @@ impl Request {
             download_bytes_per_second: 0,
             reason: self.application.reason.clone(),
             dry_run,
+            promote_to: scope.promote_to.as_deref().map(unescape).unwrap_or_default(),
+            no_checks: matches!(scope.checks, PlanChecks::Unwanted { .. }),
         }
     }
 }
@@ -101,6 +106,23 @@ pub fn faults<'h>(request: &RestoreRequest, mut hosts: impl Iterator<Item = &'h 
     for path in request.paths.iter().filter(|path| leads_up(path)) {
         let path = escape(path);
         faults.push(format!("the path '{path}' has '..' in it: write the path as the snapshot has it"));
+    }
+    if !request.promote_to.is_empty() {
+        faults.extend(promotion_faults(request));
+    }
+    faults
+}
+
+/// What is wrong with the place at which the restored directory is to be put.
+fn promotion_faults(request: &RestoreRequest) -> Vec<String> {
+    let (mut faults, place) = (Vec::new(), escape(&request.promote_to));
+    if !request.promote_to.starts_with(b"/") || leads_up(&request.promote_to) {
+        faults.push(format!(
+            "the place '{place}' is not absolute or has '..' in it: write it from / on, as the host has it"
+        ));
+    }
+    if request.paths.len() != 1 || request.paths.iter().any(Vec::is_empty) {
+        faults.push(format!("one directory is put at '{place}', so name one path of the snapshot"));
     }
     faults
 }
@@ -140,6 +162,12 @@ mod tests {
         check(|request| request.paths = vec![b"../etc".to_vec(), b"a*".to_vec(), b"a/..".to_vec()], &["'..'", "'..'"]);
         let all =
             |request: &mut RestoreRequest| *request = RestoreRequest { target: b"..".to_vec(), ..Default::default() };
+        check(|request| request.promote_to = b"/srv/billing".to_vec(), &[]);
+        check(|request| request.promote_to = b"/srv/../etc".to_vec(), &["'..'"]);
+        let everything = |request: &mut RestoreRequest| {
+            (request.promote_to, request.paths) = (b"billing".to_vec(), Vec::new());
+        };
+        check(everything, &["not absolute", "one path"]);
         check(all, &["reason", "no host", "not absolute", "'..'"]);
     }
 }

@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 
+use super::plan_checks::{CommandCheck, plan_checks};
 use super::{Check, CheckVerdict, Checked, Evidence, FORMAT, RestoreRecord, Times};
 use crate::journal::{Entry, Event};
 use crate::requests::Request;
-use crate::restores::RestoreEnding;
+use crate::restores::{RestoreEnding, RestoreObjectives, RestoreScope, is_kept};
 
 /// Findings that are quoted; the host's report has more.
 const FINDINGS_MAX: usize = 50;
@@ -32,6 +33,7 @@ struct Reported {
     deviations: Vec<Deviation>,
     deviations_total: u64,
     phases: Vec<Phase>,
+    checks: Vec<CommandCheck>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,11 +123,21 @@ pub fn compose(
         reason: reason.clone(),
         order: order.clone(),
         times: Times { data: order.time, began, resumed, ended, recovery_seconds, loss_seconds, phases },
-        checks: checks(ending, reported.as_ref()),
-        findings: reported.as_ref().map(findings).unwrap_or_default(),
+        checks: all_checks(order, ending, reported.as_ref()),
+        findings: missed(&order.objectives, recovery_seconds, loss_seconds)
+            .chain(reported.iter().flat_map(findings))
+            .collect(),
         report: report.clone(),
         journal: entries.iter().map(Evidence::of).collect(),
     })
+}
+
+/// What the engine looked at, and then what the plan's checks say.
+fn all_checks(order: &RestoreScope, ending: RestoreEnding, reported: Option<&Reported>) -> Vec<Check> {
+    let made = reported.map(|reported| &reported.checks[..]);
+    let mut all = checks(ending, reported);
+    all.extend(plan_checks(&order.checks, ending, made));
+    all
 }
 
 /// What was looked at. Without a report nothing was: a restore that broke off proves nothing.
@@ -150,6 +162,17 @@ fn checks(ending: RestoreEnding, reported: Option<&Reported>) -> Vec<Check> {
     ]
 }
 
+/// Objectives that were not kept.
+fn missed(objectives: &RestoreObjectives, recovery: i64, loss: i64) -> impl Iterator<Item = String> {
+    let miss = |name: &str, what: &str, measured: i64, objective: Option<u64>| {
+        let objective = objective.filter(|objective| !is_kept(measured, *objective))?;
+        Some(format!("{name} missed: {what} {measured} s, where the objective of the plan is {objective} s at most"))
+    };
+    let rto = miss("RTO", "the recovery took", recovery, objectives.rto_seconds);
+    let rpo = miss("RPO", "the data are lost of", loss, objectives.rpo_seconds);
+    rto.into_iter().chain(rpo)
+}
+
 fn findings(reported: &Reported) -> Vec<String> {
     let problems = reported.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.error));
     let deviations = reported.deviations.iter().map(|deviation| {
@@ -165,13 +188,18 @@ impl Checked {
 
 impl Check {
     /// Whether it is good; none where that is not known.
-    fn of(check: Checked, expected: impl Into<String>, actual: impl Into<String>, is_good: Option<bool>) -> Self {
+    pub(super) fn of(
+        check: Checked,
+        expected: impl Into<String>,
+        actual: impl Into<String>,
+        is_good: Option<bool>,
+    ) -> Self {
         let verdict = match is_good {
             Some(true) => CheckVerdict::Passed,
             Some(false) => CheckVerdict::Failed,
             None => CheckVerdict::NotProven,
         };
-        Self { check, expected: expected.into(), actual: actual.into(), verdict }
+        Self { check, command: None, expected: expected.into(), actual: actual.into(), verdict }
     }
 }
 

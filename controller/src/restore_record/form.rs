@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::{Check, CheckVerdict, Checked, RestoreRecord};
 use crate::requests::Approval;
-use crate::restores::RestoreEnding;
+use crate::restores::{RestoreEnding, is_kept};
 
 /// A language that people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,19 @@ impl Setter<'_> {
         format!("{days}{hours:02}:{minutes:02}:{:02}", seconds % 60)
     }
 
+    /// A time, against its objective where the plan has one.
+    fn measured(&self, name: &str, seconds: i64, objective: Option<u64>) -> String {
+        let length = self.length(seconds);
+        let Some(objective) = objective else { return length };
+        let verdict = match is_kept(seconds, objective) {
+            true => self.say("kept", "达标"),
+            false => self.say("MISSED", "超标"),
+        };
+        let at_most = self.say("of at most", "目标不超过");
+        let objective = self.length(i64::try_from(objective).unwrap_or(i64::MAX));
+        format!("{length}; {name} {at_most} {objective}: {verdict}")
+    }
+
     fn facts(&self, title: &'static str, facts: Vec<(&'static str, String)>) -> Section {
         let rows = facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
         Section { title, head: Vec::new(), rows }
@@ -116,6 +129,8 @@ impl Setter<'_> {
             RestoreEnding::Deviating => {
                 self.say("restored and verified; metadata deviates", "已恢复并通过校验，元数据有偏差")
             }
+            RestoreEnding::Unproven => self
+                .say("restored and read back; a check of the plan does not agree", "已恢复并回读一致，方案检查未通过"),
             RestoreEnding::Partial => self.say("restored in part", "部分恢复"),
             RestoreEnding::Failed => self.say("failed", "恢复失败"),
             RestoreEnding::Cancelled => self.say("cancelled", "已取消"),
@@ -180,7 +195,7 @@ impl Setter<'_> {
             [] => self.say("everything", "全部").to_owned(),
             paths => paths.join("\n"),
         };
-        let facts = vec![
+        let mut facts = vec![
             (self.say("Data of host", "数据来源主机"), order.source.clone()),
             (self.say("Restore point", "恢复点"), self.time(order.time)),
             (self.say("Repository", "备份库"), order.repository.clone()),
@@ -190,6 +205,13 @@ impl Setter<'_> {
             (self.say("Directory", "目标目录"), order.target.clone()),
             (self.say("Existing files", "已有文件"), self.existing().to_owned()),
         ];
+        if let Some(promotion) = self.record.request.as_ref().and_then(|request| request.promotion.as_ref()) {
+            facts.push((self.say("Put in place at", "切换至"), promotion.to.clone()));
+            facts.push((self.say("In place since", "切换时间"), self.time(promotion.at)));
+            facts.push((self.say("Put in place by", "切换执行人"), plain(&promotion.by.to_string())));
+            let aside = promotion.aside.clone().unwrap_or_else(|| "-".into());
+            facts.push((self.say("What was there lies in", "原数据移至"), aside));
+        }
         self.facts(self.say("Data", "恢复范围"), facts)
     }
 
@@ -204,14 +226,17 @@ impl Setter<'_> {
     }
 
     fn times(&self) -> Section {
-        let times = &self.record.times;
+        let (times, objectives) = (&self.record.times, &self.record.order.objectives);
         let mut facts = vec![
             (self.say("Began", "开始时间"), self.time(times.began)),
             (self.say("Ended", "结束时间"), self.time(times.ended)),
-            (self.say("Recovery time", "恢复用时"), self.length(times.recovery_seconds)),
+            (
+                self.say("Recovery time", "恢复用时"),
+                self.measured("RTO", times.recovery_seconds, objectives.rto_seconds),
+            ),
             (
                 self.say("Data lost (from restore point to begin)", "数据丢失时长（恢复点至开始）"),
-                self.length(times.loss_seconds),
+                self.measured("RPO", times.loss_seconds, objectives.rpo_seconds),
             ),
             (self.say("Taken up again", "续传次数"), times.resumed.to_string()),
         ];
@@ -226,9 +251,9 @@ impl Setter<'_> {
     fn checks(&self) -> Section {
         let row = |check: &Check| {
             vec![
-                self.checked(check.check).to_owned(),
+                self.checked(check),
                 check.expected.clone(),
-                check.actual.clone(),
+                check.actual.split('\n').map(plain).collect::<Vec<_>>().join("\n"),
                 self.verdict(check.verdict).to_owned(),
             ]
         };
@@ -242,7 +267,13 @@ impl Setter<'_> {
         Section { title: self.say("Verification", "校验"), head, rows }
     }
 
-    fn checked(&self, check: Checked) -> &'static str {
+    /// What was looked at; of a command, which.
+    fn checked(&self, check: &Check) -> String {
+        let name = self.checked_by_name(check.check);
+        check.command.as_ref().map_or_else(|| name.to_owned(), |command| format!("{name}: {}", plain(command)))
+    }
+
+    fn checked_by_name(&self, check: Checked) -> &'static str {
         match check {
             Checked::Content => self
                 .say("Read back from the target, equal to the hash taken at the source", "从目标回读并与源端哈希一致"),
@@ -250,6 +281,7 @@ impl Setter<'_> {
             Checked::Missing => self.say("Paths not restored", "未恢复的路径"),
             Checked::Kept => self.say("Existing files left as they were", "保留未动的已有文件"),
             Checked::Metadata => self.say("Metadata that deviates", "有偏差的元数据"),
+            Checked::Command => self.say("Check of the plan", "方案检查"),
             Checked::Medium => self.say("Read back past the cache", "绕过缓存回读"),
         }
     }

@@ -10,7 +10,7 @@ use super::seal::{LINES, PublicRecordKey, RECORD, RecordKey, SIGNATURE, SUMS};
 use super::shelf::{PUBLIC_KEY, RECORDS, Shelf};
 use super::{CheckVerdict, Checked, Incomplete, RestoreRecord, Setting, compose};
 use crate::journal::{Entry, Event, Journal, Who};
-use crate::restores::{RestoreEnding, RestoreScope};
+use crate::restores::{PlanChecks, RestoreEnding, RestoreObjectives, RestoreScope};
 
 const RESTORE: &str = "restore-0123456789abcdef-1";
 
@@ -30,6 +30,9 @@ fn order() -> RestoreScope {
         overwrite: "never".into(),
         set_aside: false,
         owners_by_name: false,
+        promote_to: None,
+        checks: PlanChecks::None,
+        objectives: RestoreObjectives::default(),
     }
 }
 
@@ -120,6 +123,77 @@ async fn what_was_not_looked_at_or_is_not_as_it_should_be_is_not_proven() {
     assert!(!broken_off.is_proven() && broken_off.checks.iter().all(|check| check.verdict == NotProven));
     assert_eq!(record(vec![started("x")]).await, Err(Incomplete::NotEnded));
     assert_eq!(record(vec![]).await, Err(Incomplete::NotBegun));
+}
+
+#[tokio::test]
+async fn each_check_of_the_plan_stands_in_the_record_also_one_that_was_not_made() {
+    let commands = vec![vec!["test".to_owned(), "-s".to_owned(), "a b".to_owned()], vec!["true".to_owned()]];
+    let made = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut report = report();
+        change(&mut report);
+        report
+    };
+    let check = async |checks: &PlanChecks, ending, report, expect: &[(Option<&str>, &str, CheckVerdict)]| {
+        let mut begin = started("x");
+        if let Event::RestoreStarted { order, .. } = &mut begin {
+            order.checks = checks.clone();
+        }
+        let record = record(vec![begin, ended(ending, report)]).await.unwrap();
+        let found = record.checks.iter().filter(|check| check.check == Checked::Command);
+        let found: Vec<_> =
+            found.map(|check| (check.command.as_deref(), check.actual.as_str(), check.verdict)).collect();
+        assert_eq!(found, expect);
+        let is_good = expect.iter().all(|(.., verdict)| *verdict == Passed);
+        assert_eq!(record.is_proven(), is_good && ending == RestoreEnding::Restored);
+    };
+    use CheckVerdict::{Failed, NotProven, Passed};
+    let wanted = PlanChecks::Run { plan: "nightly".into(), commands };
+    let (quoted, second) = (Some("test -s \"a b\""), Some("true"));
+    let says = |verdict: serde_json::Value| {
+        made(&move |report: &mut serde_json::Value| {
+            report["checks"] = json!([
+                { "command": ["true"], "verdict": "agreed", "output": "", "milliseconds": 3 },
+                { "command": ["test", "-s", "a b"], "verdict": verdict.clone(), "output": "1\n2\n3\n4\n5\n6", "milliseconds": 3 },
+            ]);
+        })
+    };
+    let good = [(quoted, "exit code 0\n2\n3\n4\n5\n6", Passed), (second, "exit code 0", Passed)];
+    check(&wanted, RestoreEnding::Restored, Some(says("agreed".into())), &good).await;
+    let bad = [(quoted, "exit code 1\n2\n3\n4\n5\n6", Failed), (second, "exit code 0", Passed)];
+    check(&wanted, RestoreEnding::Unproven, Some(says(json!({ "disagreed": 1 }))), &bad).await;
+    let old = "not made: the host's worker is of a release that makes no checks";
+    let none = [(quoted, old, NotProven), (second, old, NotProven)];
+    check(&wanted, RestoreEnding::Restored, Some(report()), &none).await;
+    let nothing = "not made: nothing was put in place";
+    let none = [(quoted, nothing, NotProven), (second, nothing, NotProven)];
+    check(&wanted, RestoreEnding::Cancelled, None, &none).await;
+    let gone = [(None, "not made: the site has no plan nightly any more", NotProven)];
+    check(&PlanChecks::Gone { plan: "nightly".into() }, RestoreEnding::Restored, Some(report()), &gone).await;
+    check(&PlanChecks::None, RestoreEnding::Restored, Some(report()), &[]).await;
+}
+
+#[tokio::test]
+async fn times_are_measured_against_the_objectives_of_the_plan() {
+    let page = async |rto_seconds, rpo_seconds| {
+        let mut begin = started("x");
+        if let Event::RestoreStarted { order, .. } = &mut begin {
+            order.objectives = RestoreObjectives { rto_seconds, rpo_seconds };
+        }
+        let record = record(vec![begin, ended(RestoreEnding::Restored, Some(report()))]).await.unwrap();
+        assert!(record.is_proven(), "what took long is whole all the same");
+        let (key, _) = RecordKey::generate();
+        let files: std::collections::BTreeMap<String, Vec<u8>> = key.seal(&record).into_iter().collect();
+        (record.findings, String::from_utf8(files["record.en.txt"].clone()).unwrap())
+    };
+    let (missed, text) = page(Some(60), Some(3600)).await;
+    assert!(missed.is_empty(), "{missed:?}");
+    assert!(text.contains("Recovery time: 00:01:00; RTO of at most 00:01:00: kept"), "{text}");
+    assert!(text.contains("01:00:00; RPO of at most 01:00:00: kept"), "{text}");
+    let (missed, text) = page(Some(59), Some(3599)).await;
+    assert!(missed[0].contains("RTO missed") && missed[1].contains("RPO missed"), "{missed:?}");
+    assert!(text.contains("RTO of at most 00:00:59: MISSED"), "{text}");
+    let (missed, text) = page(None, None).await;
+    assert!(missed.is_empty() && !text.contains("RTO") && !text.contains("RPO"), "{text}");
 }
 
 #[tokio::test]

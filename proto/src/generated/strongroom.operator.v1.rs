@@ -186,6 +186,12 @@ pub struct RestoreRequest {
     /// Only look what it would do.
     #[prost(bool, tag = "11")]
     pub dry_run: bool,
+    /// Leave out the checks of the plan that made the snapshot; without this they are run after the restore.
+    #[prost(bool, tag = "12")]
+    pub no_checks: bool,
+    /// Where the one path may be put once it is restored and verified: an absolute directory of the same host; raw bytes, empty for nowhere.
+    #[prost(bytes = "vec", tag = "13")]
+    pub promote_to: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreWish {
@@ -225,6 +231,18 @@ pub struct RestoreDecision {
     pub text: ::prost::alloc::string::String,
     /// Only say whether it would be done.
     #[prost(bool, tag = "5")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PromoteRestoreRequest {
+    /// Its number.
+    #[prost(string, tag = "1")]
+    pub request: ::prost::alloc::string::String,
+    /// The place, as it was agreed to; raw bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub to: ::prost::alloc::vec::Vec<u8>,
+    /// Only say whether it would be done, and whether what was restored is still as it was verified.
+    #[prost(bool, tag = "3")]
     pub dry_run: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1018,6 +1036,33 @@ pub mod operator_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Has the host put what was restored at the place that was agreed to. Documents as of Restore.
+        pub async fn promote_restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PromoteRestoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Document>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/PromoteRestore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "PromoteRestore"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1188,6 +1233,20 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::RunRestoreRequest>,
         ) -> std::result::Result<tonic::Response<Self::RunRestoreStream>, tonic::Status>;
+        /// Server streaming response type for the PromoteRestore method.
+        type PromoteRestoreStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Document, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Has the host put what was restored at the place that was agreed to. Documents as of Restore.
+        async fn promote_restore(
+            &self,
+            request: tonic::Request<super::PromoteRestoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::PromoteRestoreStream>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct OperatorServer<T> {
@@ -2392,6 +2451,52 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RunRestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/PromoteRestore" => {
+                    #[allow(non_camel_case_types)]
+                    struct PromoteRestoreSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::PromoteRestoreRequest>
+                    for PromoteRestoreSvc<T> {
+                        type Response = super::Document;
+                        type ResponseStream = T::PromoteRestoreStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PromoteRestoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::promote_restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PromoteRestoreSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

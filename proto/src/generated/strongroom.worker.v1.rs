@@ -68,7 +68,7 @@ pub struct StartRequest {
     pub restore: ::core::option::Option<RestoreJob>,
 }
 /// A snapshot, or some of its paths, into a directory of the host.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RestoreJob {
     /// In hex.
     #[prost(string, tag = "1")]
@@ -97,6 +97,13 @@ pub struct RestoreJob {
     /// As for a backup.
     #[prost(message, optional, tag = "10")]
     pub direct: ::core::option::Option<DirectStore>,
+    /// Run in the target once everything is in place; each agrees by ending with 0. A worker that does not know them reports none.
+    #[prost(message, repeated, tag = "11")]
+    pub checks: ::prost::alloc::vec::Vec<Hook>,
+    /// Nothing is restored: the one path, if it lies in the target exactly as in the snapshot, is put at this absolute place by a rename, and what is there takes its place.
+    /// The report says what became of that. Only for workers with the feature `promote`.
+    #[prost(bytes = "vec", tag = "12")]
+    pub promote_to: ::prost::alloc::vec::Vec<u8>,
 }
 /// A loan in pieces, which the repository's engine made.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -21,10 +21,14 @@ mod kill_restore;
 mod maintenance;
 mod model;
 mod one_loss;
+mod people;
 mod prune;
 mod recover;
 mod reserve;
+mod restore_checks;
 mod restore_on_host;
+mod restore_one_line;
+mod restore_promote;
 mod restore_requests;
 mod secrets;
 #[expect(dead_code, reason = "what the tests of the controller's SSH need besides")]

@@ -131,6 +131,8 @@ impl Scene {
             replaced: Replaced::Remove,
             owners: Owners::ByNumber,
             limits: Limits { download_bytes_per_second: 48 << 20, ..Limits::default() },
+            checks: Vec::new(),
+            promote_to: None,
             direct: None,
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,

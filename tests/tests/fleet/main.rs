@@ -11,4 +11,5 @@ mod jump;
 mod lab;
 mod lab_faults;
 mod restore_on_host;
+mod restore_walk;
 mod stores;

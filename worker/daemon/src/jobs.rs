@@ -16,12 +16,14 @@
 //! Deliberately absent: when and why a job is to run, and whether to try again. That is the controller's.
 
 mod attempt;
+mod checking;
 mod control;
 mod decide;
 mod gate;
 mod hooks;
 mod job;
 mod opening;
+mod promoting;
 mod report;
 mod restoring;
 mod target;

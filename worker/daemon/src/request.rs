@@ -152,6 +152,9 @@ pub enum RequestFault {
     /// A path that depends on a working directory.
     #[error("the path '{}' is not absolute", .0.escape_default())]
     Relative(String),
+    /// Nothing that could be put at one place.
+    #[error("a restore of other than one path is put at no place")]
+    NotOnePath,
     /// No program.
     #[error("a command without a program")]
     NoProgram,

@@ -22,13 +22,14 @@ use crate::request::{RequestFault, RestoreRequest};
 use crate::task::Task;
 
 /// What this worker can do beyond the oldest protocol.
-const FEATURES: [&str; 7] = [
+const FEATURES: [&str; 8] = [
     feature::COMMAND_SOURCE,
     feature::DIRECT_STORE,
     feature::GATEWAY,
     feature::HOOKS,
     feature::LIMITS,
     feature::PAUSE,
+    feature::PROMOTE,
     feature::RESTORE,
 ];
 

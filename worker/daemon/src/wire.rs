@@ -52,6 +52,8 @@ impl TryFrom<wire::RestoreJob> for RestoreRequest {
             owners: if job.owners_by_name { Owners::ByName } else { Owners::ByNumber },
             limits: job.limits.unwrap_or_default().into(),
             dry_run: job.dry_run,
+            promote_to: (!job.promote_to.is_empty()).then(|| escape(&job.promote_to)),
+            checks: job.checks.into_iter().map(Hook::from).collect(),
         };
         request.check().map(|()| request)
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_repository::ObjectId;
 
 use super::aspect::Aspect;
+use crate::checks::Check;
 
 /// The result as one word; the exit code comes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub enum Outcome {
     Restored,
     /// All content is in place, read back and equal; some metadata could not be set or came out otherwise.
     Deviating,
+    /// All content is in place, read back and equal; a check of the plan does not agree with what is there.
+    Unproven,
     /// Some files could not be restored and are not in place. Everything else is, read back and equal.
     Partial,
     /// What was read back is not what was stored. Nothing was put in place.
@@ -52,6 +55,21 @@ pub struct RestoreReport {
     pub set_aside: Option<String>,
     /// Where the unfinished restore lies, if it was not put in place, escaped.
     pub staging: Option<String>,
+    /// The plan's checks, where some were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+}
+
+impl RestoreReport {
+    /// The same, with what the plan's checks say: one that does not agree takes the proof from a restore that is whole.
+    #[must_use]
+    pub fn with_checks(mut self, checks: Vec<Check>) -> Self {
+        let is_whole = matches!(self.outcome, Outcome::Restored | Outcome::Deviating);
+        if is_whole && !checks.iter().all(Check::agreed) {
+            self.outcome = Outcome::Unproven;
+        }
+        Self { checks, ..self }
+    }
 }
 
 /// Numbers of nodes.
@@ -174,6 +192,7 @@ impl fmt::Display for Outcome {
         out.write_str(match self {
             Self::Restored => "restored and verified",
             Self::Deviating => "restored and verified, with deviations in metadata",
+            Self::Unproven => "restored and read back, and a check does not agree",
             Self::Partial => "restored in part",
             Self::Failed => "failed: what was read back is not what was stored",
         })

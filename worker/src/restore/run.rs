@@ -141,6 +141,7 @@ fn report(plan: &RestorePlan, staging: &Staging, findings: &Findings) -> Restore
         phases: Vec::new(),
         set_aside: None,
         staging: Some(escape(staging.path().as_os_str().as_encoded_bytes())),
+        checks: Vec::new(),
     }
 }
 

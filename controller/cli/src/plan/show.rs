@@ -135,6 +135,9 @@ fn usual(site: &Site) -> Vec<(&'static str, &'static str, String)> {
         ("prove.every", "prove", "run"),
         ("prove.checks", "prove", "none"),
         ("prove.max-age", "prove", "none: a proof counts without end"),
+        ("objectives", "", "none: restores are measured against nothing"),
+        ("objectives.rto", "objectives", "none"),
+        ("objectives.rpo", "objectives", "none"),
         ("tags", "", "none"),
     ];
     rows.map(|(key, above, value)| (key, above, value.to_owned())).into()

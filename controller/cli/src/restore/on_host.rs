@@ -9,6 +9,7 @@ use strongroom_proto::operator::{Document, RestoreOverwrite, RestoreRequest};
 use strongroom_worker::restore::{Overwrite, Owners, PlanSummary, Replaced, RestoreReport};
 use tonic::{Response, Status, Streaming};
 
+use super::checked::write_checks;
 use super::requests::Asked;
 use super::summary::{Planned, Restored};
 use super::{OnHostArgs, WhatArgs};
@@ -34,7 +35,8 @@ struct OnHost {
 impl Answer for OnHost {
     fn write_text(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
         writeln!(out, "on {}: {}", self.order.host, self.restore)?;
-        self.restored.write_text(out)
+        self.restored.write_text(out)?;
+        write_checks(&self.order.checks, &self.restored.report, out)
     }
 }
 
@@ -52,7 +54,8 @@ pub(super) fn run(
         );
     }
     let reason = args.reason.clone().unwrap_or_default();
-    let order = Order { host, from: args.from.as_deref(), reason, paths: what.tree_paths()?, dry_run };
+    let (paths, no_checks) = (what.tree_paths()?, args.no_checks);
+    let order = Order { host, from: args.from.as_deref(), reason, paths, dry_run, no_checks, promote_to: Vec::new() };
     let request = order.request(what, context);
     let controller = args.controller.connect(context)?;
     let mut client = controller.client();
@@ -107,7 +110,7 @@ pub(super) fn answer(ended: RestoreNews, context: &Context) -> Result<Exit, Fail
             context.output.answer(&OnHost { restore, order, restored, read_bytes })?;
             Ok(exit)
         }
-        RestoreNews::Requested { view } => {
+        RestoreNews::Requested { view } | RestoreNews::Promoted { view } => {
             context.output.answer(&Asked(*view))?;
             Ok(Exit::Success)
         }
@@ -127,6 +130,9 @@ pub(super) struct Order<'a> {
     /// As the snapshot has them.
     pub(super) paths: Vec<Vec<u8>>,
     pub(super) dry_run: bool,
+    pub(super) no_checks: bool,
+    /// Where it may be put once it is verified; raw bytes.
+    pub(super) promote_to: Vec<u8>,
 }
 
 impl Order<'_> {
@@ -150,6 +156,8 @@ impl Order<'_> {
             download_bytes_per_second: 0,
             reason: self.reason,
             dry_run: self.dry_run,
+            no_checks: self.no_checks,
+            promote_to: self.promote_to,
         }
     }
 }

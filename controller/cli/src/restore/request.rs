@@ -1,17 +1,22 @@
 //! `strongroom restore request` and `run`: a restore to which others must agree, asked for and done.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use strongroom_proto::operator::{RestoreUrgency, RestoreWish, RunRestoreRequest};
+use strongroom_proto::operator::operator_client::OperatorClient;
+use strongroom_proto::operator::{RestoreReference, RestoreUrgency, RestoreWish, RunRestoreRequest};
 
 use super::WhatArgs;
 use super::decide::RequestArg;
 use super::on_host::{Order, answer, follow};
+use super::requests::Told;
+use tonic::transport::Channel;
+
 use crate::choice;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::fleet::ControllerArgs;
 
 /// Ask for a restore on a host to which others must agree
@@ -54,6 +59,14 @@ pub(crate) struct RequestArgs {
     #[arg(long)]
     break_glass: bool,
 
+    /// Leave out the checks of the plan that made the snapshot; the record then says "not proven"
+    #[arg(long)]
+    no_checks: bool,
+
+    /// Once restored and verified, the one PATH may be put at this place of the host by `restore promote`
+    #[arg(long, value_name = "DIR")]
+    promote_to: Option<PathBuf>,
+
     /// Only show what the host would do; there is no request
     #[arg(long)]
     dry_run: bool,
@@ -93,8 +106,10 @@ impl RequestArgs {
         // What cannot be meant is left to the controller: a refusal stands in its journal.
         let path = |typed: &std::ffi::OsString| choice::tree_path(typed).unwrap_or_else(|_| typed.as_bytes().to_vec());
         let paths = self.what.paths.iter().map(path).collect();
-        let (reason, dry_run) = (self.reason.clone(), self.dry_run);
-        let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run };
+        let (reason, dry_run, no_checks) = (self.reason.clone(), self.dry_run, self.no_checks);
+        let promote_to =
+            self.promote_to.as_ref().map(|place| place.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+        let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run, no_checks, promote_to };
         let urgency = match self.urgency {
             UrgencyArg::Low => RestoreUrgency::Low,
             UrgencyArg::Normal => RestoreUrgency::Normal,
@@ -108,13 +123,39 @@ impl RequestArgs {
     }
 }
 
+/// Go on with what was begun and was cut off, stopped or failed: as `run`, and refuses what was never begun
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  strongroom restore resume HF-2026-000001")]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    request: RequestArg,
+}
+
+impl ResumeArgs {
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let number = &self.request.number;
+        let controller = self.request.controller.connect(context)?;
+        let mut client = controller.client();
+        let call = client.show_restore(RestoreReference { request: number.clone() });
+        let told: Told = controller.ask(&format!("show {number}"), context, call)?;
+        if !told.was_begun() {
+            let why = Cause::Usage("it was never begun".into());
+            return Err(Failure::new(format!("go on with {number}"), why)
+                .advise(format!("`strongroom restore run {number}` begins it")));
+        }
+        run(number, false, &mut client, context)
+    }
+}
+
 impl RunArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let request = self.request.number.clone();
-        let what = format!("run {request}");
         let mut client = self.request.controller.connect(context)?.client();
-        let call = client.run_restore(RunRestoreRequest { request, dry_run: self.dry_run });
-        let ended = follow(&what, call, context)?;
-        answer(ended, context)
+        run(&self.request.number, self.dry_run, &mut client, context)
     }
+}
+
+fn run(number: &str, dry_run: bool, client: &mut OperatorClient<Channel>, context: &Context) -> Result<Exit, Failure> {
+    let call = client.run_restore(RunRestoreRequest { request: number.to_owned(), dry_run });
+    let ended = follow(&format!("run {number}"), call, context)?;
+    answer(ended, context)
 }

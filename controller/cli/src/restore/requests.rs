@@ -1,16 +1,19 @@
 //! Requests for restores as people read them.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strongroom_controller::journal::Who;
-use strongroom_controller::requests::{RequestView, Standing};
+use strongroom_controller::requests::{ApprovalScope, RequestView, Standing};
+use strongroom_controller::restores::{RestoreScope, is_kept, typed};
 use strongroom_worker::restore::PlanSummary;
 
 use super::summary::Planned;
 use crate::output::Answer;
-use crate::shown::{Align, Table, time};
+use crate::shown::{Align, Table, duration, time};
 
 /// One request, in short.
 #[derive(Debug, Serialize)]
@@ -69,6 +72,16 @@ impl Answer for Told {
 }
 
 impl Told {
+    /// What those who agree to it agree to.
+    pub(super) fn scope(&self) -> &ApprovalScope {
+        &self.view.request.application.scope
+    }
+
+    /// Whether a host was ever told to do it.
+    pub(super) fn was_begun(&self) -> bool {
+        !self.view.request.begun.is_empty()
+    }
+
     fn write_entries(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
         for entry in &self.entries {
@@ -97,9 +110,19 @@ fn write_head(view: &RequestView, out: &mut dyn Write) -> io::Result<()> {
     line("because", &application.reason)?;
     let what = if scope.restore.paths.is_empty() { "everything".into() } else { scope.restore.paths.join(" ") };
     line("what", &format!("{what} of {}, backed up {}", scope.restore.source, time(scope.restore.time)))?;
+    line("loses", &loss(request.at, &scope.restore))?;
     line("where", &format!("{} on {}, which is {}", scope.restore.target, scope.restore.host, scope.class))?;
+    if let Some(place) = &scope.restore.promote_to {
+        line("then", &format!("may be put at {place}"))?;
+    }
     let aside = if scope.restore.set_aside { ", and keep that beside" } else { "" };
     line("how", &format!("overwrite {}{aside}", scope.restore.overwrite))?;
+    for command in scope.restore.checks.commands() {
+        line("checked", &typed(command))?;
+    }
+    if let Some(why) = scope.restore.checks.left_out() {
+        line("checked", &format!("NOT AT ALL: {why}"))?;
+    }
     line("agree", &agreement(view))?;
     for approval in &request.approvals {
         let comment = approval.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
@@ -107,10 +130,28 @@ fn write_head(view: &RequestView, out: &mut dyn Write) -> io::Result<()> {
     }
     line("expires", &time(application.expires))?;
     line("plan", &application.hash)?;
+    if let Some(promotion) = &request.promotion {
+        line("in place", &format!("at {} since {}, by {}", promotion.to, time(promotion.at), promotion.by))?;
+    }
+    if let Some(aside) = request.promotion.as_ref().and_then(|promotion| promotion.aside.as_ref()) {
+        line("", &format!("what was there lies in {aside}"))?;
+    }
     match &request.closed {
         Some(closed) => line("closed", &format!("{} by {}: {}", time(closed.at), closed.by, closed.note)),
         None => Ok(()),
     }
+}
+
+/// What was written since the restore point is not in it.
+fn loss(asked: Timestamp, restore: &RestoreScope) -> String {
+    let seconds = asked.duration_since(restore.time).as_secs();
+    let lost = duration(Duration::from_secs(seconds.try_into().unwrap_or_default()));
+    let objective = restore.objectives.rpo_seconds.map_or_else(String::new, |rpo| {
+        let verdict = if is_kept(seconds, rpo) { "kept" } else { "MISSED" };
+        format!("; RPO of at most {}: {verdict}", duration(Duration::from_secs(rpo)))
+    });
+    let rto = restore.objectives.rto_seconds.map(|rto| format!("; RTO {}", duration(Duration::from_secs(rto))));
+    format!("what was written in the {lost} from then to the request{objective}{}", rto.unwrap_or_default())
 }
 
 fn agreement(view: &RequestView) -> String {

@@ -134,6 +134,7 @@ fn headline(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Restored => "restored and verified",
         Outcome::Deviating => "PARTIAL: content restored and verified, some metadata deviates,",
+        Outcome::Unproven => "NOT PROVEN: restored and read back, and a check of the plan does not agree,",
         Outcome::Partial => "PARTIAL: restored in part",
         Outcome::Failed => "FAILED: what was read back is not what was stored,",
     }

@@ -207,7 +207,7 @@ fn write_verified(
     Ok(())
 }
 
-fn verdict(verdict: CheckVerdict) -> String {
+pub(crate) fn verdict(verdict: CheckVerdict) -> String {
     match verdict {
         CheckVerdict::Agreed => "agrees".into(),
         CheckVerdict::Disagreed(code) => format!("DOES NOT AGREE, ended with {code}"),

@@ -3,18 +3,20 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use strongroom_controller::{
-    BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace, Verification,
+    BackupDone, BackupOrder, CheckResult, CheckVerdict, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace,
+    Verification,
 };
 use strongroom_plans::{CheckCommand, FilesSource, Input as Planned, Source, SourcePath, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
 use strongroom_worker::backup::Input;
+use strongroom_worker::checks::{self, Isolation};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
 use strongroom_worker::pace::Pace;
 use strongroom_worker::restore::{Overwrite, RestoreOptions, RestoreReport};
 
 use super::around::Around;
-use super::checks::{self, Interrupted};
 use super::scratch::Scratch;
 use crate::access::Opened;
 use crate::backup::{self, Request};
@@ -138,9 +140,24 @@ impl Executor for Local<'_> {
         Ok(done)
     }
 
+    /// Isolated as far as this user can: what was restored may be a database that would join its cluster.
     fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
-        let run = checks::run(command, self.scratch.path(), checks::TIME_OUT, &self.context.signals);
-        run.map_err(|Interrupted(signal)| Failure::new(format!("run the check `{command}`"), Cause::Stopped(signal)))
+        let (words, started) = (command.words().map(str::to_owned).collect::<Vec<_>>(), Timestamp::now());
+        let signal = || self.context.signals.received();
+        let stop = || signal().is_some();
+        let isolation = Isolation::here();
+        let isolated = matches!(isolation, Ok(Isolation::Namespaces));
+        let made = match isolation {
+            Ok(isolation) => checks::run(&words, self.scratch.path(), isolation, checks::TIME_OUT, &stop)
+                .map(|made| (told(made.verdict), made.output)),
+            Err(error) => Ok((CheckVerdict::NotStarted, error.to_string())),
+        };
+        let (verdict, output) = made.map_err(|_| {
+            // A check is stopped by nothing else.
+            Failure::new(format!("run the check `{command}`"), Cause::Stopped(signal().unwrap_or_default()))
+        })?;
+        let finished = Timestamp::now();
+        Ok(CheckResult { command: command.to_string(), verdict, started, finished, output, isolated })
     }
 
     /// A copy that is out of reach leaves the backup safe and the other copies to be filled.
@@ -166,6 +183,17 @@ impl Executor for Local<'_> {
 
     fn snapshots(&mut self) -> Result<Vec<Snapshot>, Failure> {
         Ok(choice::all(self.opened, self.context)?.readable)
+    }
+}
+
+/// The worker's word as the record has it.
+pub(crate) fn told(verdict: checks::CheckVerdict) -> CheckVerdict {
+    match verdict {
+        checks::CheckVerdict::Agreed => CheckVerdict::Agreed,
+        checks::CheckVerdict::Disagreed(code) => CheckVerdict::Disagreed(code),
+        checks::CheckVerdict::Killed(signal) => CheckVerdict::Killed(signal),
+        checks::CheckVerdict::TimedOut => CheckVerdict::TimedOut,
+        checks::CheckVerdict::NotStarted => CheckVerdict::NotStarted,
     }
 }
 

@@ -17,13 +17,13 @@ use crate::failure::Cause;
 pub(super) struct Going(Mutex<BTreeSet<RequestNumber>>);
 
 /// One of them, until it is dropped.
-struct Turn<'g> {
+pub(super) struct Turn<'g> {
     going: &'g Going,
     number: RequestNumber,
 }
 
 impl Going {
-    fn take(&self, number: RequestNumber) -> Result<Turn<'_>, Refused> {
+    pub(super) fn take(&self, number: RequestNumber) -> Result<Turn<'_>, Refused> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number) {
             true => Ok(Turn { going: self, number }),
             false => Err(Refused::Unfit(format!("{number} is being run already: `strongroom restore show {number}`"))),
@@ -42,7 +42,7 @@ impl Runner<'_> {
     pub(super) fn file(&self, asked: &RestoreAsked, urgency: Urgency, break_glass: bool) -> Result<(), Refused> {
         let (found, plan) = self.noted(asked, None, self.look_closely(asked))?;
         if asked.request.dry_run {
-            self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+            self.tell_look(asked, found.scope, plan);
             return Ok(());
         }
         let handed = Handed {
@@ -68,7 +68,7 @@ impl Runner<'_> {
         let mode = if asked.request.dry_run { Mode::DryRun } else { Mode::Earnest };
         self.decided(self.desk.begin(&asked.by, request, found.scope.clone(), restore.clone(), mode))?;
         if asked.request.dry_run {
-            self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+            self.tell_look(asked, found.scope, plan);
             return Ok(());
         }
         // Not by the way that was asked for: a link on it may lead elsewhere a moment later.
@@ -92,7 +92,7 @@ impl Runner<'_> {
     }
 
     /// A refusal is in the journal before it is told. Where the controller itself fails, or is about to end, nobody refused anything.
-    fn noted<T>(
+    pub(super) fn noted<T>(
         &self,
         asked: &RestoreAsked,
         number: Option<RequestNumber>,
@@ -110,7 +110,10 @@ impl Runner<'_> {
     }
 
     /// The outer failure is a signal.
-    fn decided(&self, deciding: impl Future<Output = Result<RequestView, Refused>>) -> Result<RequestView, Refused> {
+    pub(super) fn decided(
+        &self,
+        deciding: impl Future<Output = Result<RequestView, Refused>>,
+    ) -> Result<RequestView, Refused> {
         let deciding = async { Ok::<_, Cause>(deciding.await) };
         self.context.wait("write the journal", deciding).map_err(|failure| self.refused(&failure))?
     }

@@ -1,5 +1,7 @@
 //! A restore on a host that somebody asks for, on a thread of its own: the snapshot is found, written down, lent, and what came of it is written down.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use strongroom_controller::journal::Event;
 use strongroom_controller::operator::Refused;
@@ -25,7 +27,7 @@ use crate::failure::{Cause, Failure};
 /// The snapshot that is meant, and what is to be done with it.
 pub(super) struct Found<'r> {
     name: &'r Name,
-    opened: &'r Opened,
+    pub(super) opened: &'r Opened,
     snapshot: Snapshot,
     /// The directory on the host, as raw bytes.
     pub(super) target: Vec<u8>,
@@ -35,7 +37,7 @@ pub(super) struct Found<'r> {
 
 /// What a host is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     ToRestore,
     ToLook,
 }
@@ -48,6 +50,7 @@ impl Runner<'_> {
             Wish::Restore => self.find_and_restore(asked),
             Wish::File { urgency, break_glass } => self.file(asked, *urgency, *break_glass),
             Wish::Run(request) => self.run_request(asked, request),
+            Wish::Promote(request) => self.promote(asked, request),
         };
         if let Err(refused) = done {
             self.tell(asked, Err(refused));
@@ -58,8 +61,17 @@ impl Runner<'_> {
     pub(super) fn only_look(&self, asked: &RestoreAsked) -> Result<(), Refused> {
         let found = self.find(asked)?;
         let plan = self.look(asked, &found)?;
-        self.tell(asked, Ok(RestoreNews::Looked { order: found.scope, plan }));
+        self.tell_look(asked, found.scope, plan);
         Ok(())
+    }
+
+    /// What a look found, with how many must agree to it.
+    pub(super) fn tell_look(&self, asked: &RestoreAsked, order: RestoreScope, plan: serde_json::Value) {
+        let site = Arc::clone(&self.site.borrow());
+        let host = site.hosts().values().find(|host| host.name().as_str() == order.host);
+        let rules = site.restores();
+        let approvals = host.filter(|_| !site.people().is_empty()).map(|host| rules.approvals(rules.class_of(host)));
+        self.tell(asked, Ok(RestoreNews::Looked { order, plan, approvals }));
     }
 
     fn find_and_restore(&self, asked: &RestoreAsked) -> Result<(), Refused> {
@@ -107,7 +119,7 @@ impl Runner<'_> {
     ) -> Result<(), Refused> {
         let request = match &asked.wish {
             Wish::Run(request) => Some(request.number),
-            Wish::Restore | Wish::File { .. } => None,
+            Wish::Restore | Wish::File { .. } | Wish::Promote(_) => None,
         };
         let done = match done {
             Ok(done) => done,
@@ -126,6 +138,7 @@ impl Runner<'_> {
         let ending = match report.outcome {
             Outcome::Restored => RestoreEnding::Restored,
             Outcome::Deviating => RestoreEnding::Deviating,
+            Outcome::Unproven => RestoreEnding::Unproven,
             Outcome::Partial => RestoreEnding::Partial,
             Outcome::Failed => RestoreEnding::Failed,
         };
@@ -156,7 +169,7 @@ impl Runner<'_> {
             let refreshed = self.context.wait("read what hosts committed", opened.repository.refresh());
             match refreshed.and_then(|()| choice::snapshot(opened, self.context, spec)) {
                 Ok(snapshot) if snapshot.manifest.host == asked.source => {
-                    let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot);
+                    let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot, &self.site.borrow());
                     return Ok(Found { name, opened, snapshot, target: asked.request.target.clone(), scope });
                 }
                 Ok(snapshot) => {
@@ -170,7 +183,7 @@ impl Runner<'_> {
         Err(last.map_or_else(|| Refused::Unknown(format!("there is no snapshot {spec}")), |last| self.refused(&last)))
     }
 
-    fn order(&self, asked: &RestoreAsked, found: &Found<'_>, job: String) -> RestoreOrder {
+    pub(super) fn order(&self, asked: &RestoreAsked, found: &Found<'_>, job: String) -> RestoreOrder {
         let request = &asked.request;
         let site = self.site.borrow();
         let access = site.repositories().get(found.name).map(|spec| spec.access().clone()).unwrap_or(Access::Gateway);
@@ -189,6 +202,8 @@ impl Runner<'_> {
             replaced: if request.set_aside { Replaced::SetAside } else { Replaced::Remove },
             owners: if request.owners_by_name { Owners::ByName } else { Owners::ByNumber },
             limits: Limits { download_bytes_per_second: request.download_bytes_per_second, ..Limits::default() },
+            promote_to: None,
+            checks: found.scope.checks.commands().to_vec(),
             direct: DirectStore::of(&access),
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,
@@ -196,7 +211,7 @@ impl Runner<'_> {
     }
 
     /// The outer failure is a signal. Whoever asked and stops listening ends it.
-    fn on_host(
+    pub(super) fn on_host(
         &self,
         asked: &RestoreAsked,
         opened: &Opened,
@@ -235,7 +250,7 @@ impl Runner<'_> {
         })
     }
 
-    fn note(&self, event: Event) -> Result<(), Refused> {
+    pub(super) fn note(&self, event: Event) -> Result<(), Refused> {
         let written = self.context.wait("write the journal", self.journal.append(Timestamp::now(), event));
         written.map_err(|failure| self.refused(&failure))
     }
@@ -255,7 +270,7 @@ impl Runner<'_> {
     }
 }
 
-fn unfit(fault: &JobFault) -> Refused {
+pub(super) fn unfit(fault: &JobFault) -> Refused {
     Refused::Unfit(chain(fault))
 }
 

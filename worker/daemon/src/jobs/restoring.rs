@@ -15,7 +15,7 @@ use strongroom_repository::text::escape;
 use strongroom_repository::{Credential, KeyFile, Loan, Repository, chain};
 use strongroom_worker::progress::Progress;
 use strongroom_worker::restore::{
-    self, Gate, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, Resumes,
+    self, Gate, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, RestoreReport, Resumes,
 };
 use tokio::sync::oneshot;
 
@@ -23,8 +23,9 @@ use super::attempt::{THREADS_MAX, Ticker};
 use super::control::Wish;
 use super::job::Job;
 use super::opening::{self, Unopened, Way, kind_of_store, told};
+use super::promoting::{NotPromoted, Promotion};
 use super::turns::Turns;
-use super::{Site, blocking, target};
+use super::{Site, blocking, checking, target};
 use crate::gateway::GatewayStore;
 use crate::ledger::{FailureKind, Recorded};
 use crate::request::RestoreRequest;
@@ -78,6 +79,10 @@ impl Restoring<'_> {
     async fn run(&self, loan: &Loan) -> Result<End, End> {
         blocking(|| target::check(&self.request.target()))
             .map_err(|reason| End::Failed(FailureKind::Target, reason))?;
+        let promotion = Promotion::of(self.job, self.request);
+        if let Some(report) = blocking(|| promotion.as_ref().and_then(Promotion::done)) {
+            return Ok(End::Restored(report));
+        }
         let gateway = GatewayStore::with_patience(self.site.links.clone(), self.request.repository, self.site.patience);
         let (gateway, give_up) = (gateway.0.borrowing(), gateway.1);
         self.job.show_doing("opening the repository");
@@ -88,11 +93,18 @@ impl Restoring<'_> {
         if self.request.dry_run {
             return Ok(End::Restored(to_value(&plan.summary)));
         }
+        if let Some(promotion) = promotion {
+            return self.promote(&promotion, &plan);
+        }
         if let Some(report) = self.job.with(|entry| entry.placed.clone())
             && plan.summary.resumes == Resumes::Nothing
         {
             tracing::info!(job = %self.job.id(), "an earlier try has put everything in place");
-            return Ok(End::Restored(report));
+            return match serde_json::from_value(report.clone()) {
+                Ok(report) => self.checked(report).await,
+                // Of a release with another shape.
+                Err(_) => Ok(End::Restored(report)),
+            };
         }
         if self.job.with(|entry| entry.cancelling) {
             return Err(End::Asked(Wish::Cancel));
@@ -113,9 +125,24 @@ impl Restoring<'_> {
             }
         };
         match done {
-            Ok(report) => Ok(End::Restored(to_value(&report))),
+            Ok(report) => self.checked(report).await,
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    fn promote(&self, promotion: &Promotion, plan: &RestorePlan) -> Result<End, End> {
+        self.job.show_doing("putting it in place");
+        match blocking(|| promotion.carry_out(&plan.summary)) {
+            Ok(report) => Ok(End::Restored(report)),
+            Err(NotPromoted::Asked) => Err(End::Asked(self.job.control().wish().unwrap_or(Wish::Stop))),
+            Err(NotPromoted::Refused(reason)) => Err(End::Failed(FailureKind::Target, reason)),
+        }
+    }
+
+    /// What is in place is in place: the checks can only say more of it.
+    async fn checked(&self, report: RestoreReport) -> Result<End, End> {
+        let checked = checking::check(self.job, self.request, report).await.map_err(End::Asked)?;
+        Ok(End::Restored(to_value(&checked)))
     }
 
     async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, End> {

@@ -9,7 +9,7 @@ use strongroom_repository::text::unescape;
 use strongroom_repository::{ObjectId, RepositoryId};
 use strongroom_worker::restore::{Overwrite, Owners, Replaced};
 
-use super::{Limits, REQUEST_BYTES_MAX, RequestFault, StorePlace, is_default};
+use super::{Hook, Limits, REQUEST_BYTES_MAX, RequestFault, StorePlace, is_default};
 
 /// A snapshot, or some of its paths, into a directory of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,12 @@ pub struct RestoreRequest {
     /// Only look.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dry_run: bool,
+    /// Run in the target once everything is in place.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub checks: Vec<Hook>,
+    /// Put what was restored at this place, escaped, instead of restoring it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub promote_to: Option<String>,
 }
 
 impl RestoreRequest {
@@ -55,6 +61,17 @@ impl RestoreRequest {
         {
             return Err(RequestFault::Relative(path.display().to_string()));
         }
+        if self.checks.iter().any(|check| check.arguments.first().is_none_or(String::is_empty)) {
+            return Err(RequestFault::NoProgram);
+        }
+        if let Some(place) = self.promote_to() {
+            if !place.is_absolute() {
+                return Err(RequestFault::Relative(place.display().to_string()));
+            }
+            if self.paths.len() != 1 {
+                return Err(RequestFault::NotOnePath);
+            }
+        }
         if self.json().len() > REQUEST_BYTES_MAX { Err(RequestFault::TooLarge) } else { Ok(()) }
     }
 
@@ -62,6 +79,12 @@ impl RestoreRequest {
     #[must_use]
     pub fn target(&self) -> PathBuf {
         OsString::from_vec(unescape(&self.target)).into()
+    }
+
+    /// The place at which what was restored is put.
+    #[must_use]
+    pub fn promote_to(&self) -> Option<PathBuf> {
+        self.promote_to.as_ref().map(|place| OsString::from_vec(unescape(place)).into())
     }
 
     /// The paths as the snapshot has them.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use strongroom_proto::worker::job_state::State;
-use strongroom_proto::worker::{FailureKind, JobReference, JobState, Limits, Overwrite};
+use strongroom_proto::worker::{FailureKind, Hook, JobReference, JobState, Limits, Overwrite, RestoreJob};
 use strongroom_repository::{Loan, Parameters, Snapshot};
 use tonic::Code;
 
@@ -274,4 +274,90 @@ async fn a_gateway_that_does_not_lend_yet_is_waited_for() {
     host.gateway.lend(true);
     assert_eq!(report(&host.end("r1").await)["outcome"], "restored");
     check_equal(&host, "target");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_restored_is_checked_where_it_lies() {
+    let (host, snapshot) = scene(1, 1 << 10).await;
+    let daemon = host.start().await;
+    let loan = host.loan(&snapshot, &[]).await;
+    let source = host.source().strip_prefix("/").unwrap().display().to_string();
+    let check = |command: &str| {
+        let arguments = ["sh", "-c", command].map(str::to_owned).into();
+        Hook { arguments, seconds_max: 60 }
+    };
+    let restored = async |job: &str, checks: Vec<Hook>| {
+        let restore = RestoreJob { checks, ..host.restore(&snapshot, &format!("target-{job}")) };
+        host.begin_restore(job, 1, restore).await.unwrap();
+        host.lend(job, &loan).await.unwrap();
+        report(&host.end(job).await)
+    };
+    // In the target, after all is in place.
+    let agrees = check(&format!("grep -q content '{source}/small' && ls -A | grep -vq strongroom"));
+    let made = restored("good", vec![agrees.clone()]).await;
+    assert_eq!((made["outcome"].as_str(), made["checks"][0]["verdict"].as_str()), (Some("restored"), Some("agreed")));
+    // The one after one that does not agree is made, too.
+    let made = restored("bad", vec![check("echo empty; exit 3"), agrees]).await;
+    assert_eq!(made["outcome"].as_str(), Some("unproven"), "{made}");
+    assert_eq!(made["checks"][0]["verdict"]["disagreed"].as_i64(), Some(3), "{made}");
+    assert_eq!(
+        (made["checks"][0]["output"].as_str(), made["checks"][1]["verdict"].as_str()),
+        (Some("empty"), Some("agreed"))
+    );
+    assert_eq!(made["counts"]["files"].as_u64(), Some(2), "{made}");
+    check_equal(&host, "target-bad");
+    let nothing = RestoreJob { checks: vec![Hook::default()], ..host.restore(&snapshot, "target") };
+    refused(host.begin_restore("none", 1, nothing).await, Code::InvalidArgument);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_restored_is_put_where_it_is_used_if_nobody_touched_it() {
+    let (host, snapshot) = scene(2, 1 << 10).await;
+    let mut daemon = host.start().await;
+    let path = host.source().into_os_string().into_encoded_bytes();
+    let loan = host.loan(&snapshot, std::slice::from_ref(&path)).await;
+    let job = |promote_to: Option<&Path>| RestoreJob {
+        paths: vec![path.clone()],
+        overwrite: Overwrite::Changed.into(),
+        promote_to: promote_to.map(|place| place.as_os_str().as_encoded_bytes().to_vec()).unwrap_or_default(),
+        ..host.restore(&snapshot, "target")
+    };
+    let ended = async |name: &str, job: RestoreJob| {
+        host.begin_restore(name, 1, job).await.unwrap();
+        host.lend(name, &loan).await.unwrap();
+        host.end(name).await
+    };
+    ended("r1", job(None)).await;
+    let (restored, used) = (restored(&host, "target"), host.folder.path().join("used"));
+    std::fs::create_dir(&used).unwrap();
+    std::fs::write(used.join("old"), "").unwrap();
+    // Changed, added, missing: each is found, and nothing is moved.
+    std::fs::write(restored.join("small"), "CONTENT").unwrap();
+    assert_eq!(failure(&ended("p1", job(Some(&used))).await).0, FailureKind::Target as i32);
+    ended("r2", RestoreJob { limits: Some(Limits { threads: 1, ..Limits::default() }), ..job(None) }).await;
+    std::fs::write(restored.join("more"), "").unwrap();
+    assert!(failure(&ended("p2", job(Some(&used))).await).1.contains("lie there in all"));
+    std::fs::remove_file(restored.join("more")).unwrap();
+    std::fs::rename(restored.join("small"), host.folder.path().join("small")).unwrap();
+    assert!(failure(&ended("p3", job(Some(&used))).await).1.contains("not what was verified"));
+    assert!(used.join("old").exists());
+    std::fs::rename(host.folder.path().join("small"), restored.join("small")).unwrap();
+
+    let promoted = report(&ended("p4", job(Some(&used))).await);
+    assert_eq!(promoted["aside"].as_str(), restored.to_str(), "{promoted}");
+    assert!(used.join("small").exists() && restored.join("old").exists());
+    // Killed right after the rename: it is not taken back.
+    daemon.stop().await;
+    let mut kept = contents(&host.folders.state).into_iter().map(|(path, _)| path);
+    let entry = kept.find(|path| path.ends_with("p4.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&entry).unwrap()).unwrap();
+    json["state"] = "running".into();
+    std::fs::write(&entry, serde_json::to_vec(&json).unwrap()).unwrap();
+    daemon = host.start().await;
+    host.asks_for_keys("p4").await;
+    host.lend("p4", &loan).await.unwrap();
+    assert_eq!(report(&host.end("p4").await), promoted);
+    assert!(used.join("small").exists() && restored.join("old").exists());
+    daemon.stop().await;
 }

@@ -1,7 +1,9 @@
-//! A plan's check: one command, run to its end or to its time-out, and the end of what it printed.
+//! A plan's checks: commands in the directory to which was restored, each run to its end or to its time-out, and the end of what it printed.
 //!
-//! It runs without a shell, isolated where that can be had (`isolation`), in a process group of its own that is ended as a whole, with nothing on standard input. One thread waits for its end and for its
+//! It runs without a shell, isolated or not (`isolation`), in a process group of its own that is ended as a whole, with nothing on standard input. One thread waits for its end and for its
 //! output at once; nothing is collected without bound.
+
+mod isolation;
 
 use std::fs::OpenOptions;
 use std::io::{self, PipeReader, Read};
@@ -11,57 +13,80 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-use strongroom_controller::{CheckResult, CheckVerdict};
-use strongroom_plans::CheckCommand;
+use serde::{Deserialize, Serialize};
 
-use super::isolation::Isolation;
-use crate::signals::Signals;
+pub use self::isolation::Isolation;
 
 /// Longer than an integrity check of a large database takes, shorter than a night.
-pub(super) const TIME_OUT: Duration = Duration::from_secs(600);
+pub const TIME_OUT: Duration = Duration::from_secs(600);
 /// The last lines say why; more would drown the record.
 const OUTPUT_BYTES_MAX: usize = 4 << 10;
-/// How soon a signal is noticed while a check is quiet.
+/// How soon a request to stop is noticed while a check is quiet.
 const GLANCE: Duration = Duration::from_millis(200);
 
-/// A signal of the operator arrived while the check ran.
-#[derive(Debug)]
-pub(super) struct Interrupted(pub(super) u8);
-
-/// Runs a check in `folder`, isolated as far as this user can.
-pub(super) fn run(
-    check: &CheckCommand,
-    folder: &Path,
-    time_out: Duration,
-    signals: &Signals,
-) -> Result<CheckResult, Interrupted> {
-    let started = Timestamp::now();
-    let isolation = Isolation::here();
-    let isolated = matches!(isolation, Ok(Isolation::Namespaces));
-    let (verdict, output) = match isolation {
-        Ok(isolation) => run_so(check, folder, isolation, time_out, signals)?,
-        Err(error) => (CheckVerdict::NotStarted, error.to_string()),
-    };
-    Ok(CheckResult { command: check.to_string(), verdict, started, finished: Timestamp::now(), output, isolated })
+/// A check that was made, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Check {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What it said.
+    pub verdict: CheckVerdict,
+    /// The end of what it printed.
+    pub output: String,
+    /// How long it took.
+    pub milliseconds: u64,
 }
 
-fn run_so(
-    check: &CheckCommand,
+/// What a check said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckVerdict {
+    /// It ended with exit code 0.
+    Agreed,
+    /// It ended with another code.
+    Disagreed(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// It did not end in time.
+    TimedOut,
+    /// It could not be started.
+    NotStarted,
+}
+
+/// A check was ended because somebody does not want it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Check {
+    /// Only this counts as passed.
+    #[must_use]
+    pub fn agreed(&self) -> bool {
+        self.verdict == CheckVerdict::Agreed
+    }
+}
+
+/// Runs a check in `folder`. `stop` is asked now and then whether it is to end early.
+pub fn run(
+    command: &[String],
     folder: &Path,
     isolation: Isolation,
     time_out: Duration,
-    signals: &Signals,
-) -> Result<(CheckVerdict, String), Interrupted> {
-    let (child, reader) = match start(isolation.command(check), folder) {
-        Ok(started) => started,
-        Err(error) => return Ok((CheckVerdict::NotStarted, error.to_string())),
+    stop: &dyn Fn() -> bool,
+) -> Result<Check, Stopped> {
+    let begun = Instant::now();
+    let (verdict, output) = match isolation.command(command).and_then(|command| start(command, folder)) {
+        Ok((child, reader)) => {
+            let (verdict, output) = Watch { child, reader, tail: Tail::default(), stop }.finish(time_out)?;
+            (isolation.verdict(verdict, &output), output)
+        }
+        Err(error) => (CheckVerdict::NotStarted, error.to_string()),
     };
-    let (verdict, output) = Watch { child, reader, tail: Tail::default(), signals }.finish(time_out)?;
-    Ok((isolation.verdict(verdict, &output), output))
+    let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(Check { command: command.to_vec(), verdict, output, milliseconds })
 }
 
 fn start(mut command: Command, folder: &Path) -> io::Result<(Child, PipeReader)> {
@@ -77,11 +102,11 @@ struct Watch<'a> {
     child: Child,
     reader: PipeReader,
     tail: Tail,
-    signals: &'a Signals,
+    stop: &'a dyn Fn() -> bool,
 }
 
 impl Watch<'_> {
-    fn finish(mut self, time_out: Duration) -> Result<(CheckVerdict, String), Interrupted> {
+    fn finish(mut self, time_out: Duration) -> Result<(CheckVerdict, String), Stopped> {
         let ended = self.wait(Instant::now() + time_out);
         // Whatever happened, nothing of the check goes on in a directory that will be removed.
         self.kill_group();
@@ -90,7 +115,7 @@ impl Watch<'_> {
         let verdict = match (ended, status) {
             (Ok(Some(())), Ok(status)) => verdict(status),
             (Ok(None), _) => CheckVerdict::TimedOut,
-            (Err(WaitFault::Interrupted(signal)), _) => return Err(Interrupted(signal)),
+            (Err(WaitFault::Stopped), _) => return Err(Stopped),
             (Err(WaitFault::System(error)), _) | (Ok(Some(())), Err(error)) => {
                 self.tail.add(error.to_string().as_bytes());
                 CheckVerdict::NotStarted
@@ -105,8 +130,8 @@ impl Watch<'_> {
         let child = pidfd_open(pid, PidfdFlags::empty()).map_err(WaitFault::system)?;
         let mut is_open = true;
         loop {
-            if let Some(signal) = self.signals.received() {
-                return Err(WaitFault::Interrupted(signal));
+            if (self.stop)() {
+                return Err(WaitFault::Stopped);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -146,7 +171,7 @@ impl Watch<'_> {
 }
 
 enum WaitFault {
-    Interrupted(u8),
+    Stopped,
     System(io::Error),
 }
 
@@ -214,27 +239,22 @@ impl Tail {
 mod tests {
     use super::*;
 
-    struct Said {
-        verdict: CheckVerdict,
-        output: String,
-    }
-
-    fn check(command: &[&str], time_out: Duration) -> Said {
+    fn check(command: &[&str], time_out: Duration) -> Check {
         check_so(command, Isolation::None, time_out)
     }
 
-    fn check_so(command: &[&str], isolation: Isolation, time_out: Duration) -> Said {
-        let quoted: Vec<String> = command.iter().map(|word| format!("{word:?}")).collect();
-        let plan = format!(
-            "kind: backup\nname: t\nsources: [{{ files: [/etc] }}]\nrepository: /r\nretain: {{ daily: 1 }}\nprove: {{ level: restored, checks: [[{}]] }}\n",
-            quoted.join(", ")
-        );
-        let plan = strongroom_plans::parse("t.yaml", &plan).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let signals = Signals::watch(runtime.handle()).unwrap();
-        let check = &plan.prove().unwrap().checks()[0];
-        let (verdict, output) = run_so(check, Path::new("/"), isolation, time_out, &signals).unwrap();
-        Said { verdict, output }
+    fn check_so(command: &[&str], isolation: Isolation, time_out: Duration) -> Check {
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        run(&command, Path::new("/"), isolation, time_out, &|| false).unwrap()
+    }
+
+    #[test]
+    fn a_check_that_nobody_wants_any_more_ends() {
+        let command = ["sleep", "1000"].map(str::to_owned);
+        let stopped = run(&command, Path::new("/"), Isolation::None, Duration::from_secs(60), &|| true);
+        assert_eq!(stopped, Err(Stopped));
+        let nothing = run(&[], Path::new("/"), Isolation::None, TIME_OUT, &|| false).unwrap();
+        assert_eq!(nothing.verdict, CheckVerdict::NotStarted);
     }
 
     #[test]

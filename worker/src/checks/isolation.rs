@@ -7,8 +7,8 @@ use std::io;
 use std::process::{Command, Stdio};
 
 use rustix::process::geteuid;
-use strongroom_controller::CheckVerdict;
-use strongroom_plans::CheckCommand;
+
+use super::CheckVerdict;
 
 /// It ends with the thread that waits for it, also when this program is killed.
 const WITH_US: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
@@ -20,7 +20,7 @@ const NOT_STARTED: [i32; 2] = [126, 127];
 
 /// How a check is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Isolation {
+pub enum Isolation {
     /// In namespaces of its own.
     Namespaces,
     /// In a process group of its own, and nothing more.
@@ -29,7 +29,7 @@ pub(super) enum Isolation {
 
 impl Isolation {
     /// As far as this user can; root can always, or it is an error.
-    pub(super) fn here() -> io::Result<Self> {
+    pub fn here() -> io::Result<Self> {
         if !geteuid().is_root() {
             return Ok(Self::None);
         }
@@ -43,17 +43,19 @@ impl Isolation {
     }
 
     /// The command that runs the check so.
-    pub(super) fn command(self, check: &CheckCommand) -> Command {
+    pub(super) fn command(self, check: &[String]) -> io::Result<Command> {
+        let (program, arguments) =
+            check.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
         let mut command = match self {
-            Self::None => Command::new(check.program()),
+            Self::None => Command::new(program),
             Self::Namespaces => {
                 let mut command = namespaces();
-                command.arg(check.program());
+                command.arg(program);
                 command
             }
         };
-        command.args(check.arguments());
-        command
+        command.args(arguments);
+        Ok(command)
     }
 
     /// What the check said, as seen through `unshare`.
