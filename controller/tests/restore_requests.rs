@@ -256,7 +256,8 @@ async fn what_differs_from_what_was_approved_is_not_done() -> Result<()> {
     let request = desk.file("wang", "web2", Glass::Whole).await?;
     desk.approve(1, "zhao", &request).await??;
     desk.approve(1, "sun", &request).await??;
-    let changed: [(&str, fn(&mut ApprovalScope)); 12] = [
+    type Change = fn(&mut ApprovalScope);
+    let changed: [(&str, Change); 12] = [
         ("checks", |scope| scope.restore.checks = PlanChecks::Unwanted { plan: "nightly".into() }),
         ("promote-to", |scope| scope.restore.promote_to = Some("/etc".into())),
         ("target", |scope| scope.restore.target = "/etc".into()),
