@@ -294,7 +294,7 @@ fn the_hash_of_a_plan_does_not_change_from_release_to_release() {
     let number = RequestNumber::new(2026, 1);
     let scope = ApprovalScope::of(number, scope("web2"), site.restores(), host(&site, "web2"), false);
     let text = format!(
-        r#"{{"approvals":2,"break-glass":false,"class":"production","host":"web2","overwrite":"never","owners-by-name":false,"paths":["/srv/billing"],"repository":"main","request":"HF-2026-000001","set-aside":false,"snapshot":"{}","source":"web1","target":"/srv/back","time":"2026-11-21T14:00:00Z"}}"#,
+        r#"{{"approvals":2,"break-glass":false,"checks":"none","class":"production","host":"web2","overwrite":"never","owners-by-name":false,"paths":["/srv/billing"],"promote-to":"/srv/billing","repository":"main","request":"HF-2026-000001","set-aside":false,"snapshot":"{}","source":"web1","target":"/srv/back","time":"2026-11-21T14:00:00Z"}}"#,
         "ab".repeat(32)
     );
     assert_eq!(scope.hash(), blake3::hash(text.as_bytes()).to_hex().to_string());

@@ -352,6 +352,8 @@ async fn what_was_restored_is_put_where_it_is_used_if_nobody_touched_it() {
     let mut kept = contents(&host.folders.state).into_iter().map(|(path, _)| path);
     let entry = kept.find(|path| path.ends_with("p4.json")).unwrap();
     let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&entry).unwrap()).unwrap();
+    let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&used).unwrap());
+    json["placed"] = serde_json::json!({ "inode": inode, "replaces": true });
     json["state"] = "running".into();
     std::fs::write(&entry, serde_json::to_vec(&json).unwrap()).unwrap();
     daemon = host.start().await;
