@@ -117,12 +117,6 @@ async fn cut_off_at_random_points_it_goes_on_where_it_was() -> Result<()> {
     let done = tokio::time::timeout(Duration::from_secs(600), &mut going.restoring).await???;
     let report: serde_json::Value = serde_json::from_slice(&done.report)?;
     ensure!(report["outcome"] == "restored", "{report}");
-    eprintln!(
-        "{cuts} cuts in {} MiB: {} MiB were given, at most {} MiB twice after a cut",
-        bytes / MIB,
-        going.given() / MIB,
-        worst / MIB
-    );
     ensure!(worst <= AGAIN_MAX, "{worst} bytes came again after one cut, {again} after all");
     compare::same(&scene.source, &restored(&scene.target, &scene.source))?;
     ensure!(fs::read_dir(&scene.target)?.count() == 1, "something unfinished is left");
