@@ -57,7 +57,9 @@ pub(crate) fn measure(order: &All) -> Result<String> {
         files.len(),
         order.circumstances()?
     );
-    for (title, usage) in [("backup", backup), ("restore, read back", restore), ("`cp -a`, `sync`", copied), ("`diff -r`", compared)] {
+    for (title, usage) in
+        [("backup", backup), ("restore, read back", restore), ("`cp -a`, `sync`", copied), ("`diff -r`", compared)]
+    {
         row(&mut text, title, usage, order.gib << 10)?;
     }
     writeln!(
