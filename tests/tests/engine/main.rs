@@ -30,6 +30,7 @@ mod restore_on_host;
 mod restore_one_line;
 mod restore_promote;
 mod restore_requests;
+mod restore_taken_up;
 mod secrets;
 #[expect(dead_code, reason = "what the tests of the controller's SSH need besides")]
 #[path = "../../../controller/tests/ssh/sshd.rs"]

@@ -37,7 +37,8 @@ pub(crate) struct Scene {
     program: PathBuf,
     pub(crate) source: PathBuf,
     _sshd: Sshd,
-    _worker: Worker,
+    /// The host's; none while it is away.
+    pub(crate) worker: Option<Worker>,
 }
 
 impl Scene {
@@ -66,7 +67,7 @@ impl Scene {
             user()?
         );
         fs::write(operator.site.join("hosts.yaml"), hosts)?;
-        let scene = Self { sandbox, operator, program, source, _sshd: sshd, _worker: worker };
+        let scene = Self { sandbox, operator, program, source, _sshd: sshd, worker: Some(worker) };
         scene.write_site(PEOPLE)?;
         Ok(scene)
     }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use strongroom_tests::{program, wait};
 
 /// Long enough for any machine.
@@ -25,6 +26,11 @@ impl Worker {
         let worker = command.spawn().map(Self).context("the worker")?;
         wait::until("the worker answers", SOON, || Ok(UnixStream::connect(home.join("run/gateway.sock"))?))?;
         Ok(worker)
+    }
+
+    /// It answers nobody any more, and looks alive.
+    pub(crate) fn suspend(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.0), Signal::STOP)?)
     }
 
     pub(crate) fn kill(mut self) -> Result<()> {

@@ -13,6 +13,7 @@ mod machine;
 #[path = "../peers/measure.rs"]
 mod measure;
 mod prune;
+mod restore;
 mod stores;
 mod tool;
 
@@ -50,6 +51,8 @@ enum Measurement {
     Stores,
     /// Searches among ten million names
     Find,
+    /// A large restore beside `cp` and `cmp`, and the first byte of one
+    Restore,
 }
 
 #[derive(Debug, Args)]
@@ -61,7 +64,7 @@ struct All {
     #[arg(long)]
     note: Option<String>,
     /// Only these
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["index", "prune", "stores", "find"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["index", "prune", "stores", "find", "restore"])]
     only: Vec<Measurement>,
     /// How many chunks the index knows
     #[arg(long, default_value_t = 100_000_000)]
@@ -75,6 +78,9 @@ struct All {
     /// How many file entries are searched
     #[arg(long, default_value_t = 10_000_000)]
     names: u64,
+    /// How large the large restore is, in GiB
+    #[arg(long, default_value_t = 10)]
+    gib: u64,
     /// How many daily snapshots are made before the prune
     #[arg(long, default_value_t = 60)]
     days: u64,
@@ -110,6 +116,7 @@ fn all(order: &All) -> Result<()> {
             Measurement::Prune => prune::measure(order),
             Measurement::Stores => stores::measure(order),
             Measurement::Find => find::measure(order),
+            Measurement::Restore => restore::measure(order),
         };
         match measured {
             Ok(section) => {

@@ -249,6 +249,13 @@ impl Client {
         restore
     }
 
+    /// A file's content, as strongroom prints it.
+    pub(crate) fn cat(&self, path: &Path) -> Command {
+        let mut cat = self.ours(&["cat", "latest"]);
+        cat.arg(path);
+        cat
+    }
+
     /// The ids of all snapshots, oldest first.
     pub(crate) fn snapshots(&self) -> Result<Vec<String>> {
         let mut list = match self.tool {

@@ -123,6 +123,11 @@ impl Runner<'_> {
         };
         let done = match done {
             Ok(done) => done,
+            // Nobody can say that it has ended: its host may be at it.
+            Err(fault @ JobFault::Unreachable { .. }) if self.was_begun_before(&restore)? => {
+                let why = "it was begun before, and may go on there: the same command takes it up again";
+                return Err(Refused::Unfit(format!("{}; {why}", chain(&fault))));
+            }
             Err(fault) => {
                 let ending = match fault {
                     JobFault::Cancelled => RestoreEnding::Cancelled,
@@ -149,6 +154,13 @@ impl Runner<'_> {
         self.record_owed();
         self.tell(asked, Ok(RestoreNews::Ended { restore, order, ending, report, read_bytes: done.read_bytes }));
         Ok(())
+    }
+
+    /// Whether this is not the first attempt of a job that has not ended.
+    fn was_begun_before(&self, restore: &str) -> Result<bool, Refused> {
+        let entries = self.context.wait("read the journal", self.journal.entries_of_restore(restore));
+        let entries = entries.map_err(|failure| self.refused(&failure))?;
+        Ok(entries.iter().filter(|entry| matches!(entry.event, Event::RestoreStarted { .. })).count() > 1)
     }
 
     /// The snapshot that is meant, which must be of the host that was named: for that host it was decided that he may.
