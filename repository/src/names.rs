@@ -15,7 +15,7 @@ mod search;
 
 use std::collections::{HashMap, HashSet};
 
-pub(crate) use file::decode;
+pub(crate) use file::{sample, use_up};
 pub use search::{Found, FoundPath};
 
 use self::block::Block;

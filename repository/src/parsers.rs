@@ -56,7 +56,7 @@ pub const ALL: &[Parser] = &[
     ("parity", parity),
     ("checkpoint", |bytes| drop(serde_json::from_slice(bytes).map(decode_checkpoint))),
     ("group", group::use_up),
-    ("names", |bytes| drop(names::decode(bytes))),
+    ("names", names::use_up),
     ("ledger", |bytes| drop(std::str::from_utf8(bytes).map(|text| Ledger::parse(text, &REPOSITORY)))),
     ("loan", |bytes| drop(Loan::from_bytes(bytes))),
     ("loan-content", |bytes| drop(Loan::decode(bytes))),

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::block::Block;
-use super::{Leaf, Names};
+use super::block::{Block, Open, lists};
+use super::{Leaf, Names, list};
 use crate::cache;
 use crate::codec::{Malformed, Reader, put_bytes, put_varint, put_zigzag};
 use crate::ids::ChunkId;
@@ -57,7 +57,7 @@ impl Names {
 }
 
 /// Reads one, and that its numbers mean something.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Names, Malformed> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Names, Malformed> {
     let mut from = Reader::new(bytes);
     if from.u8("version")? != VERSION {
         return Err(Malformed { what: "version", at: 0 });
@@ -76,6 +76,28 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Names, Malformed> {
     let trees = (0..count).map(|_| tree(&mut from, leaves.len())).collect::<Result<HashMap<_, _>, _>>()?;
     from.finish("names")?;
     Ok(Names { blocks, lists, leaves, trees, ..Names::default() })
+}
+
+/// The parser, for the table of all parsers: with what searches do to it.
+pub(crate) fn use_up(bytes: &[u8]) {
+    for block in decode(bytes).map(|names| names.blocks).unwrap_or_default() {
+        let plain = block.unpack().unwrap_or_default();
+        lists(&plain).map_while(Result::ok).for_each(|list| list::each(list, |_, _| {}));
+    }
+}
+
+/// The names of one leaf page, in one snapshot.
+pub(crate) fn sample(page: &[u8]) -> Vec<u8> {
+    let mut open = Open::default();
+    open.push(&list::of_page(page).expect("the sample page is a page"));
+    let names = Names {
+        blocks: open.close().expect("compression into memory succeeds").into_iter().collect(),
+        lists: vec![[8; 32]],
+        leaves: vec![Leaf { page: ChunkId([4; 32]), list: 0 }],
+        trees: [(ChunkId([5; 32]), vec![0])].into(),
+        ..Names::default()
+    };
+    names.encode()
 }
 
 fn block(from: &mut Reader<'_>) -> Result<Block, Malformed> {

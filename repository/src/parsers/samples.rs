@@ -13,6 +13,7 @@ use crate::keys::hybrid::{self, Purpose};
 use crate::keys::inventory::{self, Binding};
 use crate::keys::{KeyShare, ReaderFile, Secret, public_key, signing_key, to_share_sheet, to_sheet};
 use crate::loan::Loan;
+use crate::names;
 use crate::object::{self, ObjectType};
 use crate::pack::{PackBuilder, StoredChunk};
 use crate::parity::{self, Subject};
@@ -63,6 +64,7 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("parity", parity()),
         ("checkpoint", json(&history())),
         ("group", group()),
+        ("names", names::sample(&leaf())),
         ("ledger", ledger().into_bytes()),
         ("gone-names", vec![7; 40]),
         ("loan", loan().to_bytes().to_vec()),

@@ -94,17 +94,12 @@ fn make(source: &Path, bytes: u64) -> Result<Vec<String>> {
 }
 
 fn text(vocabulary: &Vocabulary, dice: &mut Dice, piece: &mut [u8]) {
-    let mut left = piece;
-    while !left.is_empty() {
-        let word = vocabulary.word(dice).as_bytes();
-        let taken = word.len().min(left.len());
-        left[..taken].copy_from_slice(&word[..taken]);
-        left = &mut left[taken..];
-        if let Some((space, rest)) = left.split_first_mut() {
-            *space = b' ';
-            left = rest;
-        }
+    let mut text = Vec::with_capacity(piece.len() + 64);
+    while text.len() < piece.len() {
+        text.extend_from_slice(vocabulary.word(dice).as_bytes());
+        text.push(b' ');
     }
+    piece.copy_from_slice(&text[..piece.len()]);
 }
 
 fn first_byte(client: &Client, name: &str) -> Result<Duration> {
