@@ -9,6 +9,7 @@ mod request;
 mod requests;
 mod scope;
 mod summary;
+mod watch;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -102,6 +103,7 @@ pub(crate) enum RestoreCommand {
     Reject(decide::RejectArgs),
     Plan(scope::PlanArgs),
     Run(request::RunArgs),
+    Watch(watch::WatchArgs),
     Resume(request::ResumeArgs),
     Promote(promote::PromoteArgs),
     Cancel(decide::CancelArgs),
@@ -239,6 +241,7 @@ impl RestoreCommand {
             Self::Reject(args) => args.run(context),
             Self::Plan(args) => args.run(context),
             Self::Run(args) => args.run(context),
+            Self::Watch(args) => args.run(context),
             Self::Resume(args) => args.run(context),
             Self::Promote(args) => args.run(context),
             Self::Cancel(args) => args.run(context),

@@ -69,6 +69,16 @@ pub(super) fn follow(
     call: impl Future<Output = Result<Response<Streaming<Document>>, Status>>,
     context: &Context,
 ) -> Result<RestoreNews, Failure> {
+    follow_or(what, call, "the controller ended before the restore: the same command goes on", context)
+}
+
+/// The same; `cut_off` is said where nothing more is told, and it has not ended.
+pub(super) fn follow_or(
+    what: &str,
+    call: impl Future<Output = Result<Response<Streaming<Document>>, Status>>,
+    cut_off: &str,
+    context: &Context,
+) -> Result<RestoreNews, Failure> {
     let latest = Arc::new(Mutex::new(Reading::default()));
     let seen = Arc::clone(&latest);
     let bar =
@@ -86,7 +96,7 @@ pub(super) fn follow(
                 end => last = Some(end),
             }
         }
-        last.ok_or_else(|| Cause::Absent("the controller ended before the restore: the same command goes on".into()))
+        last.ok_or_else(|| Cause::Absent(cut_off.to_owned()))
     });
     bar.finish();
     ended

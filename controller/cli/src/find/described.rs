@@ -1,0 +1,39 @@
+//! What was found, in short: the same whether it was found here or by a controller.
+
+use serde::{Deserialize, Serialize};
+use strongroom_repository::inspect::describe_entry;
+use strongroom_repository::{Entry, Time};
+
+use crate::shown::entry_time;
+
+/// Some of the fields of [`describe_entry`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct Described {
+    kind: String,
+    pub(super) size: u64,
+    /// Seconds and nanoseconds, with a point in between.
+    mtime: String,
+    mode: String,
+    user: String,
+    group: String,
+    blake3: Option<String>,
+}
+
+impl Described {
+    pub(super) fn of(entry: &Entry) -> Self {
+        // BUG if it fails: it is made of the same fields.
+        serde_json::from_value(describe_entry(b"", entry)).expect("an entry is described by these fields")
+    }
+
+    pub(super) fn is_directory(&self) -> bool {
+        self.kind == "directory"
+    }
+
+    pub(super) fn modified(&self) -> String {
+        let time = self.mtime.split_once('.').and_then(|(seconds, nanoseconds)| {
+            Some(Time { seconds: seconds.parse().ok()?, nanoseconds: nanoseconds.parse().ok()? })
+        });
+        time.map_or_else(|| self.mtime.clone(), entry_time)
+    }
+}
