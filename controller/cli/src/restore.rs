@@ -33,6 +33,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet::ControllerArgs;
 use crate::progress;
+use crate::record;
 use one_line::OneLineArgs;
 use summary::{Planned, Restored};
 
@@ -108,6 +109,7 @@ pub(crate) enum RestoreCommand {
     Promote(promote::PromoteArgs),
     Cancel(decide::CancelArgs),
     Close(decide::CloseArgs),
+    Record(record::ShowArgs),
 }
 
 /// What is restored, where to, and how.
@@ -246,6 +248,7 @@ impl RestoreCommand {
             Self::Promote(args) => args.run(context),
             Self::Cancel(args) => args.run(context),
             Self::Close(args) => args.run(context),
+            Self::Record(args) => record::show(args, context),
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) struct Match {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Point {
-    snapshot: ObjectId,
+    pub(super) snapshot: ObjectId,
     time: Timestamp,
     /// The plan whose run made it; none for a backup by hand.
     plan: Option<String>,
@@ -68,11 +68,14 @@ pub(super) struct Point {
     pub(super) repositories: Vec<String>,
     /// The newest restore of it that was verified.
     pub(super) proof: Option<Proven>,
-    /// What a restore of it will take, as those before went; none of a directory, or if there were none.
+    /// What a restore of it will take, as those before went; none if there were none.
     takes_seconds: Option<u64>,
     /// The places of those repositories.
     #[serde(skip)]
     pub(super) places: Vec<usize>,
+    /// The page at the top of its snapshot's tree.
+    #[serde(skip, default = "nowhere")]
+    pub(super) root: ChunkId,
     /// The leaf in which its entry is.
     #[serde(skip, default = "nowhere")]
     pub(super) page: ChunkId,
@@ -108,7 +111,7 @@ impl Match {
 }
 
 impl Point {
-    pub(super) fn new(snapshot: &Snapshot, page: ChunkId) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, root: ChunkId, page: ChunkId) -> Self {
         Self {
             snapshot: snapshot.id,
             time: snapshot.manifest.time,
@@ -117,16 +120,16 @@ impl Point {
             proof: None,
             takes_seconds: None,
             places: Vec::new(),
+            root,
             page,
             entry: None,
         }
     }
 
-    /// What it is, and what a restore of it takes at this pace.
-    pub(super) fn describe(&mut self, entry: &Entry, pace: Option<Pace>) {
-        let described = Described::of(entry);
-        self.takes_seconds = pace.filter(|_| !described.is_directory()).map(|pace| rounded(pace.takes(described.size)));
-        self.entry = Some(described);
+    /// What it is, with so many bytes in it and below it, and what a restore of it takes at this pace.
+    pub(super) fn describe(&mut self, entry: &Entry, bytes: Option<u64>, pace: Option<Pace>) {
+        self.takes_seconds = bytes.zip(pace).map(|(bytes, pace)| rounded(pace.takes(bytes)));
+        self.entry = Some(Described::of(entry, bytes));
     }
 
     /// What was written since is lost.
@@ -168,7 +171,7 @@ impl Answer for Candidates {
                     point.proof.as_ref().map_or("NO".into(), |proven| ago(proven, now)),
                     point.repositories.join(", "),
                     takes.unwrap_or_else(|| "-".into()),
-                    entry.map_or("UNREADABLE".into(), |entry| size(entry.size)),
+                    entry.map_or("UNREADABLE".into(), |entry| entry.size.map_or("-".into(), size)),
                     entry.map_or(String::new(), Described::modified),
                     format!("{}{}", found.path, if is_directory { "/" } else { "" }),
                 ]);

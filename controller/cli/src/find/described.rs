@@ -11,7 +11,8 @@ use crate::shown::entry_time;
 #[serde(rename_all = "kebab-case", default)]
 pub(super) struct Described {
     kind: String,
-    pub(super) size: u64,
+    /// Of a directory, of all that is below it.
+    pub(super) size: Option<u64>,
     /// Seconds and nanoseconds, with a point in between.
     mtime: String,
     mode: String,
@@ -21,9 +22,11 @@ pub(super) struct Described {
 }
 
 impl Described {
-    pub(super) fn of(entry: &Entry) -> Self {
+    pub(super) fn of(entry: &Entry, size: Option<u64>) -> Self {
         // BUG if it fails: it is made of the same fields.
-        serde_json::from_value(describe_entry(b"", entry)).expect("an entry is described by these fields")
+        let described: Self =
+            serde_json::from_value(describe_entry(b"", entry)).expect("an entry is described by these fields");
+        Self { size, ..described }
     }
 
     pub(super) fn is_directory(&self) -> bool {

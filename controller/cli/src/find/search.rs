@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use strongroom_controller::journal::Proven;
 use strongroom_controller::pace::Pace;
 use strongroom_repository::names::Names;
 use strongroom_repository::tree::order::join;
-use strongroom_repository::{ChunkId, Located, ObjectId, Snapshot};
+use strongroom_repository::{ChunkId, Error, Kind, Located, ObjectId, Repository, Snapshot, Tree};
 
 use super::candidates::{Candidates, LeftOut, Match, Point};
 use super::wanted::Wanted;
@@ -19,6 +20,8 @@ use crate::failure::{Doing, Failure};
 
 /// Fewer pages are read before anybody wonders.
 const QUIET_PAGES: u64 = 1000;
+/// What lies below so many directories is summed up; a few pages are read for each.
+const SUMMED_MAX: usize = 200;
 
 /// A repository in which is looked.
 pub(crate) struct Place<'o> {
@@ -82,7 +85,8 @@ impl Search<'_> {
         for path in found.paths {
             let whole = join(&path.directory, &path.name);
             for (tree, page) in path.at {
-                self.add((number, place), snapshots[tree], &whole, page);
+                let point = Point::new(snapshots[tree], roots[tree], page);
+                self.add((number, place), &snapshots[tree].manifest.host, &whole, point);
             }
         }
         Ok(())
@@ -105,24 +109,13 @@ impl Search<'_> {
     }
 
     /// Copies have the same snapshots: they are one point, in several repositories.
-    fn add(&mut self, (number, place): (usize, &Place<'_>), snapshot: &Snapshot, path: &[u8], page: ChunkId) {
-        let points = self.found.entry((snapshot.manifest.host.clone(), path.to_vec())).or_default();
-        let point = points.entry(snapshot.id).or_insert_with(|| Point::new(snapshot, page));
+    fn add(&mut self, (number, place): (usize, &Place<'_>), host: &str, path: &[u8], found: Point) {
+        let points = self.found.entry((host.to_owned(), path.to_vec())).or_default();
+        let known = place.proven.get(&found.snapshot).cloned();
+        let point = points.entry(found.snapshot).or_insert(found);
         point.places.push(number);
         point.repositories.push(place.name.clone());
-        let known = place.proven.get(&snapshot.id).cloned();
-        point.proof = point.proof.take().max_by_time(known);
-    }
-}
-
-/// Of two proofs the newer one.
-trait Newer {
-    fn max_by_time(self, other: Self) -> Self;
-}
-
-impl Newer for Option<Proven> {
-    fn max_by_time(self, other: Self) -> Self {
-        [self, other].into_iter().flatten().max_by_key(|proven| proven.at)
+        point.proof = [point.proof.take(), known].into_iter().flatten().max_by_key(|proven| proven.at);
     }
 }
 
@@ -137,32 +130,40 @@ fn describe(
     for Match { raw, points, .. } in matches {
         points.iter_mut().for_each(|point| by_page.entry(point.page).or_default().push((raw, point)));
     }
-    let mut is_damaged = false;
+    let (mut is_damaged, mut directories) = (false, 0);
     for (page, mut wanted) in by_page {
-        let Some(entries) = read(&page, &wanted[0].1.places, places, context)? else {
+        let leaf = async |repository: &Arc<Repository>| repository.leaf(&page).await;
+        let Some(entries) = read(&wanted[0].1.places, places, context, leaf)? else {
             is_damaged = true;
             continue;
         };
         for (path, point) in &mut wanted {
             let is_it = |(directory, entry): &&Located| join(directory, &entry.name) == *path;
-            if let Some((_, entry)) = entries.iter().find(is_it) {
-                point.describe(entry, pace);
-            }
+            let Some((_, entry)) = entries.iter().find(is_it) else { continue };
+            directories += usize::from(entry.kind == Kind::Directory);
+            let root = point.root;
+            let below = async |repository: &Arc<Repository>| Tree::at(repository, root).bytes_below(path).await;
+            let bytes = match entry.kind {
+                Kind::Directory if directories > SUMMED_MAX => None,
+                Kind::Directory => read(&point.places, places, context, below)?,
+                _ => Some(entry.size),
+            };
+            point.describe(entry, bytes, pace);
         }
     }
     Ok(is_damaged)
 }
 
-/// The entries of a page, from the first repository that can read it.
-fn read(
-    page: &ChunkId,
+/// What the first repository says that can read it.
+fn read<T>(
     holding: &[usize],
     places: &[Place<'_>],
     context: &Context,
-) -> Result<Option<Vec<Located>>, Failure> {
+    ask: impl AsyncFn(&Arc<Repository>) -> Result<T, Error>,
+) -> Result<Option<T>, Failure> {
     for opened in holding.iter().filter_map(|number| places.get(*number)?.opened.as_ref().ok()) {
-        match context.wait("read what was found", opened.repository.leaf(page)) {
-            Ok(entries) => return Ok(Some(entries)),
+        match context.wait("read what was found", ask(&opened.repository)) {
+            Ok(read) => return Ok(Some(read)),
             Err(failure) if matches!(failure.exit(), Exit::Stopped(_)) => return Err(failure),
             Err(failure) => tracing::warn!("{failure}"),
         }
