@@ -555,7 +555,9 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
     async fn run_restore(&self, call: Call<RunRestoreRequest>) -> Result<Response<Told>, Status> {
         let (by, number) = (self.who(&call)?, request_number(&call.get_ref().request)?);
         let request = self.desk.admit_run(&by, number).await?;
-        let (order, source) = (request.order(call.get_ref().dry_run), request.application.scope.restore.source.clone());
+        let RunRestoreRequest { dry_run, download_bytes_per_second, .. } = call.into_inner();
+        let order = RestoreRequest { download_bytes_per_second, ..request.order(dry_run) };
+        let source = request.application.scope.restore.source.clone();
         self.pass_on(by, order, source, Wish::Run(Box::new(request)))
     }
 }

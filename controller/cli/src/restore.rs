@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use clap::builder::ArgPredicate;
 use clap::{ArgGroup, ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
+use strongroom_plans::ByteSize;
 use strongroom_repository::Snapshot;
 use strongroom_repository::text::escape;
 use strongroom_worker::progress::Progress;
@@ -159,6 +160,10 @@ struct OnHostArgs {
     #[arg(long, requires = "by-controller")]
     no_checks: bool,
 
+    /// From the store, so much a second: 20MiB [default: as fast as it goes]
+    #[arg(long, value_name = "SIZE", requires = "by-controller")]
+    download: Option<ByteSize>,
+
     #[command(flatten)]
     controller: ControllerArgs,
 }
@@ -231,6 +236,11 @@ impl Args for RestoreArgs {
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
         RestoreCommand::augment_subcommands_for_update(DirectArgs::augment_args_for_update(command))
     }
+}
+
+/// As the controller is asked for it; 0 for no bound.
+fn bytes_per_second(rate: Option<ByteSize>) -> u64 {
+    rate.map(ByteSize::bytes).unwrap_or_default()
 }
 
 impl RestoreCommand {

@@ -275,6 +275,9 @@ pub struct RunRestoreRequest {
     /// Only say whether it would be run, and what it would do.
     #[prost(bool, tag = "2")]
     pub dry_run: bool,
+    /// From the store, bytes a second; 0 for no bound.
+    #[prost(uint64, tag = "3")]
+    pub download_bytes_per_second: u64,
 }
 /// What to do about files that exist in the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

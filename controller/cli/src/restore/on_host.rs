@@ -12,7 +12,7 @@ use tonic::{Response, Status, Streaming};
 use super::checked::write_checks;
 use super::requests::Asked;
 use super::summary::{Planned, Restored};
-use super::{OnHostArgs, WhatArgs};
+use super::{OnHostArgs, WhatArgs, bytes_per_second};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
@@ -56,7 +56,8 @@ pub(super) fn run(
     let reason = args.reason.clone().unwrap_or_default();
     let (paths, no_checks) = (what.tree_paths()?, args.no_checks);
     let order = Order { host, from: args.from.as_deref(), reason, paths, dry_run, no_checks, promote_to: Vec::new() };
-    let request = order.request(what, context);
+    let download_bytes_per_second = bytes_per_second(args.download);
+    let request = RestoreRequest { download_bytes_per_second, ..order.request(what, context) };
     let controller = args.controller.connect(context)?;
     let mut client = controller.client();
     let ended = follow(&format!("restore on {host}"), client.restore(request), context)?;
