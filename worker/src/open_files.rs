@@ -115,7 +115,9 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let top = top.path().canonicalize().unwrap();
         let [written, read, free] = ["written", "read", "free"].map(|name| top.join(name));
-        [&read, &free].map(|path| fs::write(path, "").unwrap());
+        for path in [&read, &free] {
+            fs::write(path, "").unwrap();
+        }
         let mut sleep = Command::new("sleep");
         sleep.arg("60").stdout(File::create(&written).unwrap()).stdin(Stdio::from(File::open(&read).unwrap()));
         let mut child = sleep.spawn().unwrap();
