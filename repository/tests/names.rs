@@ -27,10 +27,15 @@ async fn store(repository: &Arc<Repository>, host: &str, directories: &[(&str, s
     #[expect(clippy::disallowed_methods, reason = "lanes block, and a test has no other thread for them")]
     let tree = tokio::task::spawn_blocking(move || {
         let mut tree = TreeWriter::new(writing, HashSet::new(), |_, _| {});
-        for (name, _) in &directories {
+        for (name, _) in directories.iter().filter(|(name, _)| !name.contains('/')) {
             tree.push(b"", &Entry::new(name.clone().into_bytes(), Kind::Directory), Origin::Fresh).unwrap();
         }
-        for (name, files) in directories {
+        for (name, files) in directories.clone() {
+            let inside = directories.iter().filter_map(|(other, _)| other.strip_prefix(&format!("{name}/")));
+            for directory in inside {
+                let entry = Entry::new(directory.as_bytes().to_vec(), Kind::Directory);
+                tree.push(name.as_bytes(), &entry, Origin::Fresh).unwrap();
+            }
             for number in files {
                 let mut entry = Entry::new(format!("file {number:06}").into_bytes(), Kind::File);
                 entry.size = number as u64;
