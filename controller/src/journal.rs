@@ -5,7 +5,7 @@
 //!
 //! * [`event`]: what an entry says. * `chain`: how entries hang together, and the check of all of them. * `store`: the database. * `outbox`:
 //!   what is to be told of it, and was not yet. * `own_state`: copies of it, and what is known of those in repositories. * `hosts`: what is known of hosts, which nothing hangs on. * `upkeep`: what is known of repositories' maintenance.
-//!   `drills`: what is known of drills, and what they have proven. `requests`: restores that need agreement.
+//!   `drills`: what is known of drills, and what they have proven. `requests`: restores that need agreement. `past`: what restores of all kinds proved, and how long they took.
 //!
 //! Deliberately absent: changing or removing an entry. The database refuses both, and the chain would show it.
 
@@ -15,6 +15,7 @@ mod event;
 mod hosts;
 mod outbox;
 mod own_state;
+mod past;
 mod requests;
 mod restores;
 mod store;
@@ -26,5 +27,6 @@ pub use event::{Event, Origin, OverdueEnd, Who};
 pub use hosts::{Gathered, KnownHost};
 pub use outbox::Waiting;
 pub use own_state::KnownState;
+pub use past::Proven;
 pub use store::{Journal, JournalError};
 pub use upkeep::KnownMaintenance;

@@ -17,7 +17,8 @@
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
-//! [`restore_job`]: a restore on a host. [`restores`]: who asked for it, and what came of it. [`restore_record`]: what is kept of it for years.
+//! [`restore_job`]: a restore on a host. [`restores`]: who asked for it, and what came of it. `going`: who watches it. [`restore_record`]: what is kept of it for years. [`pace`]: how long the next one takes.
+//! [`finds`]: searches in all restore points.
 //!
 //! [`capacity`] says whether a store has room, and for how long.
 //!
@@ -29,8 +30,10 @@ pub mod dialer;
 pub mod drill_report;
 pub mod drills;
 mod durable;
+pub mod finds;
 pub mod gate;
 pub mod gateway;
+mod going;
 pub mod hosts;
 pub mod install;
 pub mod journal;
@@ -40,6 +43,7 @@ pub mod maintenance;
 pub mod notify;
 pub mod operator;
 pub mod own_state;
+pub mod pace;
 pub mod permissions;
 pub mod proofs;
 pub mod redundancy;

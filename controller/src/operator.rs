@@ -13,7 +13,7 @@ use serde::Serialize;
 use strongroom_plans::Site;
 use strongroom_proto::operator::operator_server::{Operator as Service, OperatorServer};
 use strongroom_proto::operator::{
-    CancelRequest, Document, DrillRequest, DrillsRequest, HostFactsRequest, HostsRequest, JournalRequest,
+    CancelRequest, Document, DrillRequest, DrillsRequest, FindRequest, HostFactsRequest, HostsRequest, JournalRequest,
     ListRestoresRequest, MaintainRequest, PauseRequest, PromoteRestoreRequest, ProofsRequest, RecordsRequest,
     ReloadRequest, RestoreDecision, RestoreOverwrite, RestoreReference, RestoreRequest, RestoreVerdict, RestoreWish,
     RetryRequest, RunReference, RunRestoreRequest, RunsRequest, SnapshotReference, StartRequest, Started,
@@ -28,7 +28,9 @@ use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request as Call, Response, Status};
 
 use crate::daemon::Standing;
+use crate::finds::FindAsked;
 use crate::gate::Gate;
+use crate::going::Board;
 use crate::journal::Who;
 use crate::permissions::{Act, Sight};
 use crate::requests::{Desk, RequestNumber, Verdict, Wish};
@@ -219,10 +221,12 @@ pub async fn serve<C: Clock + Clone + Send + Sync + 'static>(
     requests: mpsc::Sender<Request>,
     gate: Gate<C>,
     restores: mpsc::UnboundedSender<RestoreAsked>,
+    finds: mpsc::UnboundedSender<FindAsked>,
     records: PathBuf,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = OperatorServer::new(Operator { requests, desk: Desk::new(gate.clone()), gate, restores, records });
+    let (desk, board) = (Desk::new(gate.clone()), Board::default());
+    let service = OperatorServer::new(Operator { requests, desk, gate, restores, board, finds, records });
     Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown)
@@ -237,6 +241,9 @@ struct Operator<C> {
     gate: Gate<C>,
     desk: Desk<C>,
     restores: mpsc::UnboundedSender<RestoreAsked>,
+    /// Restores that go on.
+    board: Board,
+    finds: mpsc::UnboundedSender<FindAsked>,
     /// The folder of all records.
     records: PathBuf,
 }
@@ -253,12 +260,21 @@ impl<C: Clock> Operator<C> {
         self.ask(request).await.map(|json| Response::new(Document { json }))
     }
 
-    /// Hands an order to whoever restores, and passes on what is told of it.
+    /// Hands an order to whoever restores, and passes on what is told of it; those who watch are told too.
     fn pass_on(&self, by: Who, request: RestoreRequest, source: String, wish: Wish) -> Result<Response<Told>, Status> {
         let (news, told) = mpsc::channel(NEWS_MAX);
+        let number = match &wish {
+            Wish::Run(request) | Wish::Promote(request) => Some(request.number),
+            Wish::Restore | Wish::File { .. } => None,
+        };
+        let is_watched = !request.dry_run && !matches!(wish, Wish::File { .. });
+        let pinned = is_watched.then(|| self.board.pin(number, &source, &request.host));
         let asked = RestoreAsked { request, source, by, wish, news };
         self.restores.send(asked).map_err(|_| Status::unavailable("the controller is about to end"))?;
-        let told = ReceiverStream::new(told).map(|news| Ok(Document { json: document(&news?)? }));
+        let told = ReceiverStream::new(told).map(move |news| {
+            pinned.iter().for_each(|pinned| pinned.tell(&news));
+            Ok(Document { json: document(&news?)? })
+        });
         Ok(Response::new(told.boxed()))
     }
 
@@ -459,6 +475,26 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         Ok(Response::new(Document { json: document(&files)? }))
     }
 
+    async fn find(&self, call: Call<FindRequest>) -> Result<Response<Document>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
+        let ends = "the controller is about to end";
+        let (reply, answer) = oneshot::channel();
+        let asked = FindAsked { request: call.into_inner(), sight, reply };
+        self.finds.send(asked).map_err(|_| Status::unavailable(ends))?;
+        let json = answer.await.map_err(|_| Status::unavailable(ends))??;
+        Ok(Response::new(Document { json }))
+    }
+
+    type WatchRestoreStream = Told;
+
+    async fn watch_restore(&self, call: Call<RestoreReference>) -> Result<Response<Told>, Status> {
+        let sight = self.gate.sight(&self.who(&call)?).await?;
+        let news = self.board.find(&call.get_ref().request, &sight)?;
+        let told = WatchStream::new(news)
+            .filter_map(|news| async move { news.map(|news| Ok(Document { json: document(&news?)? })) });
+        Ok(Response::new(told.boxed()))
+    }
+
     type RestoreStream = Told;
 
     async fn restore(&self, call: Call<RestoreRequest>) -> Result<Response<Told>, Status> {
@@ -519,7 +555,9 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
     async fn run_restore(&self, call: Call<RunRestoreRequest>) -> Result<Response<Told>, Status> {
         let (by, number) = (self.who(&call)?, request_number(&call.get_ref().request)?);
         let request = self.desk.admit_run(&by, number).await?;
-        let (order, source) = (request.order(call.get_ref().dry_run), request.application.scope.restore.source.clone());
+        let RunRestoreRequest { dry_run, download_bytes_per_second, .. } = call.into_inner();
+        let order = RestoreRequest { download_bytes_per_second, ..request.order(dry_run) };
+        let source = request.application.scope.restore.source.clone();
         self.pass_on(by, order, source, Wish::Run(Box::new(request)))
     }
 }

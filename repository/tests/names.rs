@@ -27,12 +27,18 @@ async fn store(repository: &Arc<Repository>, host: &str, directories: &[(&str, s
     #[expect(clippy::disallowed_methods, reason = "lanes block, and a test has no other thread for them")]
     let tree = tokio::task::spawn_blocking(move || {
         let mut tree = TreeWriter::new(writing, HashSet::new(), |_, _| {});
-        for (name, _) in &directories {
+        for (name, _) in directories.iter().filter(|(name, _)| !name.contains('/')) {
             tree.push(b"", &Entry::new(name.clone().into_bytes(), Kind::Directory), Origin::Fresh).unwrap();
         }
-        for (name, files) in directories {
+        for (name, files) in directories.clone() {
+            let inside = directories.iter().filter_map(|(other, _)| other.strip_prefix(&format!("{name}/")));
+            for directory in inside {
+                let entry = Entry::new(directory.as_bytes().to_vec(), Kind::Directory);
+                tree.push(name.as_bytes(), &entry, Origin::Fresh).unwrap();
+            }
             for number in files {
-                let entry = Entry::new(format!("file {number:06}").into_bytes(), Kind::File);
+                let mut entry = Entry::new(format!("file {number:06}").into_bytes(), Kind::File);
+                entry.size = number as u64;
                 tree.push(name.as_bytes(), &entry, Origin::Fresh).unwrap();
             }
         }
@@ -165,4 +171,22 @@ async fn what_a_lost_page_names_is_told_and_looked_for_again() {
     assert!(!torn.unreadable().is_empty());
     fixture.store.put(pack, bytes.into()).await.unwrap();
     is_the_same(&sound).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_below_directories_are_those_of_walks() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.open().await;
+    let directories = [("a", 0..10), ("b", 0..9_000), ("b/c", 5..20), ("b0", 0..3_000), ("e", 7..8)];
+    store(&repository, "one", &directories).await;
+    let (_, snapshots) = names(&repository).await;
+    let tree = repository.tree(&snapshots[0]);
+    for top in ["", "a", "b", "b/c", "b0", "e", "f"] {
+        let mut walk = tree.walk(top.as_bytes());
+        let mut sum = 0;
+        while let Some((_, entry)) = walk.next().await.unwrap() {
+            sum += entry.size;
+        }
+        assert_eq!(tree.bytes_below(top.as_bytes()).await.unwrap(), sum, "below '{top}'");
+    }
 }

@@ -13,6 +13,7 @@ pub mod command;
 pub mod exclude;
 pub mod filesystem;
 pub mod mount;
+mod open_files;
 pub mod owners;
 pub mod pace;
 pub mod progress;

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use strongroom_repository::text::escape;
 
 use crate::filesystem::Root;
+use crate::open_files::OpenFiles;
 
 /// Why a directory is not put in place.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,13 @@ pub fn promote(from: &Path, to: &Path) -> Result<Aside, PromoteError> {
         place.flush().map_err(|source| PromoteError::Look { path: place.shown.clone(), source })?;
     }
     Ok(is_there.then(|| from.to_owned()))
+}
+
+/// Which process writes to a file below a directory, and to which: what changes places under it, it writes on into. Blocking.
+#[must_use]
+pub fn writer_below(directory: &Path) -> Option<String> {
+    let (path, writer) = OpenFiles::now().writer_below(directory)?;
+    Some(format!("{writer} writes to '{}'", shown(&path)))
 }
 
 /// How many nodes that are no directories lie below one. Blocking.

@@ -147,6 +147,24 @@ fn what_is_replaced_can_be_set_aside() {
 }
 
 #[test]
+fn what_a_process_writes_to_is_not_replaced_under_it() {
+    let restored = Restored::new();
+    fs::write(restored.at("a/deep/three"), "going on").unwrap();
+    fs::write(restored.at("a/two"), "at rest").unwrap();
+    let log = fs::File::options().append(true).open(restored.at("a/deep/three")).unwrap();
+    let mut writer = std::process::Command::new("sleep").arg("60").stdout(log).spawn().unwrap();
+    let report = restored.again(Overwrite::Always);
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
+    assert_eq!((report.outcome, problem.path.as_str()), (Outcome::Partial, "data/a/deep/three"));
+    assert!(problem.kind == ProblemKind::Conflict && problem.error.contains("sleep (process"), "{problem:?}");
+    assert_eq!(fs::read_to_string(restored.at("a/deep/three")).unwrap(), "going on");
+    assert_eq!(restored.again(Overwrite::Changed).outcome, Outcome::Restored);
+    restored.assert_same();
+}
+
+#[test]
 fn a_link_where_a_directory_belongs_leads_nowhere() {
     for (overwrite, outcome) in [
         (Overwrite::Never, Outcome::Restored),

@@ -1,8 +1,12 @@
 //! `strongroom find`: where something is, in one snapshot or in all of them.
 
 mod candidates;
+mod described;
 mod everywhere;
 mod pattern;
+mod search;
+mod through;
+mod wanted;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -14,12 +18,17 @@ use jiff::tz::TimeZone;
 use strongroom_repository::select;
 use strongroom_repository::text::escape;
 
+pub(crate) use self::candidates::Candidates;
+pub(crate) use self::everywhere::known;
 use self::pattern::Pattern;
+pub(crate) use self::search::{Place, search};
+pub(crate) use self::wanted::Wanted;
 use crate::access::{self, KeyArgs};
 use crate::choice;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
+use crate::fleet::ControllerArgs;
 use crate::ls::{Line, long, marked};
 use crate::output::Format;
 use crate::shown;
@@ -32,15 +41,17 @@ A pattern is compared with names as they are shown. `*` and `?` stop at a slash,
 In one snapshot (SNAP PATTERN): without a slash the pattern is compared with the name alone, with one with \
 the whole path. Reads the whole tree below PATH.
 
-In all of them (--name or --path): of a repository, or with --site of the whole fleet. For each host and path \
-it shows the restore points that can bring it back, the newest first: whether that was proven, which repositories \
-have it, and what is lost since (until --at). The names are kept in the cache: the first search reads the metadata \
-of all snapshots, later ones only what came since.
+In all of them (--name or --path): of the whole fleet, by the running controller, which has the keys and shows the \
+hosts that one may see; or with keys of one's own, of a repository (--repo) or of a site (--site). For each host and \
+path it shows the restore points that can bring it back, the newest first: how far and how long ago that was proven, \
+which repositories have it, what is lost since (until --at), and what a restore will take, as those before went. The \
+names are kept in the cache: the first search reads the metadata of all snapshots, later ones only what came since.
 
 Ends with 7 if nothing is found, with 4 if metadata are damaged, with 5 if a repository of the site is out of reach.
 
 Examples:
-  strongroom find --site /etc/strongroom --name 'ledger.*'
+  strongroom find --name 'ledger.*'
+  strongroom find --path /srv/billing/ledger.db --host db1 --at 2026-11-21T18:00
   strongroom find --site /etc/strongroom --path /srv/billing/ledger.db --host db1 --at 2026-11-21T18:00
   strongroom find --repo /srv/backup --path '/srv/**/*.pem' --json
   strongroom find --repo /srv/backup latest hosts
@@ -72,6 +83,9 @@ pub(crate) struct FindArgs {
 
     #[command(flatten)]
     key: KeyArgs,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -112,7 +126,8 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 pub(crate) fn run(args: &FindArgs, context: &Context) -> Result<Exit, Failure> {
     match (&args.snapshot, &args.pattern) {
         (Some(snapshot), Some(pattern)) => in_one(args, snapshot, pattern, context),
-        _ => everywhere::run(args, context),
+        _ if args.repo.is_some() || args.everywhere.site.is_some() => everywhere::run(args, context),
+        _ => through::run(args, context),
     }
 }
 

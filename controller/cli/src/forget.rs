@@ -77,7 +77,7 @@ pub(crate) struct ForgetArgs {
 /// A clock that is behind the newest commit by more than this is wrong, or that one's was.
 const BEHIND_MAX: SignedDuration = SignedDuration::from_hours(1);
 
-pub(crate) use proofs::proven;
+pub(crate) use proofs::{proven, proven_when};
 pub(crate) use shown::excess;
 
 pub(crate) fn run(args: &ForgetArgs, context: &Context) -> Result<Exit, Failure> {

@@ -18,11 +18,13 @@ use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
 use crate::fleet::ControllerArgs;
 
+pub(crate) use show::{ShowArgs, run as show};
+
 /// Show, hand out and verify the records of restores
 #[derive(Debug, Subcommand)]
 pub(crate) enum RecordCommand {
     List(list::ListArgs),
-    Show(show::ShowArgs),
+    Show(ShowArgs),
     Export(export::ExportArgs),
     Verify(verify::VerifyArgs),
 }
@@ -31,7 +33,7 @@ impl RecordCommand {
     pub(crate) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::List(args) => list::run(args, context),
-            Self::Show(args) => show::run(args, context),
+            Self::Show(args) => show(args, context),
             Self::Export(args) => export::run(args, context),
             Self::Verify(args) => verify::run(args, context),
         }

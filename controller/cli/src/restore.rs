@@ -9,6 +9,7 @@ mod request;
 mod requests;
 mod scope;
 mod summary;
+mod watch;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use clap::builder::ArgPredicate;
 use clap::{ArgGroup, ArgMatches, Args, FromArgMatches, Subcommand, ValueEnum};
+use strongroom_plans::ByteSize;
 use strongroom_repository::Snapshot;
 use strongroom_repository::text::escape;
 use strongroom_worker::progress::Progress;
@@ -32,6 +34,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet::ControllerArgs;
 use crate::progress;
+use crate::record;
 use one_line::OneLineArgs;
 use summary::{Planned, Restored};
 
@@ -102,10 +105,12 @@ pub(crate) enum RestoreCommand {
     Reject(decide::RejectArgs),
     Plan(scope::PlanArgs),
     Run(request::RunArgs),
+    Watch(watch::WatchArgs),
     Resume(request::ResumeArgs),
     Promote(promote::PromoteArgs),
     Cancel(decide::CancelArgs),
     Close(decide::CloseArgs),
+    Record(record::ShowArgs),
 }
 
 /// What is restored, where to, and how.
@@ -154,6 +159,10 @@ struct OnHostArgs {
     /// Leave out the checks of the plan that made the snapshot; the record then says "not proven"
     #[arg(long, requires = "by-controller")]
     no_checks: bool,
+
+    /// From the store, so much a second: 20MiB [default: as fast as it goes]
+    #[arg(long, value_name = "SIZE", requires = "by-controller")]
+    download: Option<ByteSize>,
 
     #[command(flatten)]
     controller: ControllerArgs,
@@ -229,6 +238,11 @@ impl Args for RestoreArgs {
     }
 }
 
+/// As the controller is asked for it; 0 for no bound.
+fn bytes_per_second(rate: Option<ByteSize>) -> u64 {
+    rate.map(ByteSize::bytes).unwrap_or_default()
+}
+
 impl RestoreCommand {
     fn run(&self, context: &Context) -> Result<Exit, Failure> {
         match self {
@@ -239,10 +253,12 @@ impl RestoreCommand {
             Self::Reject(args) => args.run(context),
             Self::Plan(args) => args.run(context),
             Self::Run(args) => args.run(context),
+            Self::Watch(args) => args.run(context),
             Self::Resume(args) => args.run(context),
             Self::Promote(args) => args.run(context),
             Self::Cancel(args) => args.run(context),
             Self::Close(args) => args.run(context),
+            Self::Record(args) => record::show(args, context),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! repositories with their keys, the hosts' lines, the hands that prove (`hands`), and the socket.
 
 mod drill;
+mod find;
 mod hands;
 mod maintain;
 mod own_state;
@@ -123,6 +124,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     let (own_state, mut states) = mpsc::unbounded_channel();
     let (drills, mut drilled) = mpsc::unbounded_channel();
     let (restores, mut asked) = mpsc::unbounded_channel();
+    let (finds, mut looked_for) = mpsc::unbounded_channel();
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };
@@ -164,7 +166,12 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
                 scope.spawn(move || runner.drill(order));
             }
         });
-        // Ends when nobody can ask any more.
+        // These two end when nobody can ask any more.
+        scope.spawn(move || {
+            while let Some(asked) = looked_for.blocking_recv() {
+                scope.spawn(move || runner.find_files(asked));
+            }
+        });
         scope.spawn(move || {
             while let Some(asked) = asked.blocking_recv() {
                 scope.spawn(move || runner.restore(&asked));
@@ -198,7 +205,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
             let stop = context.signals.clone();
             let answering =
-                tokio::spawn(operator::serve(listener, requests, gate, restores, records, until_stopped(stop)));
+                tokio::spawn(operator::serve(listener, requests, gate, restores, finds, records, until_stopped(stop)));
             service_manager::tell("READY=1");
             let stop = context.signals.clone();
             let stopping = async {

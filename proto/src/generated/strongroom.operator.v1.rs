@@ -210,9 +210,31 @@ pub struct ListRestoresRequest {
     #[prost(bool, tag = "1")]
     pub all: bool,
 }
+/// Of name and path one is given.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindRequest {
+    /// A pattern for names.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A pattern for whole paths.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    /// Only of these hosts; none for all.
+    #[prost(string, repeated, tag = "3")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// No restore point that is younger, as RFC 3339; empty for now.
+    #[prost(string, tag = "4")]
+    pub at: ::prost::alloc::string::String,
+    /// Of each path at most so many restore points; 0 for as many as is usual.
+    #[prost(uint32, tag = "5")]
+    pub points: u32,
+    /// At most so many paths.
+    #[prost(uint32, tag = "6")]
+    pub limit: u32,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreReference {
-    /// Its number, like HF-2026-000001.
+    /// Its number, like HF-2026-000001. To watch one: or its job's name; empty for the only one that goes on.
     #[prost(string, tag = "1")]
     pub request: ::prost::alloc::string::String,
 }
@@ -253,6 +275,9 @@ pub struct RunRestoreRequest {
     /// Only say whether it would be run, and what it would do.
     #[prost(bool, tag = "2")]
     pub dry_run: bool,
+    /// From the store, bytes a second; 0 for no bound.
+    #[prost(uint64, tag = "3")]
+    pub download_bytes_per_second: u64,
 }
 /// What to do about files that exist in the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -885,6 +910,28 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Records"));
             self.inner.unary(req, path, codec).await
         }
+        /// Where something is, in all restore points of the site's repositories.
+        pub async fn find(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/Find",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("strongroom.operator.v1.Operator", "Find"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Has a host restore. Documents tell how far it is, the last one what came of it. Whoever stops listening ends it; the same request goes on where it was.
         pub async fn restore(
             &mut self,
@@ -1036,6 +1083,33 @@ pub mod operator_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What whoever runs a restore is told, for others who may see it. Documents as of Restore; nobody who stops listening ends it.
+        pub async fn watch_restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreReference>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Document>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/WatchRestore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "WatchRestore"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Has the host put what was restored at the place that was agreed to. Documents as of Restore.
         pub async fn promote_restore(
             &mut self,
@@ -1182,6 +1256,11 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::RecordsRequest>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// Where something is, in all restore points of the site's repositories.
+        async fn find(
+            &self,
+            request: tonic::Request<super::FindRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
         /// Server streaming response type for the Restore method.
         type RestoreStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::Document, tonic::Status>,
@@ -1233,6 +1312,20 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::RunRestoreRequest>,
         ) -> std::result::Result<tonic::Response<Self::RunRestoreStream>, tonic::Status>;
+        /// Server streaming response type for the WatchRestore method.
+        type WatchRestoreStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Document, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What whoever runs a restore is told, for others who may see it. Documents as of Restore; nobody who stops listening ends it.
+        async fn watch_restore(
+            &self,
+            request: tonic::Request<super::RestoreReference>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchRestoreStream>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the PromoteRestore method.
         type PromoteRestoreStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::Document, tonic::Status>,
@@ -2195,6 +2288,49 @@ pub mod operator_server {
                     };
                     Box::pin(fut)
                 }
+                "/strongroom.operator.v1.Operator/Find" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::FindRequest>
+                    for FindSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::find(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/strongroom.operator.v1.Operator/Restore" => {
                     #[allow(non_camel_case_types)]
                     struct RestoreSvc<T: Operator>(pub Arc<T>);
@@ -2451,6 +2587,52 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RunRestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/WatchRestore" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchRestoreSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::RestoreReference>
+                    for WatchRestoreSvc<T> {
+                        type Response = super::Document;
+                        type ResponseStream = T::WatchRestoreStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreReference>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::watch_restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchRestoreSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -34,6 +34,12 @@ impl Repository {
 }
 
 impl Tree {
+    /// The tree below a page at its top.
+    #[must_use]
+    pub fn at(repository: &Arc<Repository>, root: ChunkId) -> Self {
+        Self { repository: Arc::clone(repository), root: Some(root) }
+    }
+
     /// The page at the top.
     #[must_use]
     pub fn root(&self) -> Option<ChunkId> {
@@ -82,6 +88,30 @@ impl Tree {
                     );
                 }
                 Ok(chunks)
+            }
+        }
+    }
+
+    /// The sum of the file sizes below a directory, in bytes: from the sums in inner pages, so O(log n) pages are read.
+    pub async fn bytes_below(&self, top: &[u8]) -> Result<u64, Error> {
+        let mut cursor = self.seek(top, b"").await?;
+        let mut bytes = 0;
+        loop {
+            for (directory, entry) in cursor.entries.by_ref() {
+                if !order::is_within(&directory, top) {
+                    return Ok(bytes);
+                }
+                bytes += entry.size;
+            }
+            let Some((_, children)) = cursor.above.last_mut() else { return Ok(bytes) };
+            let Some(child) = children.next() else {
+                cursor.above.pop();
+                continue;
+            };
+            // Where the one after it begins below the top, all of it lies there.
+            match children.as_slice().first() {
+                Some(next) if order::is_within(&next.first_directory, top) => bytes += child.bytes,
+                _ => cursor.descend(child.id, None).await?,
             }
         }
     }

@@ -12,6 +12,7 @@ mod damage;
 mod damaged_memory;
 mod drills;
 mod faults;
+mod found_by_others;
 mod full_disk;
 mod group_parity;
 mod hostile_tree;

@@ -41,6 +41,13 @@ fn what_was_restored_is_put_where_it_was_agreed_to() -> Result<()> {
     // The directory's own time is not what is compared, but here it is to be as it was.
     fs::File::open(&back)?.set_modified(fs::metadata(&scene.source)?.modified()?)?;
     ensure!(used.join("old").exists());
+    // Nor under a process that would write on into what nobody sees any more.
+    let log = fs::File::options().append(true).open(used.join("old"))?;
+    let mut writer = Command::new("sleep").arg("600").stdout(log).spawn()?;
+    let refused = promote("daemon", to);
+    writer.kill()?;
+    writer.wait()?;
+    scene.refused(&refused?, 2, &format!("sleep (process {}) writes to '{to}/old'", writer.id()))?;
 
     promote("daemon", to)?.expect(0)?;
     compare::same(&scene.source, &used)?;

@@ -33,6 +33,11 @@ impl Worker {
         Ok(kill_process(Pid::from_child(&self.0), Signal::STOP)?)
     }
 
+    /// It goes on.
+    pub(crate) fn resume(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.0), Signal::CONT)?)
+    }
+
     pub(crate) fn kill(mut self) -> Result<()> {
         self.0.kill()?;
         self.0.wait()?;

@@ -51,6 +51,12 @@ impl Stat {
         Ok(Self::from_kernel(&statx(directory, name, flags, MASK)?))
     }
 
+    /// Looks at what a link leads to, as far as it is known here: no server is asked.
+    pub(crate) fn behind(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Self> {
+        let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+        Ok(Self::from_kernel(&statx(directory, name, flags, MASK)?))
+    }
+
     /// Looks at an open node.
     pub fn of(node: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self::from_kernel(&statx(node, c"", AtFlags::EMPTY_PATH, MASK)?))

@@ -120,7 +120,7 @@ impl Draft {
                 self.skip(path, entry);
             }
             Verdict::Conflict(note) => {
-                self.decisions.conflicts.push(PathNote { path: escape(&path), note: (*note).to_owned() });
+                self.decisions.conflicts.push(PathNote { path: escape(&path), note: note.to_string() });
                 self.skip(path, entry);
             }
         }

@@ -1,5 +1,6 @@
 //! What the target holds already, compared with the snapshot. Looks, and changes nothing.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::io;
@@ -19,6 +20,7 @@ use super::readback::{Opened, Reader};
 use super::selection::{Role, Step};
 use super::staging;
 use crate::filesystem::{Root, Stat, inode_flags};
+use crate::open_files::OpenFiles;
 
 /// What is to become of an entry of the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(super) enum Verdict {
     /// Something is there and stays as it is.
     Keep,
     /// Something is there that neither may stay nor be removed.
-    Conflict(&'static str),
+    Conflict(Cow<'static, str>),
 }
 
 /// A verdict, and which file it is about if there is one.
@@ -65,6 +67,7 @@ pub(super) struct Survey {
     /// The directory looked at last.
     place: Option<LastPlace>,
     reader: Option<Reader>,
+    open: OpenFiles,
 }
 
 /// A directory and what came of opening it.
@@ -86,7 +89,8 @@ impl Survey {
         }
         let root = Root::at(target)?;
         let (overwrite, replaced, created) = (*overwrite, *replaced, HashSet::new());
-        Ok(Some(Self { root, overwrite, replaced, owners, created, place: None, reader: None }))
+        let open = if overwrite == Overwrite::Never { OpenFiles::default() } else { OpenFiles::now() };
+        Ok(Some(Self { root, overwrite, replaced, owners, created, place: None, reader: None, open }))
     }
 
     /// Looks at some entries, in the order of the tree. Blocking.
@@ -96,7 +100,7 @@ impl Survey {
         for (at, (directory, entry, role)) in steps.iter().enumerate() {
             let found = self.look_at(directory, entry, *role).unwrap_or_else(|error| {
                 tracing::debug!(%error, "cannot inspect what is in the target");
-                Seen { verdict: Verdict::Conflict("it cannot be inspected"), identity: None }
+                Seen { verdict: Verdict::Conflict("it cannot be inspected".into()), identity: None }
             });
             if found.verdict == Verdict::Unchanged && entry.kind == Kind::File {
                 candidates.push(Candidate { at, directory, entry });
@@ -108,7 +112,16 @@ impl Survey {
             seen.push(found);
         }
         self.compare_content(&candidates, &mut seen);
+        seen.iter_mut().for_each(|seen| self.leave_to_its_writer(seen));
         seen
+    }
+
+    /// A process would write on into a file that was replaced under it, and nobody would see that.
+    fn leave_to_its_writer(&self, seen: &mut Seen) {
+        let identity = seen.identity.filter(|_| seen.verdict == Verdict::Replace);
+        if let Some(writer) = identity.and_then(|identity| self.open.writer(identity)) {
+            seen.verdict = Verdict::Conflict(format!("{writer} writes to it: stop that, or restore elsewhere").into());
+        }
     }
 
     fn look_at(&mut self, directory: &Arc<[u8]>, entry: &Entry, role: Role) -> io::Result<Seen> {
@@ -127,7 +140,7 @@ impl Survey {
             (true, true) => Verdict::Merge,
             _ if overwrite == Overwrite::Never => Verdict::Keep,
             (true, false) if role == Role::OnTheWay => {
-                Verdict::Conflict("something that is no directory stands on the way to it")
+                Verdict::Conflict("something that is no directory stands on the way to it".into())
             }
             (true, false) => Verdict::Replace,
             (false, true) if replaced == Replaced::SetAside => Verdict::Replace,
@@ -209,7 +222,7 @@ fn replace_directory(place: BorrowedFd<'_>, name: &CString) -> io::Result<Verdic
     for entry in rustix::fs::Dir::new(directory)? {
         let entry = entry?;
         if entry.file_name() != c"." && entry.file_name() != c".." {
-            return Ok(Verdict::Conflict("a directory that is not empty is in its place"));
+            return Ok(Verdict::Conflict("a directory that is not empty is in its place".into()));
         }
     }
     Ok(Verdict::Replace)

@@ -48,7 +48,7 @@ enum LanguageArg {
     Zh,
 }
 
-pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let files = args.shelf.files(&args.restore, context)?;
     let language = match args.language {
         LanguageArg::En => "en",

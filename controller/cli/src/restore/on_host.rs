@@ -12,7 +12,7 @@ use tonic::{Response, Status, Streaming};
 use super::checked::write_checks;
 use super::requests::Asked;
 use super::summary::{Planned, Restored};
-use super::{OnHostArgs, WhatArgs};
+use super::{OnHostArgs, WhatArgs, bytes_per_second};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
@@ -56,7 +56,8 @@ pub(super) fn run(
     let reason = args.reason.clone().unwrap_or_default();
     let (paths, no_checks) = (what.tree_paths()?, args.no_checks);
     let order = Order { host, from: args.from.as_deref(), reason, paths, dry_run, no_checks, promote_to: Vec::new() };
-    let request = order.request(what, context);
+    let download_bytes_per_second = bytes_per_second(args.download);
+    let request = RestoreRequest { download_bytes_per_second, ..order.request(what, context) };
     let controller = args.controller.connect(context)?;
     let mut client = controller.client();
     let ended = follow(&format!("restore on {host}"), client.restore(request), context)?;
@@ -67,6 +68,16 @@ pub(super) fn run(
 pub(super) fn follow(
     what: &str,
     call: impl Future<Output = Result<Response<Streaming<Document>>, Status>>,
+    context: &Context,
+) -> Result<RestoreNews, Failure> {
+    follow_or(what, call, "the controller ended before the restore: the same command goes on", context)
+}
+
+/// The same; `cut_off` is said where nothing more is told, and it has not ended.
+pub(super) fn follow_or(
+    what: &str,
+    call: impl Future<Output = Result<Response<Streaming<Document>>, Status>>,
+    cut_off: &str,
     context: &Context,
 ) -> Result<RestoreNews, Failure> {
     let latest = Arc::new(Mutex::new(Reading::default()));
@@ -86,7 +97,7 @@ pub(super) fn follow(
                 end => last = Some(end),
             }
         }
-        last.ok_or_else(|| Cause::Absent("the controller ended before the restore: the same command goes on".into()))
+        last.ok_or_else(|| Cause::Absent(cut_off.to_owned()))
     });
     bar.finish();
     ended

@@ -10,7 +10,7 @@ use strongroom_controller::restores::{RestoreNews, RestoreScope};
 use strongroom_proto::operator::{RestoreRequest, RestoreWish};
 
 use super::on_host::{Order, answer, follow};
-use super::{OnHostArgs, WhatArgs};
+use super::{OnHostArgs, WhatArgs, bytes_per_second};
 use crate::choice::short_id;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -57,7 +57,8 @@ pub(super) fn run(
         no_checks: more.no_checks,
         promote_to: one.promote_to.as_ref().map(|place| place.as_os_str().as_bytes().to_vec()).unwrap_or_default(),
     };
-    let look = looking.request(&what, context);
+    let download_bytes_per_second = bytes_per_second(more.download);
+    let look = RestoreRequest { download_bytes_per_second, ..looking.request(&what, context) };
     let mut client = more.controller.connect(context)?.client();
     let looked = follow(&format!("look at {host}"), client.restore(look.clone()), context)?;
     let RestoreNews::Looked { order, approvals, .. } = &looked else { return answer(looked, context) };

@@ -4,13 +4,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use strongroom_plans::ByteSize;
 use strongroom_proto::operator::operator_client::OperatorClient;
 use strongroom_proto::operator::{RestoreReference, RestoreUrgency, RestoreWish, RunRestoreRequest};
 
-use super::WhatArgs;
 use super::decide::RequestArg;
 use super::on_host::{Order, answer, follow};
 use super::requests::Told;
+use super::{WhatArgs, bytes_per_second};
 use tonic::transport::Channel;
 
 use crate::choice;
@@ -96,6 +97,10 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     request: RequestArg,
 
+    /// From the store, so much a second: 20MiB [default: as fast as it goes]
+    #[arg(long, value_name = "SIZE")]
+    download: Option<ByteSize>,
+
     /// Only say whether it may be run, and show what the host would do
     #[arg(long)]
     dry_run: bool,
@@ -143,19 +148,22 @@ impl ResumeArgs {
             return Err(Failure::new(format!("go on with {number}"), why)
                 .advise(format!("`strongroom restore run {number}` begins it")));
         }
-        run(number, false, &mut client, context)
+        let request = RunRestoreRequest { request: number.clone(), ..RunRestoreRequest::default() };
+        run(request, &mut client, context)
     }
 }
 
 impl RunArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let mut client = self.request.controller.connect(context)?.client();
-        run(&self.request.number, self.dry_run, &mut client, context)
+        let (request, dry_run) = (self.request.number.clone(), self.dry_run);
+        let download_bytes_per_second = bytes_per_second(self.download);
+        run(RunRestoreRequest { request, dry_run, download_bytes_per_second }, &mut client, context)
     }
 }
 
-fn run(number: &str, dry_run: bool, client: &mut OperatorClient<Channel>, context: &Context) -> Result<Exit, Failure> {
-    let call = client.run_restore(RunRestoreRequest { request: number.to_owned(), dry_run });
-    let ended = follow(&format!("run {number}"), call, context)?;
+fn run(request: RunRestoreRequest, client: &mut OperatorClient<Channel>, context: &Context) -> Result<Exit, Failure> {
+    let what = format!("run {}", request.request);
+    let ended = follow(&what, client.run_restore(request), context)?;
     answer(ended, context)
 }

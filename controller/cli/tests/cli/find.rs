@@ -53,7 +53,7 @@ fn a_path_has_its_restore_points_the_newest_first() {
     assert_eq!((&ledger["host"], &ledger["path"]), (&Value::from("web1"), &Value::from(path.as_str())));
     assert_eq!(sizes(ledger), [18, 5]);
     assert_eq!(ledger["points"][0]["entry"]["blake3"], blake3::hash(b"second, and longer").to_hex().to_string());
-    assert_eq!(ledger["points"][0]["is-proven"], false);
+    assert_eq!(ledger["points"][0]["proof"], Value::Null);
 
     // As of then: the second one did not exist yet.
     let then = ledger["points"][1]["time"].as_str().unwrap();
@@ -65,11 +65,7 @@ fn a_path_has_its_restore_points_the_newest_first() {
     world.run(&["run", "plan.yaml"]).expect(0);
     let proven = world.json(&["find", "--path", &path, "--points", "1"]);
     let newest = &proven["matches"].as_array().unwrap().iter().find(|found| found["host"] != "web1").unwrap()["points"];
-    assert_eq!(
-        (&newest[0]["is-proven"], &newest[0]["plan"]),
-        (&Value::from(true), &Value::from("billing")),
-        "{proven}"
-    );
+    assert_eq!((&newest[0]["proof"]["level"], &newest[0]["plan"]), (&"L3".into(), &"billing".into()), "{proven}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ impl Promotion {
     /// Puts it there; `seen` is what the engine has just seen. Blocking.
     pub(super) fn carry_out(&self, seen: &PlanSummary) -> Result<Value, NotPromoted> {
         self.refuse_changed(seen)?;
+        self.refuse_used()?;
         let look = |place| promote::inode(place).map_err(|error| NotPromoted::Refused(chain(&error)));
         let inode = look(&self.from)?;
         let replaces = look(&self.to)?.is_some();
@@ -80,6 +81,11 @@ impl Promotion {
             missing.max(seen.replaced),
             there
         )))
+    }
+
+    fn refuse_used(&self) -> Result<(), NotPromoted> {
+        let used = promote::writer_below(&self.to).map(|used| format!("{used}: stop that, and promote again"));
+        used.map_or(Ok(()), |why| Err(NotPromoted::Refused(why)))
     }
 
     fn report(&self, replaces: bool) -> Value {

@@ -82,6 +82,15 @@ fn a_store_is_part_of_the_request() {
 }
 
 #[test]
+fn a_restore_that_goes_on_may_go_on_slower() {
+    let json = r#"{"repository":"01010101010101010101010101010101","snapshot":"SNAP","target":"/srv"}"#;
+    let restore: RestoreRequest = serde_json::from_str(&json.replace("SNAP", &"02".repeat(32))).unwrap();
+    let limits = Limits { download_bytes_per_second: NonZeroU64::new(1 << 20), ..Limits::default() };
+    assert_eq!(RestoreRequest { limits, ..restore.clone() }.fingerprint(), restore.fingerprint());
+    assert_ne!(RestoreRequest { target: "/tmp".into(), ..restore.clone() }.fingerprint(), restore.fingerprint());
+}
+
+#[test]
 fn no_command_runs_forever() {
     let forever = NonZeroU64::new(u64::MAX);
     assert_eq!(command_time_max(forever), TIME_MAX);
