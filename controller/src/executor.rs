@@ -169,6 +169,8 @@ pub enum CheckVerdict {
     TimedOut,
     /// It could not be started.
     NotStarted,
+    /// It ended with exit code 0, and printed something else than it must.
+    Otherwise,
 }
 
 /// So many of the last lines of what a check printed stand in a reason; the record has more.
@@ -182,6 +184,7 @@ impl Display for CheckVerdict {
             Self::Killed(signal) => write!(out, "was ended by signal {signal}"),
             Self::TimedOut => out.write_str("did not end in time"),
             Self::NotStarted => out.write_str("could not be started"),
+            Self::Otherwise => write!(out, "ended with {AGREES} and printed something else"),
         }
     }
 }

@@ -17,7 +17,7 @@
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
-//! [`restore_job`]: a restore on a host. [`restores`]: who asked for it, and what came of it. `going`: who watches it. [`restore_record`]: what is kept of it for years. [`pace`]: how long the next one takes.
+//! [`restore_job`]: a restore on a host. [`restores`]: who asked for it, and what came of it. [`restore_plans`]: several of them, in their order. `going`: who watches one. [`restore_record`]: what is kept of it for years. [`pace`]: how long the next one takes.
 //! [`finds`]: searches in all restore points.
 //!
 //! [`capacity`] says whether a store has room, and for how long.
@@ -50,6 +50,7 @@ pub mod redundancy;
 pub mod remote;
 pub mod requests;
 pub mod restore_job;
+pub mod restore_plans;
 pub mod restore_record;
 pub mod restores;
 pub mod runs;

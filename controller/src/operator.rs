@@ -15,9 +15,9 @@ use strongroom_proto::operator::operator_server::{Operator as Service, OperatorS
 use strongroom_proto::operator::{
     CancelRequest, Document, DrillRequest, DrillsRequest, FindRequest, HostFactsRequest, HostsRequest, JournalRequest,
     ListRestoresRequest, MaintainRequest, PauseRequest, PromoteRestoreRequest, ProofsRequest, RecordsRequest,
-    ReloadRequest, RestoreDecision, RestoreOverwrite, RestoreReference, RestoreRequest, RestoreVerdict, RestoreWish,
-    RetryRequest, RunReference, RunRestoreRequest, RunsRequest, SnapshotReference, StartRequest, Started,
-    StatusRequest, StoreStateRequest, TestNoticesRequest,
+    ReloadRequest, RestoreDecision, RestoreOverwrite, RestorePlanReference, RestoreReference, RestoreRequest,
+    RestoreVerdict, RestoreWish, RetryRequest, RunReference, RunRestoreRequest, RunsRequest, SnapshotReference,
+    StartRequest, Started, StatusRequest, StoreStateRequest, TestNoticesRequest,
 };
 use strongroom_repository::text::escape;
 use tokio::net::UnixListener;
@@ -499,7 +499,9 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
 
     async fn restore(&self, call: Call<RestoreRequest>) -> Result<Response<Told>, Status> {
         let by = self.who(&call)?;
-        let request = restores::with_plan_resolved(call.into_inner(), &self.gate.site())?;
+        // A system of a plan is asked for: by its number it is found again.
+        let asked = RestoreRequest { part: None, ..call.into_inner() };
+        let request = restores::with_plan_resolved(asked, &self.gate.site())?;
         let source = restores::source_host(&request.snapshot)?.to_owned();
         if request.reason.trim().is_empty() && !request.dry_run {
             return Err(Refused::Unfit("a restore needs a reason: it stands in the journal".into()).into());
@@ -514,7 +516,8 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
         let by = self.who(&call)?;
         let wish = call.into_inner();
         let (urgency, break_glass) = (wish.urgency().into(), wish.break_glass);
-        let request = restores::with_plan_resolved(wish.restore.unwrap_or_default(), &self.gate.site())?;
+        let request = restores::with_system_resolved(wish.restore.unwrap_or_default(), &self.gate.site())?;
+        let request = restores::with_plan_resolved(request, &self.gate.site())?;
         let source = restores::source_host(&request.snapshot)?.to_owned();
         self.desk.admit(&by, &request, &source, break_glass).await?;
         self.pass_on(by, request, source, Wish::File { urgency, break_glass })
@@ -523,6 +526,13 @@ impl<C: Clock + Send + Sync + 'static> Service for Operator<C> {
     async fn list_restores(&self, call: Call<ListRestoresRequest>) -> Result<Response<Document>, Status> {
         let views = self.desk.list(&self.who(&call)?, call.get_ref().all).await?;
         Ok(Response::new(Document { json: document(&views)? }))
+    }
+
+    async fn show_restore_plan(&self, call: Call<RestorePlanReference>) -> Result<Response<Document>, Status> {
+        let by = self.who(&call)?;
+        let RestorePlanReference { plan, at } = call.into_inner();
+        let standing = self.desk.plan_standing(&by, &plan, given(at).as_deref()).await?;
+        Ok(Response::new(Document { json: document(&standing)? }))
     }
 
     async fn show_restore(&self, call: Call<RestoreReference>) -> Result<Response<Document>, Status> {

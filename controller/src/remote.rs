@@ -231,6 +231,11 @@ fn beyond(request: &StartRequest, worker: &HelloReply) -> Option<&'static str> {
     {
         return Some("putting what was restored in place");
     }
+    if request.restore.as_ref().is_some_and(|restore| restore.around.is_some())
+        && !knows(worker, feature::RESTORE_AROUND)
+    {
+        return Some("commands and probes around a restore");
+    }
     let backup = request.backup.as_ref()?;
     let asked = [
         (matches!(backup.source, Some(Source::Command(_))), feature::COMMAND_SOURCE, "a `command` as a source"),

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use strongroom_proto::worker::{DirectStore, Hook, Limits, Overwrite, RestoreJob, Running, StartRequest};
+use strongroom_proto::worker::{Around, DirectStore, Hook, Limits, Overwrite, RestoreJob, Running, StartRequest};
 use strongroom_repository::{Lending, ObjectId, Repository, chain};
 use tokio::sync::watch;
 
@@ -41,6 +41,8 @@ pub struct RestoreOrder {
     pub limits: Limits,
     /// Commands that are run in the directory once everything is in place.
     pub checks: Vec<Vec<String>>,
+    /// What runs around it. A look runs nothing of it, but is refused by a worker that could not; nothing of it where what was restored is put in place.
+    pub around: Option<Around>,
     /// Where what was restored is put, if it still is what was verified: then nothing is restored; raw bytes.
     pub promote_to: Option<Vec<u8>>,
     /// Where the host opens the store itself; none for the gateway.
@@ -170,6 +172,7 @@ impl RestoreOrder {
             dry_run: way == Way::ToLook,
             direct: self.direct.clone(),
             promote_to: self.promote_to.clone().filter(|_| way == Way::ToRestore).unwrap_or_default(),
+            around: self.around.clone().filter(|_| self.promote_to.is_none()),
             checks: if way == Way::ToLook { Vec::new() } else { self.checks.iter().map(|words| hook(words)).collect() },
         };
         let request =

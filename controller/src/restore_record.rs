@@ -12,6 +12,7 @@ pub mod check;
 mod compose;
 mod form;
 mod page;
+mod part_checks;
 mod plan_checks;
 pub mod seal;
 pub mod shelf;
@@ -127,6 +128,10 @@ pub enum Checked {
     Medium,
     /// A command of the plan that made the snapshot.
     Command,
+    /// A command of a restore plan, before or after it.
+    Hook,
+    /// A probe of a restore plan.
+    Probe,
 }
 
 /// What follows from it.

@@ -6,6 +6,7 @@
 mod checks;
 mod naming;
 mod objectives;
+mod part;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 pub use checks::{PlanChecks, typed};
 pub use naming::with_plan_resolved;
 pub use objectives::{RestoreObjectives, is_kept};
+pub use part::{PartCommand, PlanPart, plan, unknown_plan, with_system_resolved};
 
 use crate::journal::Who;
 use crate::operator::Refused;
@@ -73,6 +75,9 @@ pub struct RestoreScope {
     /// What it is measured against; nobody agrees to that, and a change of it makes no other restore.
     #[serde(default, skip_serializing_if = "RestoreObjectives::are_none")]
     pub objectives: RestoreObjectives,
+    /// Which system of a restore plan it is, where it is one, and what runs around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Box<PlanPart>>,
 }
 
 /// What came of a restore.
@@ -213,6 +218,7 @@ impl RestoreScope {
             promote_to: (!request.promote_to.is_empty()).then(|| escape(&request.promote_to)),
             checks: PlanChecks::of(request, &snapshot.manifest.tags, site),
             objectives: RestoreObjectives::of(&snapshot.manifest.tags, site),
+            part: PlanPart::of(request, site),
         }
     }
 }

@@ -55,6 +55,7 @@ impl Scene {
             limits: Limits::default(),
             checks: Vec::new(),
             promote_to: None,
+            around: None,
             direct: None,
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,

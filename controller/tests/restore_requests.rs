@@ -72,6 +72,7 @@ fn scope(host: &str) -> RestoreScope {
         promote_to: Some("/srv/billing".into()),
         checks: PlanChecks::None,
         objectives: RestoreObjectives::default(),
+        part: None,
     }
 }
 
@@ -101,7 +102,7 @@ impl Desk {
 
     fn found(&self, request: RequestNumber, restore: RestoreScope, glass: Glass) -> ApprovalScope {
         let host = host(&self.site, &restore.host);
-        ApprovalScope::of(request, restore, self.site.restores(), host, glass == Glass::Broken)
+        ApprovalScope::of(request, restore, &self.site, host, glass == Glass::Broken)
     }
 
     async fn file(&self, by: &str, target: &str, glass: Glass) -> Result<Request, JournalError> {
@@ -292,7 +293,7 @@ async fn what_differs_from_what_was_approved_is_not_done() -> Result<()> {
 fn the_hash_of_a_plan_does_not_change_from_release_to_release() {
     let site = site(SITE);
     let number = RequestNumber::new(2026, 1);
-    let scope = ApprovalScope::of(number, scope("web2"), site.restores(), host(&site, "web2"), false);
+    let scope = ApprovalScope::of(number, scope("web2"), &site, host(&site, "web2"), false);
     let text = format!(
         r#"{{"approvals":2,"break-glass":false,"checks":"none","class":"production","host":"web2","overwrite":"never","owners-by-name":false,"paths":["/srv/billing"],"promote-to":"/srv/billing","repository":"main","request":"HF-2026-000001","set-aside":false,"snapshot":"{}","source":"web1","target":"/srv/back","time":"2026-11-21T14:00:00Z"}}"#,
         "ab".repeat(32)

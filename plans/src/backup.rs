@@ -14,6 +14,7 @@ use crate::overlap;
 use crate::preset::Inherited;
 use crate::prove::ProofDemand;
 use crate::report::quoted;
+use crate::restore_plan;
 use crate::retain::RetentionRules;
 use crate::said::Said;
 use crate::schedule::{PlacedSchedule, RunKind, Schedule};
@@ -77,7 +78,10 @@ static SHAPE: Shape = Shape {
     ],
 };
 
-static KINDS: &[Word<()>] = &[("backup", Meaning::Now(()))];
+static KINDS: &[Word<()>] = &[("backup", Meaning::Now(())), (restore_plan::KIND, Meaning::InSite(RESTORE_REMEDY))];
+
+const RESTORE_REMEDY: &str =
+    "put the file into the `plans` of a site: its systems are those of the site's plans and hosts";
 
 impl BackupPlan {
     /// The plan's name, unique within a site.
@@ -161,6 +165,11 @@ impl BackupPlan {
     }
 
     pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        if let Some(span) = restore_plan::kind_span(root) {
+            let reason = "a restore plan means something only in a site";
+            findings.report(Code::OnlyInSite, span, reason, RESTORE_REMEDY);
+            return None;
+        }
         let fields = Fields::of(root, &SHAPE, findings)?;
         let parts = Parts::read(&fields, Inherited::Nothing, ProofDemand::read_alone, findings);
         let repository = fields.required("repository", findings, |node, findings| {

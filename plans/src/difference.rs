@@ -13,6 +13,7 @@ use crate::backup::BackupPlan;
 use crate::fleet::FleetPlan;
 use crate::host::{Host, JUMP_USER};
 use crate::name::Name;
+use crate::restore_plan::RestorePlan;
 use crate::runs_ahead::{RunsAhead, RunsChange};
 use crate::said::Said;
 use crate::site::Site;
@@ -85,13 +86,10 @@ impl Difference {
             let side = |site: &Site| site.plans().get(name).map(|plan| Side::in_site(site, plan, from));
             PlanChange::between(name.clone(), side(old), side(new))
         };
-        let plans: Vec<PlanChange> = names.into_iter().filter_map(between).collect();
-        Self {
-            weaker: weaker::of_sites(old, new, &plans),
-            site: changes(values(old.said()), values(new.said())),
-            hosts: host_changes(old, new),
-            plans,
-        }
+        let mut plans: Vec<PlanChange> = names.into_iter().filter_map(between).collect();
+        let weaker = weaker::of_sites(old, new, &plans);
+        plans.extend(restore_plan_changes(old, new));
+        Self { weaker, site: changes(values(old.said()), values(new.said())), hosts: host_changes(old, new), plans }
     }
 
     /// Between two plans that are in no site; `zone` is that of the machine.
@@ -121,6 +119,12 @@ impl Side {
         let zone = plan.plan().schedule().and_then(|schedule| schedule.zone()).unwrap_or_else(|| site.zone());
         let runs = RunsAhead::of(site.upcoming(plan, zone, RunsAhead::begin(from, zone)), zone, from);
         Self { hosts: plan.hosts().iter().cloned().collect(), values: values(plan.plan().said()), runs }
+    }
+
+    /// Its systems' hosts; nothing of it runs by itself.
+    fn of_restore_plan(plan: &RestorePlan) -> Self {
+        let hosts = plan.systems().iter().map(|system| system.target_host().clone()).collect();
+        Self { hosts, values: values(plan.said()), runs: RunsAhead::default() }
     }
 
     fn alone(plan: &BackupPlan, zone: &TimeZone, from: Timestamp) -> Self {
@@ -184,6 +188,13 @@ fn changes(old: Vec<Value>, new: Vec<Value>) -> Vec<ValueChange> {
         Some(ValueChange { key, change, old: old.map(|old| old.text), new: new.map(|new| new.text), at })
     };
     sides.into_iter().filter_map(change).collect()
+}
+
+/// A plan that changed its kind is one that is gone and one that is new.
+fn restore_plan_changes(old: &Site, new: &Site) -> Vec<PlanChange> {
+    let names: BTreeSet<&Name> = old.restore_plans().keys().chain(new.restore_plans().keys()).collect();
+    let side = |site: &Site, name| site.restore_plans().get(name).map(Side::of_restore_plan);
+    names.into_iter().filter_map(|name| PlanChange::between(name.clone(), side(old, name), side(new, name))).collect()
 }
 
 fn host_changes(old: &Site, new: &Site) -> Vec<ValueChange> {

@@ -115,9 +115,9 @@ codes! {
     NoHost = "P-0032",
     /// A name of something that the site does not have.
     UnknownName = "P-0033",
-    /// Two plans of one name.
+    /// Two plans of one name, or two systems of a restore plan.
     NameTwice = "P-0034",
-    /// Plans or hosts that wait for themselves in the end.
+    /// Plans, hosts or systems that wait for themselves in the end.
     Circle = "P-0035",
     /// A time of day that cannot be read.
     BadTime = "P-0036",
@@ -149,6 +149,12 @@ codes! {
     RolesExclude = "P-0055",
     /// A restore on production to which too few would have to agree.
     TooFewApprovals = "P-0056",
+    /// A place to restore to that cannot be read.
+    BadTarget = "P-0057",
+    /// Two systems of a restore plan that would be restored to one place.
+    TargetTwice = "P-0058",
+    /// A host or a path that the named plan does not back up.
+    NotOfPlan = "P-0059",
 }
 
 impl Faults {

@@ -1,4 +1,4 @@
-//! A command around a backup: `{ run: [systemctl, stop, billing], time-out: 2m }`.
+//! A command around a backup or a restore: `{ run: [systemctl, stop, billing], time-out: 2m }`.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::tree::Node;
 use crate::values;
 use crate::words::Meaning;
 
-/// A command on the host, run without a shell before or after a source is read.
+/// A command on the host, run without a shell before or after a source is read, or data are restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Hook {
@@ -22,7 +22,7 @@ pub struct Hook {
 }
 
 static SHAPE: Shape = Shape {
-    title: "a command around a backup",
+    title: "a command of a plan",
     keys: &[("run", Meaning::Now("[systemctl, stop, billing]")), ("time-out", Meaning::Now("2m"))],
 };
 

@@ -22,8 +22,10 @@ use probe::Probe;
 pub enum SchemaOf {
     /// A plan that is run by itself.
     Plan,
-    /// A plan of a site.
+    /// A plan of a site that backs up.
     SitePlan,
+    /// A plan of a site that restores.
+    RestorePlan,
     /// `site.yaml`.
     Site,
     /// `hosts.yaml`.
@@ -36,7 +38,10 @@ const VARIABLE: &str = r"\$\{";
 impl SchemaOf {
     /// The schema as JSON.
     pub fn json(self) -> Value {
-        let mut rows = Rows { has_variables: matches!(self, Self::SitePlan | Self::Site), of_shapes: Vec::new() };
+        let mut rows = Rows {
+            has_variables: matches!(self, Self::SitePlan | Self::RestorePlan | Self::Site),
+            of_shapes: Vec::new(),
+        };
         let mut whole = Probe::new(self);
         rows.collect(&whole.root, &whole.observer);
         let keys: Vec<(&Shape, &str)> =

@@ -15,6 +15,7 @@ use crate::name::Name;
 use crate::notification::Notification;
 use crate::people::Person;
 use crate::quota::Quota;
+use crate::restore_plan::RestorePlan;
 use crate::restores::RestoreRules;
 use crate::said::Said;
 use crate::schedule::Zone;
@@ -38,6 +39,7 @@ pub struct Site {
     pub(crate) restores: RestoreRules,
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
+    pub(crate) restore_plans: BTreeMap<Name, RestorePlan>,
     pub(crate) version: ContentHash,
     pub(crate) said: Vec<Said>,
 }
@@ -119,9 +121,14 @@ impl Site {
         &self.hosts
     }
 
-    /// The plans by name.
+    /// The backup plans by name.
     pub fn plans(&self) -> &BTreeMap<Name, FleetPlan> {
         &self.plans
+    }
+
+    /// The restore plans by name, which no backup plan has.
+    pub fn restore_plans(&self) -> &BTreeMap<Name, RestorePlan> {
+        &self.restore_plans
     }
 
     /// The version: a hash over the names and contents of all files.

@@ -8,7 +8,9 @@ use crate::grow::{FileKind, grow};
 use crate::host::PlacedHost;
 use crate::include::PartFiles;
 use crate::report::quoted;
-use crate::site_reader::{PlanFile, SiteDraft};
+use crate::restore_plan::{self, RestoreDraft};
+use crate::restore_system::Known;
+use crate::site_reader::{PlanFile, RestoreFile, SiteDraft};
 use crate::text::Text;
 use crate::tree::Node;
 use crate::variables::Variables;
@@ -20,12 +22,37 @@ pub(crate) struct SiteFile<'t> {
     pub(crate) content: Option<&'t [u8]>,
 }
 
+/// A plan whose tree is whole, and not read yet.
+pub(crate) struct BegunPlan<'t> {
+    file: (&'t str, &'t [u8]),
+    findings: Findings<'t>,
+    root: Option<Node>,
+}
+
 /// What the files of the site have in common besides names.
 pub(crate) struct Shared<'t> {
     pub(crate) parts: PartFiles<'t>,
     pub(crate) variables: Variables,
     /// Whether every file was read that could use one of them.
     pub(crate) is_all_read: bool,
+}
+
+impl<'t> BegunPlan<'t> {
+    pub(crate) fn is_restore(&self) -> bool {
+        self.root.as_ref().is_some_and(|root| restore_plan::kind_span(root).is_some())
+    }
+
+    pub(crate) fn read(mut self, site: &SiteDraft, hosts: &Declared<PlacedHost>) -> PlanFile<'t> {
+        let draft = self.root.map(|root| FleetDraft::read(&root, self.file, site, hosts, &mut self.findings));
+        let draft = draft.unwrap_or_else(FleetDraft::unreadable);
+        PlanFile { path: self.file.0, findings: self.findings, draft }
+    }
+
+    pub(crate) fn read_restore(mut self, known: Known<'_>) -> RestoreFile<'t> {
+        let draft = self.root.map(|root| RestoreDraft::read(&root, self.file, known, &mut self.findings));
+        let draft = draft.unwrap_or(RestoreDraft { name: None, plan: None });
+        RestoreFile { path: self.file.0, findings: self.findings, draft }
+    }
 }
 
 impl<'t> SiteFile<'t> {
@@ -70,19 +97,13 @@ impl<'t> SiteFile<'t> {
         (findings, draft.unwrap_or_else(SiteDraft::unreadable))
     }
 
-    pub(crate) fn read_plan(
-        &'t self,
-        site: &SiteDraft,
-        hosts: &Declared<PlacedHost>,
-        shared: &mut Shared<'t>,
-    ) -> PlanFile<'t> {
-        let (mut findings, root) = self.begin_with_parts(FileKind::PLAN, shared);
-        let file = (self.path, self.content.unwrap_or_default());
-        let draft = root.map(|mut root| {
-            shared.variables.put_into(&mut root, &mut findings);
-            FleetDraft::read(&root, file, site, hosts, &mut findings)
-        });
-        PlanFile { path: self.path, findings, draft: draft.unwrap_or_else(FleetDraft::unreadable) }
+    /// The tree of a plan, of whichever kind it is.
+    pub(crate) fn begin_plan(&'t self, shared: &mut Shared<'t>) -> BegunPlan<'t> {
+        let (mut findings, mut root) = self.begin_with_parts(FileKind::PLAN, shared);
+        if let Some(root) = &mut root {
+            shared.variables.put_into(root, &mut findings);
+        }
+        BegunPlan { file: (self.path, self.content.unwrap_or_default()), findings, root }
     }
 
     pub(crate) fn refuse_stray(&'t self) -> Findings<'t> {

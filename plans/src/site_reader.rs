@@ -12,7 +12,7 @@ use crate::declared::Declared;
 use crate::fault::{Code, Faults};
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
-use crate::fleet::{FleetDraft, report_unknown_calendars};
+use crate::fleet::{FleetDraft, FleetPlan, report_unknown_calendars};
 use crate::grow::FileKind;
 use crate::host::{Host, PlacedHost};
 use crate::include::{INCLUDE, PartFiles};
@@ -23,12 +23,14 @@ use crate::people::Person;
 use crate::preset::Preset;
 use crate::quota::Quota;
 use crate::report::quoted;
+use crate::restore_plan::RestoreDraft;
+use crate::restore_system::Known;
 use crate::restores::RestoreRules;
 use crate::said::Said;
 use crate::schedule::Zone;
 use crate::site::Site;
 use crate::site_circles::{report_circles_of_hosts, report_circles_of_plans};
-use crate::site_file::{Shared, SiteFile};
+use crate::site_file::{BegunPlan, Shared, SiteFile};
 use crate::site_files::{HOSTS_FILE, Part, SITE_FILE, SiteFiles};
 use crate::site_repository::RepositorySpec;
 use crate::text::Span;
@@ -59,6 +61,13 @@ pub(crate) struct PlanFile<'t> {
     pub(crate) path: &'t str,
     pub(crate) findings: Findings<'t>,
     pub(crate) draft: FleetDraft,
+}
+
+/// The same of a restore plan.
+pub(crate) struct RestoreFile<'t> {
+    pub(crate) path: &'t str,
+    pub(crate) findings: Findings<'t>,
+    pub(crate) draft: RestoreDraft,
 }
 
 /// Keys of the site that only matter by what they give elsewhere, where it is said.
@@ -99,10 +108,16 @@ pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
     let (mut site_findings, site) = site_file.read_site(&mut shared);
     let (mut hosts_findings, root) = hosts_file.begin(FileKind::HOSTS);
     let hosts = root.map_or_else(Declared::unreadable, |root| read_hosts(&root, &mut hosts_findings));
-    let mut plans: Vec<PlanFile<'_>> =
-        plan_files.iter().map(|file| file.read_plan(&site, &hosts, &mut shared)).collect();
+    let begun: Vec<BegunPlan<'_>> = plan_files.iter().map(|file| file.begin_plan(&mut shared)).collect();
+    let (restores, backups): (Vec<_>, Vec<_>) = begun.into_iter().partition(BegunPlan::is_restore);
+    let mut plans: Vec<PlanFile<'_>> = backups.into_iter().map(|file| file.read(&site, &hosts)).collect();
+    // Restore plans name backup plans, so they come after.
+    let mut restores: Vec<RestoreFile<'_>> = {
+        let known = Known { plans: &by_name(&plans), hosts: &hosts };
+        restores.into_iter().map(|file| file.read_restore(known)).collect()
+    };
 
-    report_names_twice(&mut plans);
+    report_names_twice(&mut plans, &mut restores);
     report_unknown_plans(&site, &mut site_findings, &mut plans);
     report_circles_of_plans(&mut plans);
     report_circles_of_hosts(&hosts, &mut hosts_findings);
@@ -116,8 +131,10 @@ pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
     }
     let findings = [site_findings, hosts_findings].into_iter().chain(strays);
     let (of_plans, drafts): (Vec<_>, Vec<_>) = plans.into_iter().map(|plan| (plan.findings, plan.draft)).unzip();
-    let faults = Faults::joined(findings.chain(of_plans).filter_map(Findings::into_faults));
-    match (faults, site.conclude(hosts, drafts, files)) {
+    let (of_restores, restores): (Vec<_>, Vec<_>) =
+        restores.into_iter().map(|plan| (plan.findings, plan.draft)).unzip();
+    let faults = Faults::joined(findings.chain(of_plans).chain(of_restores).filter_map(Findings::into_faults));
+    match (faults, site.conclude(hosts, (drafts, restores), files)) {
         (None, Some(site)) => Ok(site),
         (Some(faults), _) => Err(faults),
         // BUG: a reader that gives up says why.
@@ -170,11 +187,19 @@ fn read_hosts(root: &Node, findings: &mut Findings<'_>) -> Declared<PlacedHost> 
     hosts
 }
 
-/// Each plan after the first of its name, in the order of the files.
-fn report_names_twice(plans: &mut [PlanFile<'_>]) {
+/// The backup plans that were read, for restore plans to name them.
+fn by_name<'p>(plans: &'p [PlanFile<'_>]) -> Declared<&'p FleetPlan> {
+    let names = plans.iter().map(|file| Some((file.draft.name.as_ref()?.0.to_string(), file.draft.plan.as_ref())));
+    names.collect::<Option<_>>().map_or_else(Declared::unreadable, Declared::of)
+}
+
+/// Each plan after the first of its name, in the order of the files, those that restore after the others.
+fn report_names_twice<'t>(plans: &mut [PlanFile<'t>], restores: &mut [RestoreFile<'t>]) {
     let mut first_in: BTreeMap<Name, &str> = BTreeMap::new();
-    for PlanFile { path, findings, draft } in plans {
-        let Some((name, span)) = &draft.name else { continue };
+    let plans = plans.iter_mut().map(|file| (file.path, &mut file.findings, &file.draft.name));
+    let restores = restores.iter_mut().map(|file| (file.path, &mut file.findings, &file.draft.name));
+    for (path, findings, name) in plans.chain(restores) {
+        let Some((name, span)) = name else { continue };
         match first_in.get(name) {
             Some(first) => {
                 let reason = format!("{first} holds a plan {} already", quoted(name.as_str()));
@@ -258,7 +283,13 @@ impl SiteDraft {
     }
 
     /// The site, if nothing is missing from it.
-    fn conclude(self, hosts: Declared<PlacedHost>, plans: Vec<FleetDraft>, files: &SiteFiles) -> Option<Site> {
+    fn conclude(
+        self,
+        hosts: Declared<PlacedHost>,
+        (plans, restores): (Vec<FleetDraft>, Vec<RestoreDraft>),
+        files: &SiteFiles,
+    ) -> Option<Site> {
+        let restores = restores.into_iter().map(|draft| draft.plan.map(|plan| (plan.name().clone(), plan)));
         let plans = plans.into_iter().map(|draft| draft.plan.map(|plan| (plan.name().clone(), plan)));
         Some(Site {
             name: self.name?,
@@ -273,6 +304,7 @@ impl SiteDraft {
             restores: self.restores,
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
+            restore_plans: restores.collect::<Option<_>>()?,
             version: files.version(),
             said: self.said,
         })

@@ -28,6 +28,10 @@ shipped! {
     "this-host",
 }
 
+/// Several systems that come back together. It is no plan that can stand alone: what it names is a site's.
+pub const RESTORE_TEMPLATE: Template =
+    Template { name: "several-systems", text: include_str!("../templates/several-systems.yaml") };
+
 impl Template {
     /// The text of a new plan of this name.
     pub fn text(&self, name: &Name) -> String {
@@ -101,6 +105,19 @@ mod tests {
             assert_eq!((plan.plan().retain(), plan.plan().sources()), (alone.retain(), alone.sources()), "{text}");
             assert!(!text.contains("zone:") && text.starts_with("# "), "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_restore_plan_the_plans_and_hosts_are_asked_for() {
+        let text = RESTORE_TEMPLATE.text(&"portal".parse().unwrap());
+        let faults = site(text.clone()).unwrap_err();
+        let found: Vec<_> = faults.iter().map(|fault| (fault.code(), fault.place().text())).collect();
+        let unknown = |text| (Code::UnknownName, text);
+        let expected = ["CHANGE-ME", "CHANGE-ME:/srv/restored/database", "CHANGE-ME"].map(unknown);
+        assert_eq!(found, expected, "{faults}");
+        let alone = crate::parse("portal.yaml", &text).unwrap_err();
+        let found: Vec<_> = alone.iter().map(|fault| (fault.code(), fault.place().text())).collect();
+        assert_eq!(found, [(Code::OnlyInSite, "restore")], "{alone}");
     }
 
     #[test]

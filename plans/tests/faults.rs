@@ -363,7 +363,12 @@ fn every_code_is_distinct_and_stands_in_a_table_above() {
     let texts: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(texts.len(), Code::ALL.len());
     for code in Code::ALL {
-        let tables = [include_str!("faults.rs"), include_str!("site_faults.rs"), include_str!("shared_parts.rs")];
+        let tables = [
+            include_str!("faults.rs"),
+            include_str!("site_faults.rs"),
+            include_str!("shared_parts.rs"),
+            include_str!("restore_plans.rs"),
+        ];
         assert!(tables.iter().any(|table| table.contains(&format!("(Code::{code:?}, "))), "{code:?}");
     }
 }

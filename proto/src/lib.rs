@@ -74,6 +74,8 @@ pub mod feature {
     pub const RESTORE: &str = "restore";
     /// It puts what it restored at the place where that is used.
     pub const PROMOTE: &str = "promote";
+    /// Commands before and after a restore, and probes of what came of it.
+    pub const RESTORE_AROUND: &str = "restore-around";
 }
 
 /// How `strongroom-worker connect` begins its refusal, on standard error, and the code that it ends with: that a key can do nothing else is proven by hearing this.

@@ -4,6 +4,7 @@
 //! output at once; nothing is collected without bound.
 
 mod isolation;
+mod probe;
 
 use std::fs::OpenOptions;
 use std::io::{self, PipeReader, Read};
@@ -19,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 pub use self::isolation::Isolation;
+pub use self::probe::{Probe, probe};
 
 /// Longer than an integrity check of a large database takes, shorter than a night.
 pub const TIME_OUT: Duration = Duration::from_secs(600);
@@ -55,6 +57,8 @@ pub enum CheckVerdict {
     TimedOut,
     /// It could not be started.
     NotStarted,
+    /// It ended with exit code 0, and printed something else than it must.
+    Otherwise,
 }
 
 /// A check was ended because somebody does not want it any more.
@@ -77,12 +81,20 @@ pub fn run(
     time_out: Duration,
     stop: &dyn Fn() -> bool,
 ) -> Result<Check, Stopped> {
+    let begin = || isolation.command(command).and_then(|command| start(command, folder));
+    let check = follow(command, begin, time_out, stop)?;
+    Ok(Check { verdict: isolation.verdict(check.verdict, &check.output), ..check })
+}
+
+fn follow(
+    command: &[String],
+    begin: impl FnOnce() -> io::Result<(Child, PipeReader)>,
+    time_out: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<Check, Stopped> {
     let begun = Instant::now();
-    let (verdict, output) = match isolation.command(command).and_then(|command| start(command, folder)) {
-        Ok((child, reader)) => {
-            let (verdict, output) = Watch { child, reader, tail: Tail::default(), stop }.finish(time_out)?;
-            (isolation.verdict(verdict, &output), output)
-        }
+    let (verdict, output) = match begin() {
+        Ok((child, reader)) => Watch { child, reader, tail: Tail::default(), stop }.finish(time_out)?,
         Err(error) => (CheckVerdict::NotStarted, error.to_string()),
     };
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);

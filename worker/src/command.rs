@@ -1,4 +1,4 @@
-//! Commands around a backup, and commands whose output is backed up: run without a shell, in a clean environment and in a process group of their own that is ended as a whole.
+//! Commands around a backup or a restore, and commands whose output is backed up: run without a shell, in a clean environment and in a process group of their own that is ended as a whole.
 //!
 //! A [`Running`] command is a reader of what it prints. It says that it came to its end only after the command exited well; every other way to end is an error of the
 //! reader, so that half a dump is never taken for a whole one.
@@ -90,7 +90,7 @@ impl Running {
             let (errors, errors_end) = pipe()?;
             let mut command = Command::new(&program);
             command.args(order.arguments.iter().skip(1)).current_dir("/").process_group(0).stdin(Stdio::null());
-            command.env_clear().envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("HOME", "/root")]).envs(order.environment);
+            clean(&mut command).envs(order.environment);
             command.stdout(Stdio::from(output_end)).stderr(Stdio::from(errors_end));
             let child = command.spawn()?;
             let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
@@ -256,6 +256,11 @@ struct Ready {
     ended: bool,
     output: bool,
     errors: bool,
+}
+
+/// Nothing of this program's own environment.
+pub(crate) fn clean(command: &mut Command) -> &mut Command {
+    command.env_clear().envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("HOME", "/root")])
 }
 
 fn pipe() -> io::Result<(PipeReader, OwnedFd)> {

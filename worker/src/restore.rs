@@ -23,6 +23,7 @@
 //! Deliberately absent: choosing the snapshot, asking for approval, talking to a terminal. Sockets, access times and birth times are not restored.
 
 mod aio;
+mod around;
 mod aspect;
 mod blame;
 mod bypass;
@@ -64,6 +65,7 @@ mod windows;
 mod work;
 mod writer;
 
+pub use around::{HookDone, HookTime, ProbeDone};
 pub use aspect::Aspect;
 pub use error::RestoreError;
 pub use events::{Gate, Listener, RestoreEvent};

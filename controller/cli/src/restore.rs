@@ -2,12 +2,16 @@
 
 mod checked;
 mod decide;
+mod looks;
 mod on_host;
 mod one_line;
+mod plan_shown;
 mod promote;
 mod request;
 mod requests;
 mod scope;
+mod several;
+mod start;
 mod summary;
 mod watch;
 
@@ -99,6 +103,7 @@ pub(crate) enum RestoreArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RestoreCommand {
     Request(request::RequestArgs),
+    Start(start::StartArgs),
     List(decide::ListArgs),
     Show(decide::ShowArgs),
     Approve(decide::ApproveArgs),
@@ -247,6 +252,7 @@ impl RestoreCommand {
     fn run(&self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Request(args) => args.run(context),
+            Self::Start(args) => args.run(context),
             Self::List(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Approve(args) => args.run(context),

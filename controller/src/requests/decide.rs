@@ -76,6 +76,9 @@ pub enum Refusal {
         /// Each field that differs, with both values.
         differences: String,
     },
+    /// It is not its turn.
+    #[error("{0} needs what is not done and verified yet: {1}")]
+    Needs(RequestNumber, String),
     /// Nothing that was proven.
     #[error("{0} did not end as restored and verified: nothing else is put where data are used")]
     NotVerified(RequestNumber),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_plans::{Host, Site};
+use strongroom_plans::{Host, RestoreSystem, Site};
 use strongroom_proto::operator::RestoreRequest;
 use strongroom_repository::chain;
 
@@ -13,7 +13,8 @@ use crate::gate::Gate;
 use crate::journal::{Event, JournalError, Who};
 use crate::operator::{Mode, Refused};
 use crate::permissions::Act;
-use crate::restores::RestoreScope;
+use crate::restore_plans::{PlanStanding, unmet_needs};
+use crate::restores::{self, RestoreScope};
 use crate::run::Clock;
 
 /// What is handed in, once its host has looked.
@@ -126,7 +127,8 @@ impl<C: Clock> Desk<C> {
         self.gate.on_both(by, act, source, &request.host).await?;
         let site = self.gate.site();
         let mut wrong = faults(request, site.hosts().values().map(|host| host.name().as_str()));
-        if site.people().is_empty() {
+        // Of a plan each system is a request, also where nobody has to agree: by its number it is found again.
+        if site.people().is_empty() && request.part.is_none() {
             wrong.push(
                 "the site names nobody who could approve it: restore without a request, or name `people:`".into(),
             );
@@ -145,7 +147,7 @@ impl<C: Clock> Desk<C> {
         let expires = after(now, site.restores().expires().into());
         let year = now.to_zoned(site.zone().clone()).year();
         let event = |request| {
-            let scope = ApprovalScope::of(request, restore, site.restores(), &host, break_glass);
+            let scope = ApprovalScope::of(request, restore, &site, &host, break_glass);
             let hash = scope.hash();
             let application = Application { reason, urgency, expires, target, scope, hash, plan };
             Event::RestoreRequested { request, by, application: Box::new(application) }
@@ -179,10 +181,41 @@ impl<C: Clock> Desk<C> {
         let scope = &request.application.scope.restore;
         self.gate.on_both(by, Act::Restore, &scope.source, &scope.host).await?;
         let (site, now) = (self.gate.site(), self.gate.clock.now());
-        match request.may_run(Moment { site: &site, by, now }) {
-            Ok(()) => Ok(request),
-            Err(refusal) => self.refuse(by, Act::Restore, Some(number), "", refusal.into()).await,
+        let may_run = request.may_run(Moment { site: &site, by, now });
+        let refusal = match may_run {
+            Ok(()) => self.unmet(&request).await?,
+            Err(refusal) => Some(refusal),
+        };
+        match refusal {
+            None => Ok(request),
+            Some(refusal) => self.refuse(by, Act::Restore, Some(number), "", refusal.into()).await,
         }
+    }
+
+    /// How far a restore by a plan is; without a time, the newest one.
+    pub async fn plan_standing(&self, by: &Who, name: &str, at: Option<&str>) -> Result<PlanStanding, Refused> {
+        let sight = self.gate.sight(by).await?;
+        let site = self.gate.site();
+        let plan = restores::plan(&site, name).ok_or_else(|| restores::unknown_plan(&site, name))?;
+        let is_seen =
+            |system: &RestoreSystem| sight.has(system.host().as_str()) || sight.has(system.target_host().as_str());
+        if let Some(system) = plan.systems().iter().find(|system| !is_seen(system)) {
+            let why = format!("{by} has no role for {} or {}", system.host(), system.target_host());
+            return self.refuse(by, Act::See, None, name, Refused::Forbidden(why)).await;
+        }
+        let requests = self.gate.journal.requests(LISTED_MAX).await.map_err(|error| broken(&error))?;
+        let views = requests.into_iter().map(|request| self.view(request)).collect();
+        Ok(PlanStanding::of(plan, at, views))
+    }
+
+    /// Of a plan, one after the other: that what it needs is not done.
+    async fn unmet(&self, request: &Request) -> Result<Option<Refusal>, Refused> {
+        if request.application.scope.restore.part.is_none() {
+            return Ok(None);
+        }
+        let all = self.gate.journal.requests(LISTED_MAX).await.map_err(|error| broken(&error))?;
+        let unmet = unmet_needs(request, &all);
+        Ok((!unmet.is_empty()).then(|| Refusal::Needs(request.number, unmet.join(", "))))
     }
 
     /// Begins one, if what the host found is what was approved.
@@ -196,7 +229,7 @@ impl<C: Clock> Desk<C> {
     ) -> Result<RequestView, Refused> {
         let site = self.gate.site();
         let (host, glass) = (find(&site, &found.host)?, request.application.scope.break_glass);
-        let found = ApprovalScope::of(request.number, found, site.restores(), host, glass);
+        let found = ApprovalScope::of(request.number, found, &site, host, glass);
         let begin = |request: &Request, moment: Moment<'_>| request.begin(moment, &found, restore);
         self.write(by, Act::Restore, request, mode, begin).await
     }

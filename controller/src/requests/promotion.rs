@@ -48,7 +48,8 @@ impl Request {
     }
 
     /// Whether everything came back as it was, and no check said otherwise.
-    fn is_verified(&self) -> bool {
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
         matches!(self.standing, Standing::Finished { ending: RestoreEnding::Restored, .. })
     }
 

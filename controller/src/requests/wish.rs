@@ -72,6 +72,7 @@ impl Request {
             dry_run,
             promote_to: scope.promote_to.as_deref().map(unescape).unwrap_or_default(),
             no_checks: matches!(scope.checks, PlanChecks::Unwanted { .. }),
+            part: scope.part.as_ref().map(|part| part.reference()),
         }
     }
 }

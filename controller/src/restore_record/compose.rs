@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::part_checks::{Around, part_checks};
 use super::plan_checks::{CommandCheck, plan_checks};
 use super::{Check, CheckVerdict, Checked, Evidence, FORMAT, RestoreRecord, Times};
 use crate::journal::{Entry, Event};
@@ -106,6 +107,7 @@ pub fn compose(
     });
     let (ended, ending, failure, report) = end.ok_or(Incomplete::NotEnded)?;
     let reported: Option<Reported> = report.as_ref().and_then(|report| serde_json::from_value(report.clone()).ok());
+    let around: Option<Around> = report.as_ref().and_then(|report| serde_json::from_value(report.clone()).ok());
     let phases = reported.iter().flat_map(|reported| &reported.phases);
     let phases = phases.map(|phase| (phase.name.clone(), phase.milliseconds)).collect();
     let seconds = |from: jiff::Timestamp, to: jiff::Timestamp| to.duration_since(from).as_secs();
@@ -123,7 +125,7 @@ pub fn compose(
         reason: reason.clone(),
         order: order.clone(),
         times: Times { data: order.time, began, resumed, ended, recovery_seconds, loss_seconds, phases },
-        checks: all_checks(order, ending, reported.as_ref()),
+        checks: all_checks(order, ending, reported.as_ref(), around.as_ref()),
         findings: missed(&order.objectives, recovery_seconds, loss_seconds)
             .chain(reported.iter().flat_map(findings))
             .collect(),
@@ -132,11 +134,17 @@ pub fn compose(
     })
 }
 
-/// What the engine looked at, and then what the plan's checks say.
-fn all_checks(order: &RestoreScope, ending: RestoreEnding, reported: Option<&Reported>) -> Vec<Check> {
+/// What the engine looked at, then what the plan's checks say, and then what ran around it.
+fn all_checks(
+    order: &RestoreScope,
+    ending: RestoreEnding,
+    reported: Option<&Reported>,
+    around: Option<&Around>,
+) -> Vec<Check> {
     let made = reported.map(|reported| &reported.checks[..]);
     let mut all = checks(ending, reported);
     all.extend(plan_checks(&order.checks, ending, made));
+    all.extend(order.part.iter().flat_map(|part| part_checks(part, ending, around)));
     all
 }
 

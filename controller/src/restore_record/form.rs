@@ -205,6 +205,12 @@ impl Setter<'_> {
             (self.say("Directory", "目标目录"), order.target.clone()),
             (self.say("Existing files", "已有文件"), self.existing().to_owned()),
         ];
+        if let Some(part) = &order.part {
+            facts.push((self.say("Restore plan", "恢复预案"), format!("{}: {}", part.plan, part.system)));
+            facts.push((self.say("Restore points of", "恢复点时间上限"), plain(&part.at)));
+            let needs = if part.needs.is_empty() { "-".to_owned() } else { part.needs.join(", ") };
+            facts.push((self.say("After", "先行系统"), needs));
+        }
         if let Some(promotion) = self.record.request.as_ref().and_then(|request| request.promotion.as_ref()) {
             facts.push((self.say("Put in place at", "切换至"), promotion.to.clone()));
             facts.push((self.say("In place since", "切换时间"), self.time(promotion.at)));
@@ -282,6 +288,8 @@ impl Setter<'_> {
             Checked::Kept => self.say("Existing files left as they were", "保留未动的已有文件"),
             Checked::Metadata => self.say("Metadata that deviates", "有偏差的元数据"),
             Checked::Command => self.say("Check of the plan", "方案检查"),
+            Checked::Hook => self.say("Command of the restore plan", "恢复预案命令"),
+            Checked::Probe => self.say("Probe of the restore plan", "恢复预案探测"),
             Checked::Medium => self.say("Read back past the cache", "绕过缓存回读"),
         }
     }

@@ -10,13 +10,13 @@ use crate::restores::{PlanChecks, RestoreEnding, typed};
 const LINES_MAX: usize = 5;
 
 /// What a command has to end with.
-const EXPECTED: &str = "exit code 0";
+pub(super) const EXPECTED: &str = "exit code 0";
 
 /// A check that the host made, as its report has it.
 #[derive(Debug, Deserialize)]
 pub(super) struct CommandCheck {
-    command: Vec<String>,
-    verdict: CheckVerdict,
+    pub(super) command: Vec<String>,
+    pub(super) verdict: CheckVerdict,
     output: String,
 }
 
@@ -37,20 +37,21 @@ pub(super) fn plan_checks(wanted: &PlanChecks, ending: RestoreEnding, made: Opti
     wanted.commands().iter().map(check).collect()
 }
 
-fn why_not(ending: RestoreEnding) -> &'static str {
+pub(super) fn why_not(ending: RestoreEnding) -> &'static str {
     match ending {
         RestoreEnding::Failed | RestoreEnding::Cancelled => "nothing was put in place",
         _ => "the host's worker is of a release that makes no checks",
     }
 }
 
-fn said(made: &CommandCheck) -> String {
+pub(super) fn said(made: &CommandCheck) -> String {
     let how = match made.verdict {
         CheckVerdict::Agreed => "exit code 0".to_owned(),
         CheckVerdict::Disagreed(code) => format!("exit code {code}"),
         CheckVerdict::Killed(signal) => format!("ended by signal {signal}"),
         CheckVerdict::TimedOut => "did not end in time".to_owned(),
         CheckVerdict::NotStarted => "could not be started".to_owned(),
+        CheckVerdict::Otherwise => "exit code 0, and printed something else".to_owned(),
     };
     let lines: Vec<&str> = made.output.lines().collect();
     let last = lines[lines.len().saturating_sub(LINES_MAX)..].iter();

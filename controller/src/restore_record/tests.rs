@@ -10,7 +10,7 @@ use super::seal::{LINES, PublicRecordKey, RECORD, RecordKey, SIGNATURE, SUMS};
 use super::shelf::{PUBLIC_KEY, RECORDS, Shelf};
 use super::{CheckVerdict, Checked, Incomplete, RestoreRecord, Setting, compose};
 use crate::journal::{Entry, Event, Journal, Who};
-use crate::restores::{PlanChecks, RestoreEnding, RestoreObjectives, RestoreScope};
+use crate::restores::{PartCommand, PlanChecks, PlanPart, RestoreEnding, RestoreObjectives, RestoreScope};
 
 const RESTORE: &str = "restore-0123456789abcdef-1";
 
@@ -33,6 +33,7 @@ fn order() -> RestoreScope {
         promote_to: None,
         checks: PlanChecks::None,
         objectives: RestoreObjectives::default(),
+        part: None,
     }
 }
 
@@ -123,6 +124,67 @@ async fn what_was_not_looked_at_or_is_not_as_it_should_be_is_not_proven() {
     assert!(!broken_off.is_proven() && broken_off.checks.iter().all(|check| check.verdict == NotProven));
     assert_eq!(record(vec![started("x")]).await, Err(Incomplete::NotEnded));
     assert_eq!(record(vec![]).await, Err(Incomplete::NotBegun));
+}
+
+#[tokio::test]
+async fn each_command_and_probe_of_a_restore_plan_stands_in_the_record() {
+    let command = |words: &[&str], prints: Option<&str>| PartCommand {
+        run: words.iter().map(|word| (*word).to_owned()).collect(),
+        prints: prints.map(str::to_owned),
+        seconds_max: None,
+    };
+    let part = PlanPart {
+        plan: "portal".into(),
+        system: "db".into(),
+        at: "2026-11-21T03:00".into(),
+        of_plan: "nightly".into(),
+        needs: vec!["disks".into()],
+        addresses: std::collections::BTreeMap::new(),
+        before: vec![command(&["stop", "db"], None)],
+        after: vec![command(&["start", "db"], None)],
+        probes: vec![command(&["ask", "db"], Some("up"))],
+    };
+    let made = async |ending, report| {
+        let mut begin = started("x");
+        if let Event::RestoreStarted { order, .. } = &mut begin {
+            order.part = Some(Box::new(part.clone()));
+        }
+        record(vec![begin, ended(ending, report)]).await.unwrap()
+    };
+    let lines = |record: &RestoreRecord| {
+        let is_of_part = |check: &&super::Check| matches!(check.check, Checked::Hook | Checked::Probe);
+        let line =
+            |check: &super::Check| (check.command.clone().unwrap_or_default(), check.actual.clone(), check.verdict);
+        record.checks.iter().filter(is_of_part).map(line).collect::<Vec<_>>()
+    };
+    let line = |command: &str, actual: &str, verdict| (command.to_owned(), actual.to_owned(), verdict);
+    use CheckVerdict::{Failed, NotProven, Passed};
+    let mut all = report();
+    all["hooks"] = json!([
+        { "when": "before", "command": ["stop", "db"], "milliseconds": 12 },
+        { "when": "after", "command": ["start", "db"], "milliseconds": 3 },
+    ]);
+    let probe = |verdict: serde_json::Value| json!([{ "prints": "up", "check": { "command": ["ask", "db"], "verdict": verdict, "output": "up", "milliseconds": 1 } }]);
+    all["probes"] = probe("agreed".into());
+    let good = made(RestoreEnding::Restored, Some(all.clone())).await;
+    let before = line("before: stop db", "exit code 0, after 12 ms", Passed);
+    let after = line("after: start db", "exit code 0, after 3 ms", Passed);
+    assert_eq!(lines(&good), [before.clone(), after.clone(), line("ask db", "exit code 0\nup", Passed)]);
+    let expected = good.checks.last().map(|check| check.expected.clone());
+    assert_eq!((expected.as_deref(), good.is_proven()), (Some("exit code 0\nup"), true));
+    // What it printed is not what it must.
+    all["probes"] = probe("otherwise".into());
+    let bad = made(RestoreEnding::Unproven, Some(all.clone())).await;
+    let said = "exit code 0, and printed something else\nup";
+    assert_eq!((lines(&bad), bad.is_proven()), (vec![before.clone(), after, line("ask db", said, Failed)], false));
+    // What was not run because of another one proves nothing.
+    all["hooks"][1]["error"] = "'start' exited with 4".into();
+    all["probes"] = json!([]);
+    let failed = made(RestoreEnding::Unproven, Some(all)).await;
+    let not_made = line("ask db", "not made: something before it did not go well", NotProven);
+    assert_eq!(lines(&failed), [before, line("after: start db", "'start' exited with 4", Failed), not_made]);
+    let none = made(RestoreEnding::Failed, None).await;
+    assert!(lines(&none).iter().all(|(_, said, verdict)| said.contains("nothing was put") && *verdict == NotProven));
 }
 
 #[tokio::test]

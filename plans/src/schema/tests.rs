@@ -30,8 +30,9 @@ fn yaml(text: &str) -> Value {
 }
 
 /// In the order of the kinds; made once, since it takes longer than to validate.
-static SCHEMAS: LazyLock<[Value; 4]> =
-    LazyLock::new(|| [SchemaOf::Plan, SchemaOf::SitePlan, SchemaOf::Site, SchemaOf::Hosts].map(SchemaOf::json));
+static SCHEMAS: LazyLock<[Value; 5]> = LazyLock::new(|| ALL.map(SchemaOf::json));
+
+const ALL: [SchemaOf; 5] = [SchemaOf::Plan, SchemaOf::SitePlan, SchemaOf::RestorePlan, SchemaOf::Site, SchemaOf::Hosts];
 
 /// By a validator that is not ours.
 fn validate(of: SchemaOf, text: &str) -> Result<(), String> {
@@ -49,6 +50,7 @@ fn check(of: SchemaOf, text: &str, is_valid: bool) {
 
 const SITE: &str = include_str!("../../examples/site/site.yaml");
 const HOSTS: &str = include_str!("../../examples/site/hosts.yaml");
+const PORTAL: &str = include_str!("../../templates/several-systems.yaml");
 const DATABASES: &str = include_str!("../../examples/site/plans/databases.yaml");
 
 #[test]
@@ -56,6 +58,7 @@ fn what_is_shipped_is_valid() {
     for template in crate::TEMPLATES {
         check(SchemaOf::Plan, &template.text(&"x".parse().unwrap()), true);
     }
+    check(SchemaOf::RestorePlan, PORTAL, true);
     check(SchemaOf::Site, SITE, true);
     check(SchemaOf::Hosts, HOSTS, true);
     check(SchemaOf::SitePlan, DATABASES, true);
@@ -104,6 +107,18 @@ fn misspelt_keys_wrong_types_and_other_words_are_refused() {
         broken(SchemaOf::SitePlan, DATABASES, from, to);
     }
     check(SchemaOf::Plan, DATABASES, false);
+    for (from, to) in [
+        ("on-failure: stop", "on-failure: wait"),
+        ("to: CHANGE-ME:/srv/restored/database", "to: CHANGE-ME"),
+        ("needs: [database]", "needs: database"),
+        ("prints: active", "printed: active"),
+        (
+            "    plan: CHANGE-ME\n    to: CHANGE-ME:/srv/restored/database\n",
+            "    to: CHANGE-ME:/srv/restored/database\n",
+        ),
+    ] {
+        broken(SchemaOf::RestorePlan, PORTAL, from, to);
+    }
 }
 
 /// Whatever the readers take, the schema takes.
@@ -130,7 +145,7 @@ fn variables_parts_tags_and_numbers_are_valid() {
 /// Every key has a type: none was left unread.
 #[test]
 fn every_key_is_described() {
-    for of in [SchemaOf::Plan, SchemaOf::SitePlan, SchemaOf::Site, SchemaOf::Hosts] {
+    for of in ALL {
         let schema = of.json();
         let definitions = schema["$defs"].as_object().unwrap();
         assert!(!definitions.is_empty());

@@ -192,6 +192,19 @@ pub struct RestoreRequest {
     /// Where the one path may be put once it is restored and verified: an absolute directory of the same host; raw bytes, empty for nowhere.
     #[prost(bytes = "vec", tag = "13")]
     pub promote_to: ::prost::alloc::vec::Vec<u8>,
+    /// That it is one system of a restore plan of the site: then whose data, where to and how is what the site's file says, and nothing above but the reason counts.
+    #[prost(message, optional, tag = "14")]
+    pub part: ::core::option::Option<RestorePart>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestorePart {
+    #[prost(string, tag = "1")]
+    pub plan: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub system: ::prost::alloc::string::String,
+    /// From the newest restore point at or before this time.
+    #[prost(string, tag = "3")]
+    pub at: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreWish {
@@ -231,6 +244,14 @@ pub struct FindRequest {
     /// At most so many paths.
     #[prost(uint32, tag = "6")]
     pub limit: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestorePlanReference {
+    #[prost(string, tag = "1")]
+    pub plan: ::prost::alloc::string::String,
+    /// Empty for the newest restore by it.
+    #[prost(string, tag = "2")]
+    pub at: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreReference {
@@ -1008,6 +1029,30 @@ pub mod operator_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// A restore plan of the site, and how far the requests for its systems are.
+        pub async fn show_restore_plan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestorePlanReference>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/strongroom.operator.v1.Operator/ShowRestorePlan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("strongroom.operator.v1.Operator", "ShowRestorePlan"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// One request, with all that the journal says of it.
         pub async fn show_restore(
             &mut self,
@@ -1290,6 +1335,11 @@ pub mod operator_server {
         async fn list_restores(
             &self,
             request: tonic::Request<super::ListRestoresRequest>,
+        ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
+        /// A restore plan of the site, and how far the requests for its systems are.
+        async fn show_restore_plan(
+            &self,
+            request: tonic::Request<super::RestorePlanReference>,
         ) -> std::result::Result<tonic::Response<super::Document>, tonic::Status>;
         /// One request, with all that the journal says of it.
         async fn show_restore(
@@ -2453,6 +2503,51 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListRestoresSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/strongroom.operator.v1.Operator/ShowRestorePlan" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowRestorePlanSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::RestorePlanReference>
+                    for ShowRestorePlanSvc<T> {
+                        type Response = super::Document;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestorePlanReference>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::show_restore_plan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowRestorePlanSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

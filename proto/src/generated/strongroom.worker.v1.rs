@@ -104,6 +104,40 @@ pub struct RestoreJob {
     /// The report says what became of that. Only for workers with the feature `promote`.
     #[prost(bytes = "vec", tag = "12")]
     pub promote_to: ::prost::alloc::vec::Vec<u8>,
+    /// What runs around it. Only for workers with the feature `restore-around`.
+    #[prost(message, optional, tag = "13")]
+    pub around: ::core::option::Option<Around>,
+}
+/// Commands around a restore. They must bear to run twice.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Around {
+    /// In `/`, in this order, before anything is written. One that fails ends the job.
+    #[prost(message, repeated, tag = "1")]
+    pub before: ::prost::alloc::vec::Vec<Hook>,
+    /// The same, once everything is in place and every check agrees. One that fails leaves the restore unproven, and nothing after it is run.
+    #[prost(message, repeated, tag = "2")]
+    pub after: ::prost::alloc::vec::Vec<Hook>,
+    /// In the target, after all of that; each agrees by ending with 0, and by what it prints.
+    #[prost(message, repeated, tag = "3")]
+    pub probes: ::prost::alloc::vec::Vec<Probe>,
+    /// What all of them are told.
+    #[prost(message, repeated, tag = "4")]
+    pub environment: ::prost::alloc::vec::Vec<Variable>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Probe {
+    #[prost(message, optional, tag = "1")]
+    pub run: ::core::option::Option<Hook>,
+    /// All that it must print, but for space around it; empty for anything.
+    #[prost(string, tag = "2")]
+    pub prints: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Variable {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
 }
 /// A loan in pieces, which the repository's engine made.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -29,6 +29,7 @@ mod reserve;
 mod restore_checks;
 mod restore_on_host;
 mod restore_one_line;
+mod restore_plans;
 mod restore_promote;
 mod restore_requests;
 mod restore_taken_up;

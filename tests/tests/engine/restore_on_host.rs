@@ -133,6 +133,7 @@ impl Scene {
             limits: Limits { download_bytes_per_second: 48 << 20, ..Limits::default() },
             checks: Vec::new(),
             promote_to: None,
+            around: None,
             direct: None,
             cancel: watch::channel(false).1,
             pause: watch::channel(false).1,

@@ -15,6 +15,7 @@
 //!
 //! Deliberately absent: when and why a job is to run, and whether to try again. That is the controller's.
 
+mod around;
 mod attempt;
 mod checking;
 mod control;

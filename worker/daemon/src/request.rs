@@ -2,6 +2,7 @@
 //!
 //! Values that are not given are not written, so that a release that adds one still recognises the requests of the release before it by their fingerprint.
 
+mod around;
 mod restore;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_repository::RepositoryId;
 use strongroom_worker::command::{HOOK_TIME, OUTPUT_TIME};
 
+pub use around::{Around, Probe};
 pub use restore::RestoreRequest;
 
 /// Nothing that is still of use takes longer.

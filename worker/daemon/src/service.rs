@@ -22,7 +22,7 @@ use crate::request::{RequestFault, RestoreRequest};
 use crate::task::Task;
 
 /// What this worker can do beyond the oldest protocol.
-const FEATURES: [&str; 8] = [
+const FEATURES: [&str; 9] = [
     feature::COMMAND_SOURCE,
     feature::DIRECT_STORE,
     feature::GATEWAY,
@@ -31,6 +31,7 @@ const FEATURES: [&str; 8] = [
     feature::PAUSE,
     feature::PROMOTE,
     feature::RESTORE,
+    feature::RESTORE_AROUND,
 ];
 
 /// Of a loan: a segment takes 48 bytes and stands for up to 64 MiB, so this is a restore of 300 TiB.

@@ -9,7 +9,7 @@ use strongroom_worker::restore::{Overwrite, Owners, Replaced};
 
 use crate::jobs::{Phase, View};
 use crate::ledger::FailureKind;
-use crate::request::{Hook, Limits, Request, RequestFault, RestoreRequest, Source, StorePlace};
+use crate::request::{Around, Hook, Limits, Probe, Request, RequestFault, RestoreRequest, Source, StorePlace};
 
 impl TryFrom<wire::BackupJob> for Request {
     type Error = RequestFault;
@@ -54,6 +54,7 @@ impl TryFrom<wire::RestoreJob> for RestoreRequest {
             dry_run: job.dry_run,
             promote_to: (!job.promote_to.is_empty()).then(|| escape(&job.promote_to)),
             checks: job.checks.into_iter().map(Hook::from).collect(),
+            around: job.around.unwrap_or_default().into(),
         };
         request.check().map(|()| request)
     }
@@ -102,6 +103,19 @@ impl From<backup_job::Source> for Source {
 impl From<wire::Hook> for Hook {
     fn from(hook: wire::Hook) -> Self {
         Self { arguments: hook.arguments, seconds_max: NonZeroU64::new(hook.seconds_max) }
+    }
+}
+
+impl From<wire::Around> for Around {
+    fn from(around: wire::Around) -> Self {
+        let prints = |probe: &wire::Probe| (!probe.prints.is_empty()).then(|| probe.prints.clone());
+        let probe = |probe: wire::Probe| Probe { prints: prints(&probe), hook: probe.run.unwrap_or_default().into() };
+        Self {
+            before: around.before.into_iter().map(Hook::from).collect(),
+            after: around.after.into_iter().map(Hook::from).collect(),
+            probes: around.probes.into_iter().map(probe).collect(),
+            environment: around.environment.into_iter().map(|variable| (variable.name, variable.value)).collect(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use strongroom_repository::ObjectId;
 
+use super::around::{HookDone, ProbeDone};
 use super::aspect::Aspect;
 use crate::checks::Check;
 
@@ -58,14 +59,19 @@ pub struct RestoreReport {
     /// The plan's checks, where some were made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// Commands around it, where there were some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookDone>,
+    /// Looks at the system that is up again, where some were taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeDone>,
 }
 
 impl RestoreReport {
     /// The same, with what the plan's checks say: one that does not agree takes the proof from a restore that is whole.
     #[must_use]
     pub fn with_checks(mut self, checks: Vec<Check>) -> Self {
-        let is_whole = matches!(self.outcome, Outcome::Restored | Outcome::Deviating);
-        if is_whole && !checks.iter().all(Check::agreed) {
+        if self.is_whole() && !checks.iter().all(Check::agreed) {
             self.outcome = Outcome::Unproven;
         }
         Self { checks, ..self }

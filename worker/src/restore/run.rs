@@ -142,6 +142,8 @@ fn report(plan: &RestorePlan, staging: &Staging, findings: &Findings) -> Restore
         set_aside: None,
         staging: Some(escape(staging.path().as_os_str().as_encoded_bytes())),
         checks: Vec::new(),
+        hooks: Vec::new(),
+        probes: Vec::new(),
     }
 }
 

@@ -90,11 +90,14 @@ struct CheckedSite {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct SoundSite {
     name: String,
     version: ContentHash,
     hosts: usize,
     plans: usize,
+    #[serde(skip_serializing_if = "is_none")]
+    restore_plans: usize,
     /// Hosts that no plan backs up.
     #[serde(rename = "hosts-without-plan")]
     uncovered: Vec<String>,
@@ -116,8 +119,13 @@ impl SoundSite {
         let is_covered = |host| site.plans().values().any(|plan| plan.hosts().contains(host));
         let uncovered = site.hosts().keys().filter(|host| !is_covered(host)).map(ToString::to_string).collect();
         let (hosts, plans) = (site.hosts().len(), site.plans().len());
-        Self { name: site.name().to_string(), version: site.version(), hosts, plans, uncovered }
+        let restore_plans = site.restore_plans().len();
+        Self { name: site.name().to_string(), version: site.version(), hosts, plans, restore_plans, uncovered }
     }
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Answer for CheckedSite {
@@ -125,9 +133,12 @@ impl Answer for CheckedSite {
         if let Some(faults) = &self.faults {
             writeln!(out, "{faults}")?;
         }
-        let Some(SoundSite { name, version, hosts, plans, uncovered }) = &self.site else { return Ok(()) };
-        let version = version.short();
-        writeln!(out, "{}: site {name} is sound: {hosts} hosts, {plans} plans, version {version}", self.directory)?;
+        let Some(SoundSite { name, version, hosts, plans, restore_plans, uncovered }) = &self.site else {
+            return Ok(());
+        };
+        let restores = if is_none(restore_plans) { String::new() } else { format!(", {restore_plans} restore plans") };
+        let (directory, version) = (&self.directory, version.short());
+        writeln!(out, "{directory}: site {name} is sound: {hosts} hosts, {plans} plans{restores}, version {version}")?;
         match uncovered.is_empty() {
             true => Ok(()),
             false => writeln!(out, "note: no plan backs up {}", uncovered.join(", ")),

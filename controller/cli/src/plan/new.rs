@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
-use strongroom_plans::{Name, Selector, TEMPLATES, Template};
+use strongroom_plans::{Name, RESTORE_TEMPLATE, Selector, TEMPLATES, Template};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -21,7 +21,8 @@ use crate::shown::shell_word;
 #[command(after_help = "\
 Nothing is overwritten. The new plan names sources and a repository that are examples: change them, then \
 let `strongroom plan check` look at it. With --site, the file is plans/NAME.yaml of the site; hosts or a repository that \
-are not given are written as CHANGE-ME, which the check refuses.
+are not given are written as CHANGE-ME, which the check refuses. several-systems is a restore \
+plan (`kind: restore`): it is of a site alone.
 
 Examples:
   strongroom plan new --template database-files --name billing-db billing-db.yaml
@@ -29,7 +30,7 @@ Examples:
   strongroom plan new --template business-data --name billing --site /etc/strongroom --hosts role=billing --repository main")]
 pub(crate) struct NewArgs {
     /// The plan to begin with
-    #[arg(long, value_name = "TEMPLATE", value_parser = PossibleValuesParser::new(TEMPLATES.iter().map(|template| template.name)))]
+    #[arg(long, value_name = "TEMPLATE", value_parser = PossibleValuesParser::new(templates().map(|template| template.name)))]
     template: String,
 
     /// What the plan is called
@@ -59,12 +60,20 @@ pub(crate) struct NewArgs {
 
 pub(crate) fn run(args: &NewArgs, context: &Context) -> Result<Exit, Failure> {
     // BUG if it is none: the command line takes no other names.
-    let template: &Template = TEMPLATES.iter().find(|template| template.name == args.template).expect("a template");
+    let template: &Template = templates().find(|template| template.name == args.template).expect("a template");
+    let restores = template.name == RESTORE_TEMPLATE.name;
+    if restores && args.site.is_none() {
+        let why = Cause::Usage("a restore plan means something only in a site".into());
+        return Err(Failure::new("write the new plan", why).advise("name the site with --site DIR"));
+    }
     let (path, text) = match (&args.site, &args.file) {
         (Some(site), _) => {
             // A directory that is no site would swallow the plan.
             plan_file::read(&site.join("site.yaml"), "write the new plan")?;
-            let text = template.site_text(&args.name, args.hosts.as_ref(), args.repository.as_ref());
+            let text = match restores {
+                true => template.text(&args.name),
+                false => template.site_text(&args.name, args.hosts.as_ref(), args.repository.as_ref()),
+            };
             (site.join("plans").join(format!("{}.yaml", args.name)), text)
         }
         (None, file) => (file.clone().unwrap_or_default(), template.text(&args.name)),
@@ -79,6 +88,11 @@ pub(crate) fn run(args: &NewArgs, context: &Context) -> Result<Exit, Failure> {
     let file = path.display().to_string();
     context.output.answer(&NewPlan { file, written: !args.dry_run, text, check })?;
     Ok(Exit::Success)
+}
+
+/// All of them.
+fn templates() -> impl Iterator<Item = &'static Template> {
+    TEMPLATES.iter().chain([&RESTORE_TEMPLATE])
 }
 
 fn write(path: &Path, text: &str, in_site: bool) -> Result<(), Cause> {

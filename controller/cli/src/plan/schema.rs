@@ -33,8 +33,10 @@ pub(crate) struct SchemaArgs {
 enum FileKind {
     /// A plan that is run by itself
     Plan,
-    /// A plan in the `plans` of a site
+    /// A plan in the `plans` of a site that backs up
     SitePlan,
+    /// A plan in the `plans` of a site that restores
+    RestorePlan,
     /// The site.yaml of a site
     Site,
     /// The hosts.yaml of a site
@@ -45,6 +47,7 @@ pub(crate) fn run(args: &SchemaArgs, context: &Context) -> Result<Exit, Failure>
     let of = match args.of {
         FileKind::Plan => SchemaOf::Plan,
         FileKind::SitePlan => SchemaOf::SitePlan,
+        FileKind::RestorePlan => SchemaOf::RestorePlan,
         FileKind::Site => SchemaOf::Site,
         FileKind::Hosts => SchemaOf::Hosts,
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_plans::{FleetPlan, Name, Priority, Said, Site};
+use strongroom_plans::{FleetPlan, Name, Priority, RestorePlan, Said, Site};
 
 use super::zone_name;
 use crate::context::Context;
@@ -35,8 +35,12 @@ pub(crate) struct ShowArgs {
 
 pub(crate) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let site = site_directory::load(&args.site, "show the plan")?;
+    if let Some(plan) = site.restore_plans().get(&args.plan) {
+        context.output.answer(&ShownPlan::of_restore_plan(plan))?;
+        return Ok(Exit::Success);
+    }
     let plan = site.plans().get(&args.plan).ok_or_else(|| {
-        let names: Vec<&str> = site.plans().keys().map(Name::as_str).collect();
+        let names: Vec<&str> = site.plans().keys().chain(site.restore_plans().keys()).map(Name::as_str).collect();
         let absent = Cause::Absent(format!("the site has no plan {}", args.plan));
         Failure::new("show the plan", absent).advise(format!("its plans are: {}", names.join(", ")))
     })?;
@@ -76,6 +80,21 @@ enum SaidBy {
 }
 
 impl ShownPlan {
+    /// Its hosts are those that it restores to.
+    fn of_restore_plan(plan: &RestorePlan) -> Self {
+        let value = |said: &Said| ShownValue::in_file(plan.file(), said, said.value().to_owned());
+        let mut values: Vec<ShownValue> = plan.said().iter().map(value).collect();
+        if !plan.said().iter().any(|said| said.is_of("on-failure")) {
+            let (key, value) = ("on-failure".to_owned(), plan.on_failure().word().to_owned());
+            values.push(ShownValue { key, value, said_by: SaidBy::Default, from: None });
+        }
+        let mut hosts: Vec<String> = plan.systems().iter().map(|system| system.target_host().to_string()).collect();
+        hosts.sort();
+        hosts.dedup();
+        let (file, version) = (plan.file().to_owned(), plan.version().to_string());
+        Self { plan: plan.name().to_string(), file, version, hosts, values }
+    }
+
     fn of(site: &Site, plan: &FleetPlan) -> Self {
         let said = plan.plan().said();
         let mut values: Vec<ShownValue> = said.iter().map(|said| ShownValue::said(site, plan, said)).collect();
@@ -102,9 +121,14 @@ impl ShownValue {
             "repository" => format!("{}, at {}", said.value(), site.repository_of(plan).location()),
             _ => said.value().to_owned(),
         };
+        Self::in_file(plan.file(), said, value)
+    }
+
+    /// Of the plan in this file.
+    fn in_file(plan: &str, said: &Said, value: String) -> Self {
         let file = said.place().file();
         let is_part = Path::new(file).parent().is_some_and(|directory| directory.ends_with("parts"));
-        let said_by = match file.ends_with(plan.file()) {
+        let said_by = match file.ends_with(plan) {
             true => SaidBy::Plan,
             false if is_part => SaidBy::Include,
             false => SaidBy::Preset,

@@ -1,8 +1,8 @@
-//! What a plan's checks say of a restore on a host, for people.
+//! What a plan's checks, and what ran around it, say of a restore on a host, for people.
 
 use std::io::{self, Write};
 
-use strongroom_controller::restores::{PlanChecks, typed};
+use strongroom_controller::restores::{PlanChecks, PlanPart, typed};
 use strongroom_worker::checks::Check;
 use strongroom_worker::restore::{Outcome, RestoreReport};
 
@@ -26,8 +26,25 @@ pub(super) fn write_checks(wanted: &PlanChecks, report: &RestoreReport, out: &mu
     report.checks.iter().try_for_each(|check| write_check(check, out))
 }
 
+/// What ran around the restore of a system of a restore plan.
+pub(super) fn write_around(wanted: &PlanPart, report: &RestoreReport, out: &mut dyn Write) -> io::Result<()> {
+    for hook in &report.hooks {
+        let how = hook.error.as_deref().map_or_else(|| "ended well".to_owned(), |error| format!("FAILED: {error}"));
+        writeln!(out, "  {:<6} {} {how}", hook.when.word(), typed(&hook.command))?;
+    }
+    report.probes.iter().try_for_each(|probe| write_named("probe", &probe.check, out))?;
+    match wanted.probes.len() > report.probes.len() {
+        true => writeln!(out, "  NOT PROVEN by probes: something before them did not go well"),
+        false => Ok(()),
+    }
+}
+
 fn write_check(check: &Check, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "  check  {} {}", typed(&check.command), run::verdict(run::told(check.verdict)))?;
+    write_named("check", check, out)
+}
+
+fn write_named(name: &str, check: &Check, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "  {name}  {} {}", typed(&check.command), run::verdict(run::told(check.verdict)))?;
     if check.agreed() {
         return Ok(());
     }

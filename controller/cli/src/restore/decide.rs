@@ -4,10 +4,11 @@ use clap::Args;
 use strongroom_controller::requests::RequestView;
 use strongroom_proto::operator::{ListRestoresRequest, RestoreDecision, RestoreReference, RestoreVerdict};
 
-use super::requests::{Asked, Listed, Told};
+use super::requests::{Asked, Listed, SeveralAsked, Told};
+use super::several;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::fleet::ControllerArgs;
 
 /// Which request.
@@ -19,6 +20,35 @@ pub(super) struct RequestArg {
 
     #[command(flatten)]
     pub(super) controller: ControllerArgs,
+}
+
+/// Which request, or all of a restore plan.
+#[derive(Debug, Args)]
+pub(super) struct RequestOrPlanArg {
+    /// The request, like HF-2026-000001, or a restore plan
+    #[arg(value_name = "NUMBER|PLAN")]
+    pub(super) number: String,
+
+    #[command(flatten)]
+    pub(super) controller: ControllerArgs,
+}
+
+/// Which requests: several at once where they belong together.
+#[derive(Debug, Args)]
+struct RequestsArg {
+    /// The requests, like HF-2026-000001
+    #[arg(value_name = "NUMBER", required = true)]
+    numbers: Vec<String>,
+
+    #[command(flatten)]
+    controller: ControllerArgs,
+}
+
+impl RequestOrPlanArg {
+    /// The name of the plan, where it is one.
+    pub(super) fn plan(&self) -> Option<&str> {
+        (!self.number.starts_with("HF-")).then_some(self.number.as_str())
+    }
 }
 
 /// List requests for restores about which something is to be done
@@ -36,15 +66,17 @@ pub(crate) struct ListArgs {
     controller: ControllerArgs,
 }
 
-/// Show a request: what was asked, its plan and the plan's hash, who agreed, and which commands are next
+/// Show a request: what was asked, its plan and the plan's hash, who agreed, and which commands are next; of a restore plan, how far it is
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  strongroom restore show HF-2026-000001")]
+#[command(
+    after_help = "Examples:\n  strongroom restore show HF-2026-000001\n  strongroom restore show citizens-portal"
+)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
-    request: RequestArg,
+    request: RequestOrPlanArg,
 }
 
-/// Agree to a request
+/// Agree to a request, or to several
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nobody approves what he asked for himself, or what he has not read: the plan is named by its hash, as \
@@ -53,14 +85,15 @@ for one restore, and for nothing but that plan.
 
 Examples:
   strongroom restore approve HF-2026-000001 --plan 5f1c0a9be2d4
-  strongroom restore approve HF-2026-000001 --plan 5f1c0a9be2d4 --comment 'asked billing: go ahead'")]
+  strongroom restore approve HF-2026-000001 --plan 5f1c0a9be2d4 --comment 'asked billing: go ahead'
+  strongroom restore approve HF-2026-000001 HF-2026-000002 --plan 5f1c0a9be2d4 --plan 0be2d45f1c9a")]
 pub(crate) struct ApproveArgs {
     #[command(flatten)]
-    request: RequestArg,
+    requests: RequestsArg,
 
-    /// The hash of the plan, or at least its first 12 digits
-    #[arg(long, value_name = "HASH")]
-    plan: String,
+    /// The hash of the plan, or at least its first 12 digits; of several requests, once for each, in their order
+    #[arg(long, value_name = "HASH", required = true)]
+    plan: Vec<String>,
 
     /// What there is to say
     #[arg(long, value_name = "TEXT")]
@@ -71,14 +104,14 @@ pub(crate) struct ApproveArgs {
     dry_run: bool,
 }
 
-/// Say no to a request; it cannot be run any more
+/// Say no to a request, or to several; they cannot be run any more
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  strongroom restore reject HF-2026-000001 --reason 'the wrong directory: ask for /srv/billing'"
 )]
 pub(crate) struct RejectArgs {
     #[command(flatten)]
-    request: RequestArg,
+    requests: RequestsArg,
 
     /// Why
     #[arg(long, value_name = "TEXT")]
@@ -133,6 +166,9 @@ impl ListArgs {
 impl ShowArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let controller = self.request.controller.connect(context)?;
+        if let Some(plan) = self.request.plan() {
+            return several::show(plan, &controller, context);
+        }
         let mut client = controller.client();
         let call = client.show_restore(RestoreReference { request: self.request.number.clone() });
         let told: Told = controller.ask(&format!("show {}", self.request.number), context, call)?;
@@ -143,16 +179,27 @@ impl ShowArgs {
 
 impl ApproveArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let (plan, text) = (self.plan.clone(), self.comment.clone().unwrap_or_default());
-        let dry_run = self.dry_run;
-        decide("approve", &self.request, Decision { verdict: RestoreVerdict::Approve, plan, text, dry_run }, context)
+        let (numbers, plans) = (&self.requests.numbers, &self.plan);
+        if numbers.len() != plans.len() {
+            let why = format!("{} requests are named, and {} hashes", numbers.len(), plans.len());
+            return Err(Failure::new("approve", Cause::Usage(why)).advise("write one --plan for each, in their order"));
+        }
+        let (text, dry_run) = (self.comment.clone().unwrap_or_default(), self.dry_run);
+        let decisions = numbers.iter().zip(plans).map(|(number, plan)| {
+            let (text, plan) = (text.clone(), plan.clone());
+            (number.as_str(), Decision { verdict: RestoreVerdict::Approve, plan, text, dry_run })
+        });
+        decide_all("approve", &self.requests.controller, decisions.collect(), context)
     }
 }
 
 impl RejectArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let (plan, text, dry_run) = (String::new(), self.reason.clone(), self.dry_run);
-        decide("reject", &self.request, Decision { verdict: RestoreVerdict::Reject, plan, text, dry_run }, context)
+        let decisions = self.requests.numbers.iter().map(|number| {
+            let (plan, text, dry_run) = (String::new(), self.reason.clone(), self.dry_run);
+            (number.as_str(), Decision { verdict: RestoreVerdict::Reject, plan, text, dry_run })
+        });
+        decide_all("reject", &self.requests.controller, decisions.collect(), context)
     }
 }
 
@@ -178,15 +225,29 @@ struct Decision {
 }
 
 fn decide(verb: &str, request: &RequestArg, decision: Decision, context: &Context) -> Result<Exit, Failure> {
-    let controller = request.controller.connect(context)?;
-    let mut client = controller.client();
-    let Decision { verdict, plan, text, dry_run } = decision;
-    let decision = RestoreDecision { request: request.number.clone(), verdict: verdict.into(), plan, text, dry_run };
-    let call = client.decide_restore(decision);
-    let view: RequestView = controller.ask(&format!("{verb} {}", request.number), context, call)?;
-    if dry_run {
-        context.say("it may be; nothing was done");
+    decide_all(verb, &request.controller, vec![(&request.number, decision)], context)
+}
+
+/// One after the other: what was decided before a refusal stays decided.
+fn decide_all(
+    verb: &str,
+    controller: &ControllerArgs,
+    decisions: Vec<(&str, Decision)>,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let controller = controller.connect(context)?;
+    let mut views: Vec<RequestView> = Vec::new();
+    for (number, Decision { verdict, plan, text, dry_run }) in decisions {
+        let mut client = controller.client();
+        let decision = RestoreDecision { request: number.to_owned(), verdict: verdict.into(), plan, text, dry_run };
+        views.push(controller.ask(&format!("{verb} {number}"), context, client.decide_restore(decision))?);
+        if dry_run {
+            context.say("it may be; nothing was done");
+        }
     }
-    context.output.answer(&Asked(view))?;
+    match (views.pop(), views.is_empty()) {
+        (Some(only), true) => context.output.answer(&Asked(only))?,
+        (last, _) => context.output.answer(&SeveralAsked(views.into_iter().chain(last).collect()))?,
+    }
     Ok(Exit::Success)
 }

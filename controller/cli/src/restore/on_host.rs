@@ -9,7 +9,7 @@ use strongroom_proto::operator::{Document, RestoreOverwrite, RestoreRequest};
 use strongroom_worker::restore::{Overwrite, Owners, PlanSummary, Replaced, RestoreReport};
 use tonic::{Response, Status, Streaming};
 
-use super::checked::write_checks;
+use super::checked::{write_around, write_checks};
 use super::requests::Asked;
 use super::summary::{Planned, Restored};
 use super::{OnHostArgs, WhatArgs, bytes_per_second};
@@ -36,7 +36,8 @@ impl Answer for OnHost {
     fn write_text(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
         writeln!(out, "on {}: {}", self.order.host, self.restore)?;
         self.restored.write_text(out)?;
-        write_checks(&self.order.checks, &self.restored.report, out)
+        write_checks(&self.order.checks, &self.restored.report, out)?;
+        self.order.part.as_ref().map_or(Ok(()), |part| write_around(part, &self.restored.report, out))
     }
 }
 
@@ -169,6 +170,7 @@ impl Order<'_> {
             dry_run: self.dry_run,
             no_checks: self.no_checks,
             promote_to: self.promote_to,
+            part: None,
         }
     }
 }

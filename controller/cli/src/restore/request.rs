@@ -8,10 +8,10 @@ use strongroom_plans::ByteSize;
 use strongroom_proto::operator::operator_client::OperatorClient;
 use strongroom_proto::operator::{RestoreReference, RestoreUrgency, RestoreWish, RunRestoreRequest};
 
-use super::decide::RequestArg;
+use super::decide::{RequestArg, RequestOrPlanArg};
 use super::on_host::{Order, answer, follow};
 use super::requests::Told;
-use super::{WhatArgs, bytes_per_second};
+use super::{WhatArgs, bytes_per_second, several};
 use tonic::transport::Channel;
 
 use crate::choice;
@@ -77,33 +77,47 @@ pub(crate) struct RequestArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum UrgencyArg {
+pub(super) enum UrgencyArg {
     Low,
     Normal,
     High,
 }
 
-/// Have a host do what was approved; also to go on after it was cut off
+/// Have a host do what was approved, or several by a restore plan; also to go on after it was cut off
 #[derive(Debug, Args)]
 #[command(after_help = "\
 It is decided anew: the approvals must count still, by people who still have the role, and what the host \
 would do must be what was approved. One that was cut off, stopped or failed goes on where it was; one that \
 was done is not done again. Ends with 3 if some files could not be restored, with 4 if what was read is damaged.
 
+Of a restore plan, the newest requests for its systems are run in their order once all are agreed to, as \
+`restore start` does; ends with 3 if not every system is verified.
+
 Examples:
   strongroom restore run HF-2026-000001
-  strongroom restore run HF-2026-000001 --dry-run")]
+  strongroom restore run HF-2026-000001 --dry-run
+  strongroom restore run citizens-portal")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    request: RequestArg,
+    request: RequestOrPlanArg,
 
-    /// From the store, so much a second: 20MiB [default: as fast as it goes]
+    /// Of one restore: from the store, so much a second: 20MiB [default: as fast as it goes]
     #[arg(long, value_name = "SIZE")]
     download: Option<ByteSize>,
 
-    /// Only say whether it may be run, and show what the host would do
+    /// Only say whether it may be run, and show what the host would do; of a restore plan, how far it is
     #[arg(long)]
     dry_run: bool,
+}
+
+impl UrgencyArg {
+    pub(super) fn wire(self) -> RestoreUrgency {
+        match self {
+            Self::Low => RestoreUrgency::Low,
+            Self::Normal => RestoreUrgency::Normal,
+            Self::High => RestoreUrgency::High,
+        }
+    }
 }
 
 impl RequestArgs {
@@ -115,13 +129,8 @@ impl RequestArgs {
         let promote_to =
             self.promote_to.as_ref().map(|place| place.as_os_str().as_bytes().to_vec()).unwrap_or_default();
         let order = Order { host: &self.on, from: self.from.as_deref(), reason, paths, dry_run, no_checks, promote_to };
-        let urgency = match self.urgency {
-            UrgencyArg::Low => RestoreUrgency::Low,
-            UrgencyArg::Normal => RestoreUrgency::Normal,
-            UrgencyArg::High => RestoreUrgency::High,
-        };
         let restore = Some(order.request(&self.what, context));
-        let wish = RestoreWish { restore, urgency: urgency.into(), break_glass: self.break_glass };
+        let wish = RestoreWish { restore, urgency: self.urgency.wire().into(), break_glass: self.break_glass };
         let mut client = self.controller.connect(context)?.client();
         let ended = follow(&format!("ask for a restore on {}", self.on), client.request_restore(wish), context)?;
         answer(ended, context)
@@ -155,10 +164,17 @@ impl ResumeArgs {
 
 impl RunArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let mut client = self.request.controller.connect(context)?.client();
+        let controller = self.request.controller.connect(context)?;
         let (request, dry_run) = (self.request.number.clone(), self.dry_run);
         let download_bytes_per_second = bytes_per_second(self.download);
-        run(RunRestoreRequest { request, dry_run, download_bytes_per_second }, &mut client, context)
+        match self.request.plan() {
+            Some(plan) if dry_run => several::show(plan, &controller, context),
+            Some(plan) => several::run(plan, &controller, context),
+            None => {
+                let request = RunRestoreRequest { request, dry_run, download_bytes_per_second };
+                run(request, &mut controller.client(), context)
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use strongroom_controller::requests::{ApprovalScope, RequestView, Standing};
 use strongroom_controller::restores::{RestoreScope, is_kept, typed};
 use strongroom_worker::restore::PlanSummary;
 
+use super::looks::shown;
 use super::summary::Planned;
 use crate::output::Answer;
 use crate::shown::{Align, Table, duration, time};
@@ -19,6 +20,11 @@ use crate::shown::{Align, Table, duration, time};
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(super) struct Asked(pub(super) RequestView);
+
+/// Several of them, in short.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct SeveralAsked(pub(super) Vec<RequestView>);
 
 /// Requests, the newest first.
 #[derive(Debug, Serialize)]
@@ -37,6 +43,16 @@ impl Answer for Asked {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         write_head(&self.0, out)?;
         write_next(&self.0, out)
+    }
+}
+
+impl Answer for SeveralAsked {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for view in &self.0 {
+            write_head(view, out)?;
+            write_next(view, out)?;
+        }
+        Ok(())
     }
 }
 
@@ -117,6 +133,16 @@ fn write_head(view: &RequestView, out: &mut dyn Write) -> io::Result<()> {
     }
     let aside = if scope.restore.set_aside { ", and keep that beside" } else { "" };
     line("how", &format!("overwrite {}{aside}", scope.restore.overwrite))?;
+    if let Some(part) = &scope.restore.part {
+        let needs = if part.needs.is_empty() { String::new() } else { format!(", after {}", part.needs.join(", ")) };
+        line("system", &format!("{} of {}{needs}", part.system, part.plan))?;
+        for (before, now) in &part.addresses {
+            line("address", &format!("{before} becomes {now}"))?;
+        }
+        for (when, command) in part.commands() {
+            line(when, &shown(command))?;
+        }
+    }
     for command in scope.restore.checks.commands() {
         line("checked", &typed(command))?;
     }

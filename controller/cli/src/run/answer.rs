@@ -214,6 +214,7 @@ pub(crate) fn verdict(verdict: CheckVerdict) -> String {
         CheckVerdict::Killed(signal) => format!("DOES NOT AGREE, ended by signal {signal}"),
         CheckVerdict::TimedOut => "DOES NOT AGREE, did not end in time".into(),
         CheckVerdict::NotStarted => "could NOT BE STARTED".into(),
+        CheckVerdict::Otherwise => "DOES NOT AGREE, printed something else".into(),
     }
 }
 

@@ -194,6 +194,7 @@ pub(crate) fn told(verdict: checks::CheckVerdict) -> CheckVerdict {
         checks::CheckVerdict::Killed(signal) => CheckVerdict::Killed(signal),
         checks::CheckVerdict::TimedOut => CheckVerdict::TimedOut,
         checks::CheckVerdict::NotStarted => CheckVerdict::NotStarted,
+        checks::CheckVerdict::Otherwise => CheckVerdict::Otherwise,
     }
 }
 

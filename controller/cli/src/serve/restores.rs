@@ -182,6 +182,7 @@ impl Runner<'_> {
             match refreshed.and_then(|()| choice::snapshot(opened, self.context, spec)) {
                 Ok(snapshot) if snapshot.manifest.host == asked.source => {
                     let scope = RestoreScope::of(&asked.request, name.as_str(), &snapshot, &self.site.borrow());
+                    scope.part.as_ref().map_or(Ok(()), |part| part.refuses(&snapshot.manifest.tags))?;
                     return Ok(Found { name, opened, snapshot, target: asked.request.target.clone(), scope });
                 }
                 Ok(snapshot) => {
@@ -215,6 +216,7 @@ impl Runner<'_> {
             owners: if request.owners_by_name { Owners::ByName } else { Owners::ByNumber },
             limits: Limits { download_bytes_per_second: request.download_bytes_per_second, ..Limits::default() },
             promote_to: None,
+            around: found.scope.part.as_ref().map(|part| part.around(&found.scope.source, &request.host)),
             checks: found.scope.checks.commands().to_vec(),
             direct: DirectStore::of(&access),
             cancel: watch::channel(false).1,

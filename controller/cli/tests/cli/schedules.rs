@@ -124,6 +124,43 @@ fn a_site_is_checked_as_a_whole() {
 }
 
 #[test]
+fn a_restore_plan_is_written_checked_shown_and_compared() {
+    let world = World::new();
+    let lines = |name: &str, target: &str| {
+        format!("kind: restore\nname: {name}\nsystems: [{{ name: db, plan: etc, to: \"{target}\" }}]\n")
+    };
+    for site in ["site", "new"] {
+        world.write(&format!("{site}/site.yaml"), "name: x\nzone: UTC\nrepositories: { main: { at: /srv/main } }\n");
+        world.write(&format!("{site}/hosts.yaml"), "hosts: { web1: { address: web1 }, web2: { address: web2 } }\n");
+        let plan = "kind: backup\nname: etc\nhosts: name=web1\nsources: [{ files: [/etc] }]\nrepository: main\nretain: { last: 1 }\n";
+        world.write(&format!("{site}/plans/etc.yaml"), plan);
+        world.write(&format!("{site}/plans/portal.yaml"), lines("portal", "web2:/srv/back"));
+    }
+    let checked = world.run(&["plan", "check", "--site", "site"]).expect(0);
+    assert!(checked.text().contains("2 hosts, 1 plans, 1 restore plans, version "), "{}", checked.text());
+    let json = world.json(&["plan", "show", "--site", "site", "portal"]);
+    assert_eq!((&json["hosts"], &json["values"][3]["key"]), (&serde_json::json!(["web2"]), &"systems.db.plan".into()));
+    let text = world.run(&["plan", "show", "--site", "site", "portal"]).expect(0);
+    assert!(text.text().contains("on-failure") && text.text().contains("plans/portal.yaml:3"), "{}", text.text());
+    // Nothing of it runs by itself.
+    let simulated = world.run(&["plan", "simulate", "--site", "site", "--days", "3"]).expect(0);
+    assert!(!simulated.text().contains("portal"), "{}", simulated.text());
+    world.write("new/plans/portal.yaml", lines("portal", "in-place"));
+    let diff = world.run(&["plan", "diff", "site", "new"]).expect(0);
+    for part in ["portal", "systems.db.to", "web2:/srv/back", "in-place", "nothing is protected less"] {
+        assert!(diff.text().contains(part), "{part} is not in {}", diff.text());
+    }
+    // Alone it means nothing, and a new one asks for what it does not know.
+    let alone = world.run(&["plan", "check", "site/plans/portal.yaml"]).expect(2);
+    assert!(alone.text().contains("P-0028") && alone.text().contains("1 fault"), "{}", alone.text());
+    let new = ["plan", "new", "--template", "several-systems", "--name", "lost"];
+    world.run(&[&new[..], &["lost.yaml"]].concat()).expect(2);
+    world.run(&[&new[..], &["--site", "site"]].concat()).expect(0);
+    let asked = world.run(&["plan", "check", "--site", "site"]).expect(2);
+    assert!(asked.text().contains("site/plans/lost.yaml") && asked.text().contains("3 faults"), "{}", asked.text());
+}
+
+#[test]
 fn a_site_says_what_runs_next() {
     let world = World::new();
     let json = world.json(&["plan", "next", "--site", &example_site(), "--count", "20"]);

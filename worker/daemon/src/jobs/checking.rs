@@ -23,7 +23,14 @@ pub(super) async fn check(
         return Ok(report);
     }
     job.show_doing("running the plan's checks");
-    let made = match on_thread(Arc::clone(job), request.clone()).await {
+    let (on_job, on_request) = (Arc::clone(job), request.clone());
+    let work = move || {
+        let (target, stop) = (on_request.target(), || on_job.control().wish().is_some());
+        // Here it is to be used, so a check may ask this host's own services.
+        let run = |check: &Hook| checks::run(&check.arguments, &target, Isolation::None, check.time_max(), &stop);
+        on_request.checks.iter().map(run).collect::<Result<Vec<Check>, Stopped>>()
+    };
+    let made = match on_thread(work).await {
         Ok(made) => made.map_err(|Stopped| job.control().wish().unwrap_or(Wish::Stop))?,
         Err(reason) => request.checks.iter().map(|check| not_started(check, &reason)).collect(),
     };
@@ -32,17 +39,11 @@ pub(super) async fn check(
     Ok(report.with_checks(made))
 }
 
-/// A thread of its own waits for the commands; an error says why there is none.
-async fn on_thread(job: Arc<Job>, request: RestoreRequest) -> Result<Result<Vec<Check>, Stopped>, String> {
+/// A thread of its own waits for commands; an error says why there is none.
+pub(super) async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (send, ended) = oneshot::channel();
-    let work = move || {
-        let (target, stop) = (request.target(), || job.control().wish().is_some());
-        // Here it is to be used, so a check may ask this host's own services.
-        let run = |check: &Hook| checks::run(&check.arguments, &target, Isolation::None, check.time_max(), &stop);
-        // Nobody listens any more if the worker was stopped by force.
-        drop(send.send(request.checks.iter().map(run).collect()));
-    };
-    let thread = std::thread::Builder::new().name("checks".into()).spawn(work);
+    // Nobody listens any more if the worker was stopped by force.
+    let thread = std::thread::Builder::new().name("checks".into()).spawn(move || drop(send.send(work())));
     thread.map_err(|error| format!("no thread for a command: {error}"))?;
     ended.await.map_err(|_| "the thread of a command failed".to_owned())
 }

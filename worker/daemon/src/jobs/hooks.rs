@@ -89,7 +89,7 @@ pub(super) fn environment(job: &Job, request: &Request) -> Vec<(String, String)>
 }
 
 /// Runs one command on a thread of its own, which waits for it.
-async fn run(order: Order, stop: Arc<AtomicBool>) -> Result<(), String> {
+pub(super) async fn run(order: Order, stop: Arc<AtomicBool>) -> Result<(), String> {
     let (send, ended) = oneshot::channel();
     let work = move || {
         let done = Running::start(order, Take::End, stop).and_then(Running::finish);

@@ -15,10 +15,11 @@ use strongroom_repository::text::escape;
 use strongroom_repository::{Credential, KeyFile, Loan, Repository, chain};
 use strongroom_worker::progress::Progress;
 use strongroom_worker::restore::{
-    self, Gate, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, RestoreReport, Resumes,
+    self, Gate, HookDone, Listener, RestoreError, RestoreEvent, RestoreOptions, RestorePlan, RestoreReport, Resumes,
 };
 use tokio::sync::oneshot;
 
+use super::around::{self, NotBegun};
 use super::attempt::{THREADS_MAX, Ticker};
 use super::control::Wish;
 use super::job::Job;
@@ -35,6 +36,17 @@ enum End {
     Restored(Value),
     Failed(FailureKind, String),
     Asked(Wish),
+}
+
+impl From<NotBegun> for End {
+    fn from(why: NotBegun) -> Self {
+        match why {
+            NotBegun::Failed(error) => {
+                Self::Failed(FailureKind::Command, format!("a command before the restore failed: {error}"))
+            }
+            NotBegun::Asked(wish) => Self::Asked(wish),
+        }
+    }
 }
 
 impl From<Unopened> for End {
@@ -89,7 +101,7 @@ impl Restoring<'_> {
         let repository = self.unless_asked(self.open(gateway, loan)).await??;
         self.job.show_doing("looking at the target");
         let planned = self.unless_asked(self.plan(&repository)).await?;
-        let plan = planned.map_err(|error| self.failed(error))?;
+        let mut plan = planned.map_err(|error| self.failed(error))?;
         if self.request.dry_run {
             return Ok(End::Restored(to_value(&plan.summary)));
         }
@@ -109,11 +121,17 @@ impl Restoring<'_> {
         if self.job.with(|entry| entry.cancelling) {
             return Err(End::Asked(Wish::Cancel));
         }
+        let before = around::before(self.job, self.request).await?;
+        if !before.is_empty() {
+            self.job.show_doing("looking at the target");
+            let planned = self.unless_asked(self.plan(&repository)).await?;
+            plan = planned.map_err(|error| self.failed(error))?;
+        }
         self.job.show_doing("restoring");
         let progress = Arc::new(Progress::default());
         let _ticker = Ticker::start(Arc::clone(self.job), Arc::clone(&progress));
         let (over, is_over) = oneshot::channel();
-        let mut running = Box::pin(restore::run(plan, progress, listener(self.job, over)));
+        let mut running = Box::pin(restore::run(plan, progress, listener(self.job, over, before.clone())));
         let done = tokio::select! {
             done = &mut running => done,
             wish = self.job.control().asked() => {
@@ -125,7 +143,7 @@ impl Restoring<'_> {
             }
         };
         match done {
-            Ok(report) => self.checked(report).await,
+            Ok(report) => self.checked(RestoreReport { hooks: before, ..report }).await,
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -139,10 +157,11 @@ impl Restoring<'_> {
         }
     }
 
-    /// What is in place is in place: the checks can only say more of it.
+    /// What is in place is in place: the checks, and what runs after it, can only say more of it.
     async fn checked(&self, report: RestoreReport) -> Result<End, End> {
         let checked = checking::check(self.job, self.request, report).await.map_err(End::Asked)?;
-        Ok(End::Restored(to_value(&checked)))
+        let probed = around::after(self.job, self.request, checked).await.map_err(End::Asked)?;
+        Ok(End::Restored(to_value(&probed)))
     }
 
     async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, End> {
@@ -208,8 +227,8 @@ fn kind(error: &RestoreError) -> FailureKind {
     }
 }
 
-/// Tells the log, asks whether the restore may become visible, and keeps its report; and, by its end, says that the restore's threads have ended.
-fn listener(job: &Arc<Job>, over: oneshot::Sender<()>) -> Listener {
+/// Tells the log, asks whether the restore may become visible, and keeps its report, with what ran before it; and, by its end, says that the restore's threads have ended.
+fn listener(job: &Arc<Job>, over: oneshot::Sender<()>, before: Vec<HookDone>) -> Listener {
     let name = job.id().clone();
     let listen = move |event: &RestoreEvent| {
         let _ends_with_the_run = &over;
@@ -225,7 +244,8 @@ fn listener(job: &Arc<Job>, over: oneshot::Sender<()>) -> Listener {
     Listener::new(listen).with_gate(Gate {
         may_place: Box::new(move || asked.control().commit(|| Ok(()))),
         placed: Box::new(move |report| {
-            keeping.record(|entry| entry.placed = Some(to_value(report))).map_err(|error| chain(&error))
+            let report = RestoreReport { hooks: before.clone(), ..report.clone() };
+            keeping.record(|entry| entry.placed = Some(to_value(&report))).map_err(|error| chain(&error))
         }),
     })
 }

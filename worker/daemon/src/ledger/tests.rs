@@ -82,6 +82,7 @@ fn a_restore_is_kept_whatever_its_paths_and_a_backup_as_it_always_was() {
         dry_run: false,
         checks: Vec::new(),
         promote_to: None,
+        around: Default::default(),
     };
     assert_eq!((restore.raw_paths(), restore.check()), (vec![b"srv/\xff".to_vec()], Ok(())));
     let restore = Entry::new("r1".parse().unwrap(), 1, restore, Timestamp::UNIX_EPOCH);

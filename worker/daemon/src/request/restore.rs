@@ -9,7 +9,7 @@ use strongroom_repository::text::unescape;
 use strongroom_repository::{ObjectId, RepositoryId};
 use strongroom_worker::restore::{Overwrite, Owners, Replaced};
 
-use super::{Hook, Limits, REQUEST_BYTES_MAX, RequestFault, StorePlace, is_default};
+use super::{Around, Hook, Limits, REQUEST_BYTES_MAX, RequestFault, StorePlace, is_default};
 
 /// A snapshot, or some of its paths, into a directory of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct RestoreRequest {
     /// Put what was restored at this place, escaped, instead of restoring it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub promote_to: Option<String>,
+    /// What runs around it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub around: Around,
 }
 
 impl RestoreRequest {
@@ -61,7 +64,8 @@ impl RestoreRequest {
         {
             return Err(RequestFault::Relative(path.display().to_string()));
         }
-        if self.checks.iter().any(|check| check.arguments.first().is_none_or(String::is_empty)) {
+        if self.checks.iter().chain(self.around.hooks()).any(|hook| hook.arguments.first().is_none_or(String::is_empty))
+        {
             return Err(RequestFault::NoProgram);
         }
         if let Some(place) = self.promote_to() {

@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use strongroom_proto::worker::job_state::State;
-use strongroom_proto::worker::{FailureKind, Hook, JobReference, JobState, Limits, Overwrite, RestoreJob};
+use strongroom_proto::worker::{
+    Around, FailureKind, Hook, JobReference, JobState, Limits, Overwrite, Probe, RestoreJob, Variable,
+};
 use strongroom_repository::{Loan, Parameters, Snapshot};
 use tonic::Code;
 
@@ -307,6 +309,76 @@ async fn what_is_restored_is_checked_where_it_lies() {
     assert_eq!(made["counts"]["files"].as_u64(), Some(2), "{made}");
     check_equal(&host, "target-bad");
     let nothing = RestoreJob { checks: vec![Hook::default()], ..host.restore(&snapshot, "target") };
+    refused(host.begin_restore("none", 1, nothing).await, Code::InvalidArgument);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_run_before_and_after_and_then_the_probes() {
+    let (host, snapshot) = scene(1, 1 << 10).await;
+    let daemon = host.start().await;
+    let loan = host.loan(&snapshot, &[]).await;
+    let marks = host.folder.path().join("marks");
+    let hook = |script: &str| {
+        let arguments = ["sh", "-c", script].map(str::to_owned).into();
+        Hook { arguments, seconds_max: 60 }
+    };
+    let mark = |script: &str| {
+        hook(&format!("echo \"$STRONGROOM_WHEN $STRONGROOM_SYSTEM\" >> '{}'; {script}", marks.display()))
+    };
+    let probe = |script: &str, prints: &str| Probe { run: Some(mark(script)), prints: prints.into() };
+    let environment = vec![Variable { name: "STRONGROOM_SYSTEM".into(), value: "db".into() }];
+    let ended = async |job: &str, around: Around| {
+        let around = Around { environment: environment.clone(), ..around };
+        let restore = RestoreJob {
+            checks: vec![mark("true")],
+            around: Some(around),
+            ..host.restore(&snapshot, &format!("target-{job}"))
+        };
+        host.begin_restore(job, 1, restore).await.unwrap();
+        host.lend(job, &loan).await.unwrap();
+        let ended = host.end(job).await;
+        let marked = std::fs::read_to_string(&marks).unwrap_or_default();
+        drop(std::fs::remove_file(&marks));
+        (ended, marked)
+    };
+    let is_there =
+        |job: &str| format!("test -e '{}'", restored(&host, &format!("target-{job}")).join("small").display());
+    // Everything is in place for those after it, and not for those before; the checks of the backup plan are told nothing.
+    let before = vec![mark(&format!("! {}", is_there("good")))];
+    let (after, probes) = (vec![mark(&is_there("good"))], vec![probe("echo up", "up"), probe("true", "")]);
+    let (good, marked) = ended("good", Around { before, after, probes, ..Around::default() }).await;
+    let good = report(&good);
+    assert_eq!(
+        (good["outcome"].as_str(), &*marked),
+        (Some("restored"), "before db\n \nafter db\nprobe db\nprobe db\n")
+    );
+    assert_eq!((good["hooks"][1]["when"].as_str(), good["hooks"][1].get("error")), (Some("after"), None));
+    assert_eq!(good["probes"][0]["check"]["verdict"].as_str(), Some("agreed"), "{good}");
+    // One before that fails: nothing is written, and nothing else is run.
+    let before = vec![mark("echo no disk; exit 3"), mark("true")];
+    let (failed, marked) = ended("before", Around { before, after: vec![mark("true")], ..Around::default() }).await;
+    let (kind, reason) = failure(&failed);
+    assert_eq!((kind, &*marked), (FailureKind::Command as i32, "before db\n"), "{reason}");
+    assert!(reason.contains("exited with 3: no disk"), "{reason}");
+    assert!(!host.folder.path().join("target-before").exists());
+    // One after that fails: it is in place, and nobody looks whether it is up.
+    let after = vec![mark("exit 4"), mark("true")];
+    let (after, marked) = ended("after", Around { after, probes: vec![probe("true", "")], ..Around::default() }).await;
+    let after = report(&after);
+    assert_eq!((after["outcome"].as_str(), &*marked), (Some("unproven"), " \nafter db\n"), "{after}");
+    assert!(after["probes"].is_null() && after["hooks"][0]["error"].as_str().unwrap().contains("4"), "{after}");
+    check_equal(&host, "target-after");
+    // All probes are made, also after one that does not agree.
+    let probes = vec![probe("echo down", "up"), probe("exit 5", ""), probe("true", "")];
+    let (probed, marked) = ended("probed", Around { probes, ..Around::default() }).await;
+    let probed = report(&probed);
+    assert_eq!((probed["outcome"].as_str(), marked.lines().count()), (Some("unproven"), 4), "{probed}");
+    let verdict = |at: usize| probed["probes"][at]["check"]["verdict"].clone();
+    assert_eq!((verdict(0).as_str(), verdict(1)["disagreed"].as_i64()), (Some("otherwise"), Some(5)), "{probed}");
+    assert_eq!((verdict(2).as_str(), probed["probes"][0]["prints"].as_str()), (Some("agreed"), Some("up")));
+    let nothing = Around { probes: vec![Probe::default()], ..Around::default() };
+    let nothing = RestoreJob { around: Some(nothing), ..host.restore(&snapshot, "target") };
     refused(host.begin_restore("none", 1, nothing).await, Code::InvalidArgument);
     daemon.stop().await;
 }
