@@ -10,6 +10,7 @@ use strongroom_plans::Notification;
 use super::chain::Entry;
 use super::drills;
 use super::event::{Event, OverdueEnd};
+use super::lapses;
 use super::store::{Journal, JournalError, database, unreadable};
 use super::upkeep;
 use crate::notify::{Notice, Occasion};
@@ -197,6 +198,7 @@ pub(super) async fn follow(
             let before = drills::latest_ending(connection, plan, host).await?;
             Notice::of_drill(id(), entry.time, (plan, host), (*ending, reason.as_deref()), before)
         }
+        (Event::ProofLapsed { .. } | Event::LapseEnded { .. }, _) => lapses::follow(connection, entry, id()).await?,
         (Event::RestoreRequested { .. } | Event::RestoreStarted { .. } | Event::RestoreClosed { .. }, _) => {
             after.request.and_then(|request| Notice::of_break_glass(id(), entry, request))
         }

@@ -178,7 +178,10 @@ fn cells(row: &Protection) -> [String; 7] {
 fn proof(row: &Protection) -> String {
     let own = row.restore_point.as_ref().and_then(|point| point.proof.clone());
     match &row.newest_proof {
-        Some(proof) if own.as_ref() != Some(&proof.level) => format!("{} {}", proof.level, time(proof.at)),
+        Some(proof) if own.as_ref() != Some(&proof.level) => {
+            let level = proof.sample.as_ref().map(|sample| sample.qualify(&proof.level));
+            format!("{} {}", level.as_ref().unwrap_or(&proof.level), time(proof.at))
+        }
         _ => own.unwrap_or_else(|| "-".into()),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use strongroom_worker::checks::{self, Check, CheckVerdict, Isolation, Stopped};
+use strongroom_worker::checks::{self, Bounds, Check, CheckVerdict, Isolation, Stopped};
 use strongroom_worker::restore::{Outcome, RestoreReport};
 use tokio::sync::oneshot;
 
@@ -38,7 +38,9 @@ async fn on_thread(job: Arc<Job>, request: RestoreRequest) -> Result<Result<Vec<
     let work = move || {
         let (target, stop) = (request.target(), || job.control().wish().is_some());
         // Here it is to be used, so a check may ask this host's own services.
-        let run = |check: &Hook| checks::run(&check.arguments, &target, Isolation::None, check.time_max(), &stop);
+        let run = |check: &Hook| {
+            checks::run(&check.arguments, &target, Isolation::None, Bounds::of_time(check.time_max()), &stop)
+        };
         // Nobody listens any more if the worker was stopped by force.
         drop(send.send(request.checks.iter().map(run).collect()));
     };
