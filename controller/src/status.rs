@@ -15,7 +15,7 @@ mod own_state;
 mod proven;
 mod upkept;
 
-pub use own_state::{Keeping, KeptState};
+pub use own_state::{Keeping, KeptState, StateProof};
 pub use proven::{Lapse, Lapsed, NewestProof};
 pub use upkept::{LastMaintenance, UpkeepState, Upkept};
 

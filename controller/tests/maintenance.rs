@@ -26,6 +26,7 @@ use strongroom_controller::permissions::Sight;
 use strongroom_controller::runs::{Ending, RunId};
 use strongroom_controller::sampling::{Coverage, Sampled};
 use strongroom_controller::site::Loaded;
+use strongroom_controller::state_proofs::{ProvenState, StateProofOrder};
 use strongroom_controller::status::{Keeping, State, Status, UpkeepState};
 use strongroom_plans::{RunKind, Site, SiteFiles};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -56,7 +57,7 @@ impl SetClock {
 fn site() -> Result<Loaded> {
     let mut files = SiteFiles::new("site");
     let repositories = "repositories:\n  main: { at: /srv/main, maintenance: { at: daily 05:00 } }\n";
-    files.insert("site.yaml", format!("name: test\nzone: UTC\n{repositories}"));
+    files.insert("site.yaml", format!("name: test\nzone: UTC\nown-state: {{ prove: monthly }}\n{repositories}"));
     files.insert("hosts.yaml", "hosts:\n  web1: { address: 10.0.0.5 }\n");
     let plan = "kind: backup\nname: etc\nhosts: \"*\"\nsources: [{ files: [/etc] }]\nrepository: main\n\
                 retain: { last: 1 }\nprove: { level: restored, every: weekly, sample: 1 GiB, promise: 10d }\n";
@@ -71,6 +72,7 @@ struct Life {
     requests: mpsc::Sender<Request>,
     orders: mpsc::UnboundedReceiver<MaintenanceOrder>,
     states: mpsc::UnboundedReceiver<StateOrder>,
+    proofs: mpsc::UnboundedReceiver<StateProofOrder>,
     drills: mpsc::UnboundedReceiver<DrillOrder>,
     serving: JoinHandle<Result<(), JournalError>>,
 }
@@ -85,6 +87,7 @@ impl Life {
         let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
         let (maintenance, orders) = mpsc::unbounded_channel();
         let (own_state, states) = mpsc::unbounded_channel();
+        let (state_proofs, proofs) = mpsc::unbounded_channel();
         let (to_drill, drills) = mpsc::unbounded_channel();
         let (clock, program) = (clock.clone(), "test".to_owned());
         let setting = Setting {
@@ -97,13 +100,14 @@ impl Life {
             in_force,
             maintenance,
             own_state,
+            state_proofs,
             drills: to_drill,
             beats,
         };
         let daemon = Daemon::new(setting, site).await?;
         let (requests, receive) = mpsc::channel(1);
         let serving = tokio::spawn(daemon.run(receive, std::future::pending()));
-        Ok(Self { journal, requests, orders, states, drills, serving })
+        Ok(Self { journal, requests, orders, states, proofs, drills, serving })
     }
 
     /// Asking wakes the loop, which looks at the clock then.
@@ -122,6 +126,11 @@ impl Life {
     async fn state_order(&mut self) -> Result<StateOrder> {
         self.status().await?;
         tokio::time::timeout(SOON, self.states.recv()).await?.context("an order")
+    }
+
+    async fn proof_order(&mut self) -> Result<StateProofOrder> {
+        self.status().await?;
+        tokio::time::timeout(SOON, self.proofs.recv()).await?.context("an order")
     }
 
     async fn drill_order(&mut self) -> Result<DrillOrder> {
@@ -415,6 +424,38 @@ async fn proofs_and_promises_that_lapse_are_told_once_and_so_is_their_end() -> R
     life.status().await?;
     ensure!(life.after_events("lapse-ended", 2).await?.rows[0].state == State::Protected);
     ensure!(life.journal.untold().await? == 4);
+    life.journal.verify().await?;
+    life.serving.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_is_proven_by_a_rhythm_that_the_own_state_is_enough_to_begin_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = SetClock(Arc::new(Mutex::new("2026-11-01T02:00:00Z".parse()?)));
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    ensure!(life.status().await?.own_state[0].next_proof.is_none() && life.proofs.try_recv().is_err());
+    clock.set("2026-11-01T03:00:00Z")?;
+    let stored = StoredState { snapshot: Some("ab12".into()), entry: 3, hash: "00".into(), files: 3, bytes: 9 };
+    life.state_order().await?.end(Ok(stored));
+    let order = life.proof_order().await?;
+    ensure!((order.repository.as_str(), order.site.as_str()) == ("main", "test"));
+    order.end(Err("its journal is damaged".into()));
+    let kept = life.after_events("state-proven", 1).await?.own_state.remove(0);
+    ensure!(kept.state == Keeping::Unproven && life.journal.untold().await? == 1, "{kept:?}");
+    ensure!(kept.next_proof == Some("2026-12-01T03:00:00Z".parse()?), "{kept:?}");
+
+    // Cut off, it has left no trace.
+    clock.set("2026-12-01T03:00:00Z")?;
+    drop(life.proof_order().await?);
+    life.serving.abort();
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    let (snapshot, time) = ("ab12".to_owned(), clock.now());
+    let proven = ProvenState { snapshot, time, files: 3, entry: 3, plans: 1, hosts: 1, snapshots: 0 };
+    life.proof_order().await?.end(Ok(proven.clone()));
+    let kept = life.after_events("state-proven", 2).await?.own_state.remove(0);
+    ensure!(kept.state != Keeping::Unproven && kept.proof.and_then(|proof| proof.proven) == Some(proven));
+    ensure!(kept.next_proof == Some("2027-01-01T03:00:00Z".parse()?) && life.journal.untold().await? == 2);
     life.journal.verify().await?;
     life.serving.abort();
     Ok(())

@@ -437,6 +437,19 @@ fn objectives_of_a_plan() {
 }
 
 #[test]
+fn the_own_state() {
+    let own_state = |to: &str, (code, text): (Code, &str)| {
+        let to = format!("limits: {{ runs: 8 }}\nown-state: {to}");
+        let column = to.lines().last().unwrap().rfind(text).unwrap() + 1;
+        check("site.yaml", "limits: { runs: 8 }", &to, (code, "site.yaml", 12, column, text));
+    };
+    own_state("{ prove: hourly }", (Code::UnknownWord, "hourly"));
+    own_state("{ prove: run }", (Code::NotYet, "run"));
+    own_state("{}", (Code::MissingKey, "{}"));
+    own_state("{ prove: weekly, sheet: x }", (Code::UnknownKey, "sheet"));
+}
+
+#[test]
 fn samples_of_drills() {
     let at = "plans/web.yaml";
     let prove = |to: &str, (code, text): (Code, &str)| {

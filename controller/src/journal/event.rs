@@ -14,6 +14,7 @@ use crate::requests::{Application, RequestNumber};
 use crate::restores::{RestoreEnding, RestoreScope};
 use crate::runs::{Ending, RunId};
 use crate::sampling::Sampled;
+use crate::state_proofs::ProvenState;
 use crate::status::Lapsed;
 
 /// Something that happened, or is about to.
@@ -252,6 +253,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stored: Option<StoredState>,
         /// Why it could not be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It was tried to begin again from the controller's own state in a repository; nothing of that was kept.
+    StateProven {
+        /// The repository's name in the site.
+        repository: String,
+        /// When that began.
+        began: Timestamp,
+        /// What was found; none if it could not be begun again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proven: Option<ProvenState>,
+        /// Why it could not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },

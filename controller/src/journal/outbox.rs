@@ -11,6 +11,7 @@ use super::chain::Entry;
 use super::drills;
 use super::event::{Event, OverdueEnd};
 use super::lapses;
+use super::own_state;
 use super::store::{Journal, JournalError, database, unreadable};
 use super::upkeep;
 use crate::notify::{Notice, Occasion};
@@ -193,6 +194,10 @@ pub(super) async fn follow(
         (Event::MaintenanceEnded { repository, ending, reason, .. }, _) => {
             let before = upkeep::latest_ending(connection, repository).await?;
             Notice::of_maintenance(id(), entry.time, repository, (*ending, reason.as_deref()), before)
+        }
+        (Event::StateProven { repository, reason, .. }, _) => {
+            let before = own_state::newest_proof(connection, repository).await?;
+            Notice::of_state_proof(id(), entry.time, repository, reason.as_deref(), before.as_ref())
         }
         (Event::DrillEnded { plan, host, ending, reason, .. }, _) => {
             let before = drills::latest_ending(connection, plan, host).await?;

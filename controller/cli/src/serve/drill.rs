@@ -47,7 +47,7 @@ impl Runner<'_> {
         self.context.wait("read what hosts committed", opened.repository.refresh())?;
         let snapshots: Result<Vec<ObjectId>, _> = order.snapshots.iter().map(|id| id.parse()).collect();
         let snapshots = snapshots.map_err(|_| Cause::Usage("a snapshot of it has no name".into())).doing(what)?;
-        let scratch = scratch_folder(&self.context.state_dir()?).join(format!("{SCRATCH}{}", order.drill));
+        let scratch = scratch(&self.context.state_dir()?, order.drill.as_str());
         let request = RunRequest {
             plan: order.plan.plan(),
             plan_hash: order.plan_version.clone(),
@@ -56,8 +56,7 @@ impl Runner<'_> {
             repository: opened.repository.id(),
             location: opened.location.to_string(),
         };
-        let local =
-            Local::new(self.context, opened, order.host.clone(), Scratch::at(scratch), SnapshotKind::Incremental);
+        let local = Local::new(self.context, opened, order.host.clone(), scratch, SnapshotKind::Incremental);
         let mut hands = Hands { order, opened, context: self.context, local };
         let ended = drill(&request, snapshots, &mut hands, &SystemClock);
         match ended.fault {
@@ -69,6 +68,11 @@ impl Runner<'_> {
 
 fn scratch_folder(state: &Path) -> PathBuf {
     state.join("scratch")
+}
+
+/// A scratch directory that the next start removes, should this controller be killed.
+pub(super) fn scratch(state: &Path, name: &str) -> Scratch {
+    Scratch::at(scratch_folder(state).join(format!("{SCRATCH}{name}")))
 }
 
 /// Removes what drills of a controller that was killed have left: copies of what was backed up.
