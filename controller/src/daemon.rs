@@ -18,6 +18,7 @@ mod plan_runs;
 mod proofs;
 mod reload;
 mod standing;
+mod state_proofs;
 mod steer;
 
 use std::collections::BTreeMap;
@@ -46,10 +47,12 @@ use crate::run::Clock;
 use crate::runs::{Ending, Run, RunId};
 use crate::scheduler::{Ended, RunKey, RunOutcome, Scheduler};
 use crate::site::Loaded;
+use crate::state_proofs::{StateProofEnd, StateProofOrder};
 use crate::upkeep::Upkeep;
 use drill::Drilling;
 use maintain::Maintained;
 use own_state::OwnState;
+use state_proofs::ProvingState;
 
 /// A due time is noticed at most so late, however the clock is set meanwhile.
 const TICK_MAX: Duration = Duration::from_secs(5);
@@ -80,6 +83,8 @@ pub struct Setting<C, S, L> {
     pub maintenance: mpsc::UnboundedSender<MaintenanceOrder>,
     /// Where the controller's own state is stored, each time on a thread of its own.
     pub own_state: mpsc::UnboundedSender<StateOrder>,
+    /// Where it is tried to begin again from that state, each time on a thread of its own.
+    pub state_proofs: mpsc::UnboundedSender<StateProofOrder>,
     /// Where restore points are drilled, each on a thread of its own.
     pub drills: mpsc::UnboundedSender<DrillOrder>,
     /// Rises when all is well, as often as the site's dead man's switch wants to hear of it.
@@ -100,6 +105,8 @@ pub struct Daemon<C, S, L> {
     maintenance_over: mpsc::UnboundedReceiver<(Name, MaintenanceEnd)>,
     own_state: OwnState,
     state_over: mpsc::UnboundedReceiver<(Name, StateEnd)>,
+    proving_state: ProvingState,
+    state_proof_over: mpsc::UnboundedReceiver<StateProofEnd>,
     drilling: Drilling,
     drill_over: mpsc::UnboundedReceiver<(RunId, DrillEnd)>,
     /// Until then, what is due is not decided: runs that were taken up may turn out to have ended long ago, and would seem to overlap with it.
@@ -137,6 +144,7 @@ where
         let scheduler = Scheduler::new(Arc::clone(&site.site), known.iter().filter_map(plan_runs::known), since);
         let upkeep = maintain::upkeep(&setting.journal, &site.site, since).await?;
         let (own_state, state_over) = OwnState::new(&setting.journal, &site, now).await?;
+        let (proving_state, state_proof_over) = ProvingState::new(&setting.journal, &site).await?;
         let (drilling, drill_over) = Drilling::new(&setting.journal, &site).await?;
         let (ends, ended) = mpsc::unbounded_channel();
         let (maintenance_ends, maintenance_over) = mpsc::unbounded_channel();
@@ -155,6 +163,8 @@ where
             maintenance_over,
             own_state,
             state_over,
+            proving_state,
+            state_proof_over,
             drilling,
             drill_over,
             settled_at,
@@ -183,6 +193,7 @@ where
             }
             self.maintain_due().await?;
             self.store_state_due();
+            self.prove_state_due();
             self.drill_due().await?;
             self.beat().await?;
             let pause = self.pause();
@@ -192,6 +203,7 @@ where
                 Some((run, end)) = self.ended.recv() => self.end(&run, end).await?,
                 Some((repository, end)) = self.maintenance_over.recv() => self.maintenance_ended(repository, end).await?,
                 Some((repository, end)) = self.state_over.recv() => self.state_stored(&repository, end).await?,
+                Some(end) = self.state_proof_over.recv() => self.state_proven(end).await?,
                 Some((drill, end)) = self.drill_over.recv() => self.drill_ended(&drill, end).await?,
                 Some(request) = requests.recv() => self.answer(request).await?,
                 () = tokio::time::sleep(pause) => {}
@@ -216,8 +228,9 @@ where
         let now = self.setting.clock.now();
         let busy = self.busy_pairs();
         let drill = self.drilling.schedule.wakes_at(now, |pair| busy.contains(pair));
-        let next = [self.scheduler.wakes_at(), self.upkeep.wakes_at(), self.own_state.schedule.wakes_at(), drill];
-        let next = next.into_iter().flatten().min();
+        let state = [self.own_state.schedule.wakes_at(), self.proving_state.schedule.wakes_at()];
+        let next = [self.scheduler.wakes_at(), self.upkeep.wakes_at(), drill];
+        let next = next.into_iter().chain(state).flatten().min();
         let next = next.map(|next| next.duration_since(now));
         let pause = next.map_or(TICK_MAX, |next| Duration::try_from(next).unwrap_or_default().min(TICK_MAX));
         self.site.site.dead_man().map_or(pause, |_| pause.min(self.beat_at.duration_since(Instant::now())))

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_plans::FleetPlan;
+use strongroom_plans::{FleetPlan, ProofDemand, Sample};
 use tokio::sync::mpsc;
 
 use crate::record::{RunRecord, Verdict};
 use crate::runs::RunId;
+use crate::sampling::Sampled;
 
 /// One drill to be done, on a thread of its own.
 #[derive(Debug)]
@@ -24,7 +25,18 @@ pub struct DrillOrder {
     pub host: String,
     /// The restore point's snapshots.
     pub snapshots: Vec<String>,
+    /// How much of it.
+    pub extent: Extent,
     pub(crate) ends: mpsc::UnboundedSender<(RunId, DrillEnd)>,
+}
+
+/// How much of a restore point a drill restores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What the plan says, which may be a sample.
+    AsPlanned,
+    /// Everything. What drills have restored is remembered of the newest restore point: one that somebody named is not counted in.
+    Everything,
 }
 
 /// How the thread of a drill ended.
@@ -45,6 +57,8 @@ pub struct DrillReport {
     pub reason: Option<String>,
     /// What may be claimed of the restore point.
     pub proof: Option<String>,
+    /// Of how much of it that is true, where not everything was restored.
+    pub sample: Option<Sampled>,
     /// The record of what was done, where something was.
     pub record: Option<serde_json::Value>,
 }
@@ -87,9 +101,21 @@ pub struct PastDrill {
     /// What may be claimed of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
+    /// Of how much of them that is true, where not everything was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sampled>,
 }
 
 impl DrillOrder {
+    /// What is restored, if that is not everything.
+    #[must_use]
+    pub fn sample(&self) -> Option<&Sample> {
+        match self.extent {
+            Extent::AsPlanned => self.plan.plan().prove().and_then(ProofDemand::sample),
+            Extent::Everything => None,
+        }
+    }
+
     /// Reports the end.
     pub fn end(self, end: DrillEnd) {
         // The loop ends before its threads only when the journal failed: then nobody can write this down.
@@ -101,14 +127,14 @@ impl DrillReport {
     /// Of one that could not be begun.
     #[must_use]
     pub fn failed(reason: impl Into<String>) -> Self {
-        Self { ending: DrillEnding::Failed, reason: Some(reason.into()), proof: None, record: None }
+        Self { ending: DrillEnding::Failed, reason: Some(reason.into()), proof: None, sample: None, record: None }
     }
 
     /// Of one that was cut off.
     #[must_use]
     pub fn interrupted() -> Self {
         let reason = Some("the controller ended in the middle of it; it is due again".to_owned());
-        Self { ending: DrillEnding::Interrupted, reason, proof: None, record: None }
+        Self { ending: DrillEnding::Interrupted, reason, proof: None, sample: None, record: None }
     }
 
     /// Of one that has a record, and perhaps a fault that ended it early.
@@ -124,6 +150,7 @@ impl DrillReport {
             ending,
             reason: fault.or_else(|| record.proof_fault()),
             proof: record.proof.map(|proof| proof.short().to_owned()),
+            sample: record.sample().cloned(),
             record: serde_json::to_value(record).ok(),
         }
     }

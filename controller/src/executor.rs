@@ -5,8 +5,10 @@ use std::fmt::{self, Display};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_plans::{CheckCommand, LoadLimits, Source, Step};
+use strongroom_plans::{CheckCommand, CheckLimits, LoadLimits, Source, Step};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind, Totals};
+
+use crate::sampling::Sampled;
 
 /// Does the steps of one run, in one repository, for one host.
 ///
@@ -29,11 +31,11 @@ pub trait Executor {
     /// Stores one source as one snapshot.
     fn back_up(&mut self, order: &BackupOrder<'_>) -> Result<BackupDone, Self::Fault>;
 
-    /// Restores snapshots of this run, whole, into one scratch directory, and verifies them.
+    /// Restores snapshots of this run, whole, into one scratch directory, and verifies them. A drill may restore a sample of them; its answer says so.
     fn restore(&mut self, snapshots: &[ObjectId]) -> Result<RestoreDone, Self::Fault>;
 
-    /// Runs one check in the scratch directory.
-    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Self::Fault>;
+    /// Runs one check in the scratch directory, within its limits.
+    fn check(&mut self, command: &CheckCommand, limits: CheckLimits) -> Result<CheckResult, Self::Fault>;
 
     /// Brings what this plan has stored for this host into one of the plan's copies. What the copy could not be given is in the answer; that it cannot be reached at all is,
     /// too: the other copies are still filled.
@@ -119,6 +121,9 @@ pub struct RestoreDone {
     pub deviations: Vec<Problem>,
     /// How many there were.
     pub deviations_total: u64,
+    /// What was restored, where that was not to be everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sampled>,
 }
 
 /// Counts of a verification.
@@ -147,6 +152,9 @@ pub struct CheckResult {
     pub finished: Timestamp,
     /// The end of what it printed.
     pub output: String,
+    /// What it might take at most, where the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<String>,
     /// Whether it saw nothing of the machine's network, mounts made meanwhile, and processes.
     #[serde(default)]
     pub isolated: bool,
@@ -167,6 +175,8 @@ pub enum CheckVerdict {
     Killed(i32),
     /// It did not end in time.
     TimedOut,
+    /// A process of it computed for longer than it may.
+    CpuUsedUp,
     /// It could not be started.
     NotStarted,
     /// It ended with exit code 0, and printed something else than it must.
@@ -183,6 +193,7 @@ impl Display for CheckVerdict {
             Self::Disagreed(code) => write!(out, "ended with {code}"),
             Self::Killed(signal) => write!(out, "was ended by signal {signal}"),
             Self::TimedOut => out.write_str("did not end in time"),
+            Self::CpuUsedUp => out.write_str("used up its processor time"),
             Self::NotStarted => out.write_str("could not be started"),
             Self::Otherwise => write!(out, "ended with {AGREES} and printed something else"),
         }
@@ -196,7 +207,8 @@ impl CheckResult {
         let lines: Vec<&str> = self.output.lines().collect();
         let said = lines[lines.len().saturating_sub(SAID_LINES_MAX)..].join(" | ");
         let said = if said.is_empty() { said } else { format!(": {said}") };
-        let fault = format!("the check `{}` was to end with {AGREES} and {}{said}", self.command, self.verdict);
+        let limits = self.limits.as_ref().map(|limits| format!(" (it may take {limits})")).unwrap_or_default();
+        let fault = format!("the check `{}` was to end with {AGREES} and {}{limits}{said}", self.command, self.verdict);
         (!self.agreed()).then_some(fault)
     }
 

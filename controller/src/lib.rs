@@ -12,8 +12,8 @@
 //! 1. [`site`]: the directory of plans and hosts that is in force.
 //! 2. [`scheduler`]: what is due, what waits, what is missed: pure, with the time handed in.
 //! 3. [`journal`], [`runs`]: what is written down before it is done, and what follows from it.
-//!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it. [`own_state`]: when the controller's own state is stored in them.
-//!    [`drills`], [`drill_report`], [`proofs`]: when restore points are drilled, what came of it, and what is proven of each. [`requests`]: restores that need agreement.
+//!    [`upkeep`], [`maintenance`]: when repositories are maintained, and what came of it. [`own_state`], [`state_proofs`]: when the controller's own state is stored in them, and proven to be enough.
+//!    [`drills`], [`sampling`], [`drill_report`], [`proofs`]: when restore points are drilled, how much of each, what came of it, and what is proven. [`requests`]: restores that need agreement.
 //! 4. [`daemon`]: the loop that owns it all. [`operator`]: its socket. [`gate`], [`permissions`]: who may ask what. [`status`]: what is protected. [`notify`]: who is told.
 //! 5. [`links`], [`remote`]: hosts' workers, and jobs on them. [`hosts`]: what they are and have. [`gateway`]: the store of hosts that have no credentials.
 //!
@@ -54,10 +54,12 @@ pub mod restore_plans;
 pub mod restore_record;
 pub mod restores;
 pub mod runs;
+pub mod sampling;
 pub mod scheduler;
 pub mod site;
 pub mod site_commit;
 pub mod ssh;
+pub mod state_proofs;
 pub mod status;
 pub mod upkeep;
 

@@ -30,6 +30,7 @@ use crate::journal::{Entry, Event};
 use crate::maintenance::MaintenanceEnding;
 use crate::requests::Request;
 use crate::runs::{Ending, Run};
+use crate::status::StateProof;
 
 /// Something that people want to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,29 @@ impl Notice {
         let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let subject = format!("the maintenance of the repository {repository}: {ending}{because}");
         Some(Self { id, time, occasion, subject, plan: MAINTENANCE.into(), host: repository.into(), run: None })
+    }
+}
+
+/// What stands as the plan of a notice that is about the controller's own state. No plan has this name.
+const OWN_STATE: &str = "recover --dry-run";
+
+impl Notice {
+    /// The news of an attempt to begin again from a repository; `before` is the one before it.
+    pub(crate) fn of_state_proof(
+        id: String,
+        time: Timestamp,
+        repository: &str,
+        reason: Option<&str>,
+        before: Option<&StateProof>,
+    ) -> Option<Self> {
+        let was_bad = before.is_some_and(|before| before.proven.is_none());
+        let (occasion, how) = match reason {
+            Some(reason) => (Occasion::Failed, format!("could not: {reason}")),
+            None if was_bad => (Occasion::Recovered, "can".to_owned()),
+            None => return None,
+        };
+        let subject = format!("beginning again from the controller's state in {repository}: {how}");
+        Some(Self { id, time, occasion, subject, plan: OWN_STATE.into(), host: repository.into(), run: None })
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::drill_report::{DrillEnding, PastDrill};
 use crate::executor::{AGREES, CheckResult, RestoreDone};
 use crate::runs::{Run, RunId};
+use crate::sampling::Sampled;
 
 /// How far one restore point is proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct Proof {
     /// The level, such as `L3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
+    /// Of how much of it that is true, where not everything was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sampled>,
     /// By what.
     pub by: Prover,
     /// When that was over.
@@ -107,6 +111,7 @@ impl Proof {
             time: run.started.unwrap_or(run.due),
             snapshots: ended.snapshots.clone(),
             level: level.clone(),
+            sample: newest.and_then(|drill| drill.sample.clone()),
             by,
             at,
             reason: reason.clone(),

@@ -7,6 +7,7 @@ use strongroom_repository::RepositoryId;
 
 use crate::executor::{BackupDone, CheckResult, CopyDone, RestoreDone};
 use crate::retention::Kept;
+use crate::sampling::Sampled;
 
 /// The record's own version; a reader refuses what is newer.
 pub const RECORD_VERSION: u32 = 1;
@@ -143,6 +144,15 @@ impl RunRecord {
         self.steps.iter().find_map(|step| match &step.outcome {
             Outcome::Restored(done) => done.fault(),
             Outcome::Verified { checks, .. } => checks.iter().find_map(CheckResult::fault),
+            _ => None,
+        })
+    }
+
+    /// What a drill restored, where that was not to be everything.
+    #[must_use]
+    pub fn sample(&self) -> Option<&Sampled> {
+        self.steps.iter().find_map(|step| match &step.outcome {
+            Outcome::Restored(done) => done.sample.as_ref(),
             _ => None,
         })
     }

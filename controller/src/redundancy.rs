@@ -1,12 +1,15 @@
 //! How well a system survives the loss of stores: 3-2-1-1-0, counted from what is there.
 //!
-//! Three copies of the data, themselves among them; on two kinds of media; one of them off-site; one that nobody can change; and no restore point that is newer than the newest
-//! proven one. Two stores at one `site:` are not off-site of each other, and a store whose `site:` nobody has named is counted as being nowhere else.
+//! Three copies of the data, themselves among them; on two kinds of media; one of them off-site; one that nobody can change; and no restore point
+//! without a proof. Two stores at one `site:` are not off-site of each other, and a store whose `site:` nobody has named is counted as being nowhere else.
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use serde::Serialize;
 use strongroom_plans::{Media, Name};
+
+use crate::site::ProofTerms;
 
 /// A repository that holds a system's newest restore point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +34,19 @@ pub struct Redundancy {
     pub off_site: u64,
     /// Repositories that nobody can change, as far as that was seen; one is wanted.
     pub immutable: u64,
-    /// Restore points that are newer than the newest proven one; none is wanted.
+    /// Restore points that lack a proof ([`unproven`]); none is wanted.
     pub unproven: u64,
+}
+
+/// Restore points that lack a proof: those that are newer than the newest proven one. Where drills prove, none does as long as the newest drill's proof counts, which is so long
+/// ago; after that at least one does.
+#[must_use]
+pub fn unproven(points: u64, newer: u64, terms: Option<ProofTerms>, drilled: Option<SignedDuration>) -> u64 {
+    let Some(terms) = terms.filter(|terms| terms.every.is_drilled()) else { return newer };
+    match drilled {
+        Some(age) if terms.counts_for.is_none_or(|counts_for| age <= counts_for) => 0,
+        _ => newer.max(points.min(1)),
+    }
 }
 
 impl Redundancy {
@@ -68,7 +82,27 @@ impl Redundancy {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_plans::ProofRhythm;
+
     use super::*;
+
+    #[test]
+    fn a_nights_restore_points_wait_for_the_drill_of_the_week() {
+        let terms = |every| ProofTerms {
+            every,
+            counts_for: Some(SignedDuration::from_hours(14 * 24)),
+            samples: false,
+            promise: None,
+            reach_bytes: None,
+        };
+        let weekly = |points, newer, hours: Option<i64>| {
+            unproven(points, newer, Some(terms(ProofRhythm::Weekly)), hours.map(SignedDuration::from_hours))
+        };
+        assert_eq!([weekly(9, 5, Some(14 * 24)), weekly(9, 5, Some(14 * 24 + 1)), weekly(9, 0, Some(400))], [0, 5, 1]);
+        assert_eq!([weekly(9, 9, None), weekly(0, 0, None)], [9, 0]);
+        assert_eq!(unproven(9, 5, Some(terms(ProofRhythm::Run)), None), 5);
+        assert_eq!(unproven(9, 9, None, None), 9);
+    }
 
     #[test]
     fn two_stores_at_one_site_are_not_off_site() {

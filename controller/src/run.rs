@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_plans::{
-    BackupPlan, CheckCommand, Line, LoadLimits, Name, ProofLevel, RetentionRules, Source, Step, drill_steps, steps,
+    BackupPlan, CheckCommand, Line, LoadLimits, Name, ProofDemand, ProofLevel, RetentionRules, Source, Step,
+    drill_steps, steps,
 };
 use strongroom_repository::{ObjectId, RepositoryId};
 
@@ -163,8 +164,9 @@ impl<E: Executor, C: Clock> Runner<'_, E, C> {
 
     /// All checks run, also after one that does not agree: who reads the record wants to know all of it.
     fn verify(&mut self, demanded: ProofLevel, checks: &[CheckCommand]) -> Result<Outcome, E::Fault> {
+        let limits = self.request.plan.prove().map(ProofDemand::limits).unwrap_or_default();
         let checks: Vec<CheckResult> =
-            checks.iter().map(|check| self.executor.check(check)).collect::<Result<_, _>>()?;
+            checks.iter().map(|check| self.executor.check(check, limits)).collect::<Result<_, _>>()?;
         let reached = match self.restored_equal && checks.iter().all(CheckResult::agreed) {
             true => demanded.min(ProofLevel::Restored),
             false => ProofLevel::Claimed,

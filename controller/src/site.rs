@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use strongroom_plans::{
-    Faults, FleetPlan, MissedRule, Name, ProofDemand, ProofRhythm, RunKind, Schedule, Site, SiteFiles, TimeSpan,
+    Faults, FleetPlan, MissedRule, Name, ProofDemand, ProofRhythm, RunKind, Sample, Schedule, Site, SiteFiles, TimeSpan,
 };
 
 use crate::journal::{Event, Who};
@@ -248,12 +248,27 @@ pub struct ProofTerms {
     pub every: ProofRhythm,
     /// An older one counts no more.
     pub counts_for: Option<SignedDuration>,
+    /// Whether drills restore samples.
+    pub samples: bool,
+    /// Within this time, they restore every stored byte.
+    pub promise: Option<SignedDuration>,
+    /// The most that they restore in that time.
+    pub reach_bytes: Option<u64>,
 }
 
 impl ProofTerms {
-    fn of(demand: &ProofDemand) -> Self {
+    /// What a plan demands.
+    #[must_use]
+    pub fn of(demand: &ProofDemand) -> Self {
         let duration = |span: TimeSpan| SignedDuration::from_secs(span.seconds().try_into().unwrap_or(i64::MAX));
-        Self { every: demand.every(), counts_for: demand.counts_for().map(duration) }
+        let sample = demand.sample();
+        Self {
+            every: demand.every(),
+            counts_for: demand.counts_for().map(duration),
+            samples: sample.is_some(),
+            promise: sample.and_then(Sample::promise).map(duration),
+            reach_bytes: sample.and_then(|sample| sample.reach_bytes(demand.every())),
+        }
     }
 }
 

@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::journal::KnownDrills;
 use crate::requests::{Request, RequestNumber};
 use crate::runs::{Ending, Run, RunId};
+use crate::sampling::promised::Promised;
 use crate::site::ProofTerms;
 
 mod own_state;
 mod proven;
 mod upkept;
 
-pub use own_state::{Keeping, KeptState};
-pub use proven::NewestProof;
+pub use own_state::{Keeping, KeptState, StateProof};
+pub use proven::{Lapse, Lapsed, NewestProof};
 pub use upkept::{LastMaintenance, UpkeepState, Upkept};
 
 /// The state of the whole site.
@@ -86,6 +87,12 @@ pub struct Protection {
     /// The newest proof of any of its restore points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_proof: Option<NewestProof>,
+    /// How far drills have come that restore samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Promised>,
+    /// What was proven once and is so no more, by the time that has passed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lapses: Vec<Lapse>,
     /// The run that goes on now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<RunId>,
@@ -197,6 +204,8 @@ impl Known<'_> {
             overdue_since: self.overdue_since(),
             restore_point: point,
             newest_proof: self.newest_proof(),
+            sampled: self.sampled(now),
+            lapses: self.lapses(now),
             running: self.running.map(|run| run.id.clone()),
             next: self.next_due,
         }
@@ -286,7 +295,13 @@ mod tests {
         let known = Known {
             plan: "nightly",
             host: "web1",
-            terms: Some(ProofTerms { every: ProofRhythm::Run, counts_for: None }),
+            terms: Some(ProofTerms {
+                every: ProofRhythm::Run,
+                counts_for: None,
+                samples: false,
+                promise: None,
+                reach_bytes: None,
+            }),
             drills: None,
             late_due: Some(if now < "22T02:30" { time("21T01:30") } else { time("22T01:30") }),
             next_due: Some(time("23T01:30")),

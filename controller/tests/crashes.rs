@@ -84,6 +84,7 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
     let (maintenance, _nobody) = mpsc::unbounded_channel();
     let (own_state, _keeper) = mpsc::unbounded_channel();
+    let (state_proofs, _prover) = mpsc::unbounded_channel();
     let (drills, _drillers) = mpsc::unbounded_channel();
     let setting = Setting {
         journal,
@@ -95,6 +96,7 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
         in_force,
         maintenance,
         own_state,
+        state_proofs,
         drills,
         beats,
     };

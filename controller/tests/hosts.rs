@@ -90,9 +90,22 @@ impl Scene {
         let (clock, beats) = (self.clock.clone(), watch::channel(0).0);
         let (maintenance, _nobody) = mpsc::unbounded_channel();
         let (own_state, _keeper) = mpsc::unbounded_channel();
+        let (state_proofs, _prover) = mpsc::unbounded_channel();
         let (drills, _drillers) = mpsc::unbounded_channel();
-        let setting =
-            Setting { journal, clock, start, load, program, hosts, in_force, maintenance, own_state, drills, beats };
+        let setting = Setting {
+            journal,
+            clock,
+            start,
+            load,
+            program,
+            hosts,
+            in_force,
+            maintenance,
+            own_state,
+            state_proofs,
+            drills,
+            beats,
+        };
         let daemon = Daemon::new(setting, self.site.clone()).await?;
         let (requests, receive) = mpsc::channel(1);
         Ok((requests, tokio::spawn(daemon.run(receive, std::future::pending()))))

@@ -236,7 +236,10 @@ fn drill(hour: i8, ending: DrillEnding) -> [Event; 2] {
     };
     let (began, proof) = (at(hour), Some("L3".to_owned()));
     let record = Some(serde_json::json!({ "steps": [] }));
-    [started, Event::DrillEnded { drill, plan, host, began, ending, reason: None, snapshots, proof, record }]
+    [
+        started,
+        Event::DrillEnded { drill, plan, host, began, ending, reason: None, snapshots, proof, sample: None, record },
+    ]
 }
 
 #[tokio::test]

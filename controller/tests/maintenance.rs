@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use simulated::Fleet;
 use strongroom_controller::Clock;
 use strongroom_controller::daemon::{Daemon, RunOrder, Setting, StateAnswer};
+use strongroom_controller::drill_report::{DrillEnd, DrillEnding, DrillOrder, DrillReport};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Event, Journal, JournalError, Origin};
@@ -23,8 +24,10 @@ use strongroom_controller::operator::{Mode, Refused, Request, oneself};
 use strongroom_controller::own_state::{StateOrder, StoredState};
 use strongroom_controller::permissions::Sight;
 use strongroom_controller::runs::{Ending, RunId};
+use strongroom_controller::sampling::{Coverage, Sampled};
 use strongroom_controller::site::Loaded;
-use strongroom_controller::status::{Keeping, Status, UpkeepState};
+use strongroom_controller::state_proofs::{ProvenState, StateProofOrder};
+use strongroom_controller::status::{Keeping, State, Status, UpkeepState};
 use strongroom_plans::{RunKind, Site, SiteFiles};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -54,10 +57,10 @@ impl SetClock {
 fn site() -> Result<Loaded> {
     let mut files = SiteFiles::new("site");
     let repositories = "repositories:\n  main: { at: /srv/main, maintenance: { at: daily 05:00 } }\n";
-    files.insert("site.yaml", format!("name: test\nzone: UTC\n{repositories}"));
+    files.insert("site.yaml", format!("name: test\nzone: UTC\nown-state: {{ prove: monthly }}\n{repositories}"));
     files.insert("hosts.yaml", "hosts:\n  web1: { address: 10.0.0.5 }\n");
-    let plan =
-        "kind: backup\nname: etc\nhosts: \"*\"\nsources: [{ files: [/etc] }]\nrepository: main\nretain: { last: 1 }\n";
+    let plan = "kind: backup\nname: etc\nhosts: \"*\"\nsources: [{ files: [/etc] }]\nrepository: main\n\
+                retain: { last: 1 }\nprove: { level: restored, every: weekly, sample: 1 GiB, promise: 10d }\n";
     files.insert("plans/etc.yaml", plan);
     let site = Site::read(&files)?;
     Ok(Loaded { version: site.version().to_string(), site: Arc::new(site), commit: None })
@@ -69,6 +72,8 @@ struct Life {
     requests: mpsc::Sender<Request>,
     orders: mpsc::UnboundedReceiver<MaintenanceOrder>,
     states: mpsc::UnboundedReceiver<StateOrder>,
+    proofs: mpsc::UnboundedReceiver<StateProofOrder>,
+    drills: mpsc::UnboundedReceiver<DrillOrder>,
     serving: JoinHandle<Result<(), JournalError>>,
 }
 
@@ -82,7 +87,8 @@ impl Life {
         let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
         let (maintenance, orders) = mpsc::unbounded_channel();
         let (own_state, states) = mpsc::unbounded_channel();
-        let (drills, _) = mpsc::unbounded_channel();
+        let (state_proofs, proofs) = mpsc::unbounded_channel();
+        let (to_drill, drills) = mpsc::unbounded_channel();
         let (clock, program) = (clock.clone(), "test".to_owned());
         let setting = Setting {
             journal: Arc::clone(&journal),
@@ -94,13 +100,14 @@ impl Life {
             in_force,
             maintenance,
             own_state,
-            drills,
+            state_proofs,
+            drills: to_drill,
             beats,
         };
         let daemon = Daemon::new(setting, site).await?;
         let (requests, receive) = mpsc::channel(1);
         let serving = tokio::spawn(daemon.run(receive, std::future::pending()));
-        Ok(Self { journal, requests, orders, states, serving })
+        Ok(Self { journal, requests, orders, states, proofs, drills, serving })
     }
 
     /// Asking wakes the loop, which looks at the clock then.
@@ -119,6 +126,16 @@ impl Life {
     async fn state_order(&mut self) -> Result<StateOrder> {
         self.status().await?;
         tokio::time::timeout(SOON, self.states.recv()).await?.context("an order")
+    }
+
+    async fn proof_order(&mut self) -> Result<StateProofOrder> {
+        self.status().await?;
+        tokio::time::timeout(SOON, self.proofs.recv()).await?.context("an order")
+    }
+
+    async fn drill_order(&mut self) -> Result<DrillOrder> {
+        self.status().await?;
+        tokio::time::timeout(SOON, self.drills.recv()).await?.context("an order")
     }
 
     async fn is_idle(&mut self) -> Result<bool> {
@@ -323,6 +340,27 @@ async fn by_hand_it_waits_for_nobody_and_a_rehearsal_leaves_no_trace() -> Result
     Ok(())
 }
 
+/// A run on web1 that left these snapshots.
+async fn a_run(journal: &Journal, plan: &str, at: Timestamp, proof: &str, snapshots: &[&str]) -> Result<()> {
+    let run = RunId::scheduled(plan, "web1", at);
+    let (plan, host, kind) = (plan.to_owned(), "web1".to_owned(), RunKind::Full);
+    let steps: Vec<_> =
+        snapshots.iter().map(|snapshot| serde_json::json!({ "outcome": { "snapshot": snapshot } })).collect();
+    let record = Some(serde_json::json!({ "proof": proof, "steps": steps }));
+    let planned = Event::RunPlanned {
+        run: run.clone(),
+        plan,
+        plan_version: "v1".into(),
+        host,
+        due: at,
+        kind,
+        origin: Origin::Schedule,
+    };
+    let started = Event::RunStarted { run: run.clone(), attempt: 1 };
+    let ended = Event::RunEnded { run, ending: Ending::Done, reason: None, record };
+    Ok(journal.append_all(at, vec![planned, started, ended]).await?)
+}
+
 #[tokio::test]
 async fn the_journal_knows_what_runs_have_proven() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -332,26 +370,93 @@ async fn the_journal_knows_what_runs_have_proven() -> Result<()> {
         [("etc", "L3", ["a1", "a2"]), ("etc", "L0", ["b1", "b2"]), ("web", "L4", ["c1", "c2"])]
     {
         at += SignedDuration::from_hours(1);
-        let run = RunId::scheduled(plan, "web1", at);
-        let (plan, host, kind) = (plan.to_owned(), "web1".to_owned(), RunKind::Full);
-        let steps: Vec<_> =
-            snapshots.iter().map(|snapshot| serde_json::json!({ "outcome": { "snapshot": snapshot } })).collect();
-        let record = Some(serde_json::json!({ "proof": proof, "steps": steps }));
-        let planned = Event::RunPlanned {
-            run: run.clone(),
-            plan,
-            plan_version: "v1".into(),
-            host,
-            due: at,
-            kind,
-            origin: Origin::Schedule,
-        };
-        let started = Event::RunStarted { run: run.clone(), attempt: 1 };
-        let ended = Event::RunEnded { run, ending: Ending::Done, reason: None, record };
-        journal.append_all(at, vec![planned, started, ended]).await?;
+        a_run(&journal, plan, at, proof, &snapshots).await?;
     }
     ensure!(journal.proven_snapshots("etc").await? == ["a1", "a2"]);
     ensure!(journal.proven_snapshots("web").await? == ["c1", "c2"]);
     ensure!(journal.proven_snapshots("none").await?.is_empty());
+    Ok(())
+}
+
+/// A drill that proves, when the file that waits longest was restored then.
+fn proven(oldest: &str) -> Result<DrillEnd> {
+    let coverage = Coverage { files: 2, bytes: 20, restored_files: 1, restored_bytes: 10, oldest: oldest.parse()? };
+    let sample = Some(Sampled { seed: 1, files: 1, bytes: 10, coverage });
+    let (ending, proof) = (DrillEnding::Proven, Some("L3".to_owned()));
+    Ok(DrillEnd::Over(Box::new(DrillReport { ending, reason: None, proof, sample, record: None })))
+}
+
+#[tokio::test]
+async fn proofs_and_promises_that_lapse_are_told_once_and_so_is_their_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = SetClock(Arc::new(Mutex::new("2026-11-01T04:00:00Z".parse()?)));
+    {
+        let journal = Journal::open(&folder.path().join("journal.db")).await?;
+        a_run(&journal, "etc", "2026-11-01T02:00:00Z".parse()?, "L0", &["a1"]).await?;
+    }
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    life.drill_order().await?.end(proven("2026-10-27T00:00:00Z")?);
+    life.after_events("drill-ended", 1).await?;
+    clock.set("2026-11-06T00:00:00Z")?;
+    life.status().await?;
+    ensure!(life.after_events("proof-lapsed", 0).await?.rows[0].state == State::Protected);
+
+    // The promise of ten days first, then the proof, which counts for two weeks.
+    clock.set("2026-11-06T00:01:01Z")?;
+    life.status().await?;
+    let row = life.after_events("proof-lapsed", 1).await?.rows.remove(0);
+    ensure!(row.state == State::Unproven && row.lapses[0].reason.contains("10 days are promised"), "{row:?}");
+    ensure!(row.sampled.as_ref().is_some_and(|sampled| sampled.kept == Some(false)), "{row:?}");
+    clock.set("2026-11-15T05:00:00Z")?;
+    life.status().await?;
+    let row = life.after_events("proof-lapsed", 2).await?.rows.remove(0);
+    ensure!(row.reason.as_deref() == Some("the newest proof is 14 days old, and counts for 14 days"), "{row:?}");
+    for hour in 6..9 {
+        clock.set(&format!("2026-11-15T0{hour}:00:00Z"))?;
+        life.status().await?;
+    }
+    ensure!(life.after_events("proof-lapsed", 2).await?.rows[0].lapses.len() == 2);
+    ensure!(life.journal.untold().await? == 2);
+
+    life.drill_order().await?.end(proven("2026-11-15T00:00:00Z")?);
+    life.after_events("drill-ended", 2).await?;
+    clock.set("2026-11-15T10:00:00Z")?;
+    life.status().await?;
+    ensure!(life.after_events("lapse-ended", 2).await?.rows[0].state == State::Protected);
+    ensure!(life.journal.untold().await? == 4);
+    life.journal.verify().await?;
+    life.serving.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_is_proven_by_a_rhythm_that_the_own_state_is_enough_to_begin_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = SetClock(Arc::new(Mutex::new("2026-11-01T02:00:00Z".parse()?)));
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    ensure!(life.status().await?.own_state[0].next_proof.is_none() && life.proofs.try_recv().is_err());
+    clock.set("2026-11-01T03:00:00Z")?;
+    let stored = StoredState { snapshot: Some("ab12".into()), entry: 3, hash: "00".into(), files: 3, bytes: 9 };
+    life.state_order().await?.end(Ok(stored));
+    let order = life.proof_order().await?;
+    ensure!((order.repository.as_str(), order.site.as_str()) == ("main", "test"));
+    order.end(Err("its journal is damaged".into()));
+    let kept = life.after_events("state-proven", 1).await?.own_state.remove(0);
+    ensure!(kept.state == Keeping::Unproven && life.journal.untold().await? == 1, "{kept:?}");
+    ensure!(kept.next_proof == Some("2026-12-01T03:00:00Z".parse()?), "{kept:?}");
+
+    // Cut off, it has left no trace.
+    clock.set("2026-12-01T03:00:00Z")?;
+    drop(life.proof_order().await?);
+    life.serving.abort();
+    let mut life = Life::begin(folder.path(), &clock).await?;
+    let (snapshot, time) = ("ab12".to_owned(), clock.now());
+    let proven = ProvenState { snapshot, time, files: 3, entry: 3, plans: 1, hosts: 1, snapshots: 0 };
+    life.proof_order().await?.end(Ok(proven.clone()));
+    let kept = life.after_events("state-proven", 2).await?.own_state.remove(0);
+    ensure!(kept.state != Keeping::Unproven && kept.proof.and_then(|proof| proof.proven) == Some(proven));
+    ensure!(kept.next_proof == Some("2027-01-01T03:00:00Z".parse()?) && life.journal.untold().await? == 2);
+    life.journal.verify().await?;
+    life.serving.abort();
     Ok(())
 }

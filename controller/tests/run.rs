@@ -8,7 +8,7 @@ use strongroom_controller::{
     BackupDone, BackupOrder, CheckResult, CheckVerdict, Clock, CopyDone, CopyOrder, Ended, Executor, Known, Outcome,
     RestoreDone, RunRequest, StepPlace, Verdict, by_source, drill, preview, run,
 };
-use strongroom_plans::{BackupPlan, CheckCommand, ProofLevel, RetentionRules, Rule, Step, parse};
+use strongroom_plans::{BackupPlan, CheckCommand, CheckLimits, ProofLevel, RetentionRules, Rule, Step, parse};
 use strongroom_repository::{Manifest, ObjectId, Problem, RepositoryId, Snapshot, SnapshotKind, Totals};
 
 const PLAN: &str = "\
@@ -74,7 +74,7 @@ impl Executor for Hands {
         })
     }
 
-    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, String> {
+    fn check(&mut self, command: &CheckCommand, _limits: CheckLimits) -> Result<CheckResult, String> {
         self.note(format!("check {command}"))?;
         let agrees = self.disagrees != Some(command.program());
         let verdict = if agrees { CheckVerdict::Agreed } else { CheckVerdict::Disagreed(1) };
@@ -85,6 +85,7 @@ impl Executor for Hands {
             started,
             finished,
             output: String::new(),
+            limits: None,
             isolated: false,
         })
     }

@@ -108,6 +108,11 @@ impl Excludes {
         self.patterns.is_empty()
     }
 
+    /// Whether a pattern matches this path, or a directory above it.
+    pub(crate) fn cover(&self, path: &Path) -> bool {
+        !self.is_empty() && self.leave_out_any(path.ancestors())
+    }
+
     pub(crate) fn leave_out_any<'p>(&self, mut paths: impl Iterator<Item = &'p Path>) -> bool {
         paths.any(|path| self.compiled.is_match(path))
     }

@@ -6,9 +6,11 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::{Serialize, Serializer};
 
+use crate::check_limits::CheckLimits;
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
+use crate::sample::Sample;
 use crate::time_span::TimeSpan;
 use crate::tree::Node;
 use crate::values::{self, Refusal};
@@ -21,8 +23,12 @@ pub struct ProofDemand {
     level: ProofLevel,
     every: ProofRhythm,
     checks: Vec<CheckCommand>,
+    #[serde(skip_serializing_if = "CheckLimits::are_none")]
+    limits: CheckLimits,
     #[serde(rename = "max-age-seconds")]
     max_age: Option<TimeSpan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample: Option<Sample>,
 }
 
 /// What is known about a restore point. Only [`ProofLevel::Restored`] and above is a verified restore.
@@ -71,15 +77,49 @@ pub struct CheckCommand {
 const ONLY_RESTORED: &str = "write `restored`: it includes the levels below";
 const BY_CHECKS: &str = "write `restored`, and add `checks:` that open what was restored";
 const AFTER_EACH_RUN: &str = "write `run`, or leave the key out: each run proves what it stored; drills are the controller's, for plans of a site";
+const WHOLE_RUN: &str =
+    "leave the key out: each run proves all that it stored; samples are for drills, which are the controller's";
 
-static SHAPE: Shape = Shape {
-    title: "`prove`",
-    keys: &[
-        ("level", Meaning::Now("restored")),
-        ("every", Meaning::Now("run")),
-        ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]")),
-        ("max-age", Meaning::Now("8d")),
-    ],
+/// How `prove` is read: who looks after a plan decides when it may be proven.
+struct Dialect {
+    shape: Shape,
+    rhythms: &'static [Word<ProofRhythm>],
+}
+
+/// The controller looks after the plan.
+static OF_SITE: Dialect = Dialect {
+    shape: Shape {
+        title: "`prove`",
+        keys: &[
+            ("level", Meaning::Now("restored")),
+            ("every", Meaning::Now("run")),
+            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]")),
+            ("limits", Meaning::Now("{ time: 30m, memory: 2 GiB }")),
+            ("max-age", Meaning::Now("8d")),
+            ("sample", Meaning::Now("5 GiB")),
+            ("first", Meaning::Now("[/srv/ledger]")),
+            ("promise", Meaning::Now("90d")),
+        ],
+    },
+    rhythms: RHYTHMS,
+};
+
+/// Nobody does.
+static ALONE: Dialect = Dialect {
+    shape: Shape {
+        title: "`prove`",
+        keys: &[
+            ("level", Meaning::Now("restored")),
+            ("every", Meaning::Now("run")),
+            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]")),
+            ("limits", Meaning::Now("{ time: 30m, memory: 2 GiB }")),
+            ("max-age", Meaning::Now("8d")),
+            ("sample", Meaning::InSite(WHOLE_RUN)),
+            ("first", Meaning::InSite(WHOLE_RUN)),
+            ("promise", Meaning::InSite(WHOLE_RUN)),
+        ],
+    },
+    rhythms: RHYTHMS_ALONE,
 };
 
 static LEVELS: &[Word<ProofLevel>] = &[
@@ -130,6 +170,11 @@ impl ProofDemand {
         &self.checks
     }
 
+    /// What each of them may take.
+    pub fn limits(&self) -> CheckLimits {
+        self.limits
+    }
+
     /// A proof older than this counts no more.
     pub fn max_age(&self) -> Option<TimeSpan> {
         self.max_age
@@ -140,32 +185,44 @@ impl ProofDemand {
         self.max_age.or_else(|| self.every.two_periods())
     }
 
+    /// What a drill restores, if that is not everything.
+    pub fn sample(&self) -> Option<&Sample> {
+        self.sample.as_ref()
+    }
+
     /// Of a plan of a site.
     pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
-        Self::read_by(RHYTHMS, node, findings)
+        Self::read_by(&OF_SITE, node, findings)
     }
 
     /// Of a plan that is run by itself.
     pub(crate) fn read_alone(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
-        Self::read_by(RHYTHMS_ALONE, node, findings)
+        Self::read_by(&ALONE, node, findings)
     }
 
-    fn read_by(rhythms: &'static [Word<ProofRhythm>], node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
-        let fields = Fields::of(node, &SHAPE, findings)?;
+    fn read_by(dialect: &'static Dialect, node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        let fields = Fields::of(node, &dialect.shape, findings)?;
         let level =
             fields.required("level", findings, |node, findings| words::word(node, "level of proof", LEVELS, findings));
-        let every =
-            fields.optional("every", findings, |node, findings| words::word(node, "time to prove", rhythms, findings));
+        let every = fields.optional("every", findings, |node, findings| {
+            words::word(node, "time to prove", dialect.rhythms, findings)
+        });
         let checks = fields.optional("checks", findings, |node, findings| {
             let what = "a command such as [\"test\", \"-s\", \"etc/hostname\"]";
             values::list(node, what, findings, CheckCommand::read)
         });
+        let limits = fields.optional("limits", findings, CheckLimits::read);
         let max_age = fields.optional("max-age", findings, values::written);
+        // A rhythm that cannot be read is one fault, not two.
+        let rhythm = if fields.node("every").is_none() { Some(ProofRhythm::Run) } else { every };
+        let sample = Sample::read(&fields, rhythm, findings);
         Some(Self {
             level: level?,
             every: every.unwrap_or(ProofRhythm::Run),
             checks: checks.unwrap_or_default(),
+            limits: limits.unwrap_or_default(),
             max_age,
+            sample,
         })
     }
 }
@@ -188,6 +245,18 @@ impl ProofRhythm {
         };
         // Beyond the calendar there is no next one.
         began.to_zoned(zone.clone()).checked_add(period).ok().map(|next| next.timestamp())
+    }
+
+    /// The longest time between two drills.
+    pub(crate) fn longest(self) -> Option<TimeSpan> {
+        match self {
+            Self::Run => None,
+            Self::Daily => Some(TimeSpan::days(1)),
+            Self::Weekly => Some(TimeSpan::days(7)),
+            Self::Monthly => Some(TimeSpan::days(31)),
+            Self::Quarterly => Some(TimeSpan::days(92)),
+            Self::Yearly => Some(TimeSpan::days(366)),
+        }
     }
 
     /// The longest that two of them take.
@@ -342,7 +411,8 @@ mod tests {
     #[test]
     fn a_proof_counts_for_two_periods_unless_the_plan_says_otherwise() {
         let counts_for = |every, max_age| {
-            let demand = ProofDemand { level: ProofLevel::Restored, every, checks: Vec::new(), max_age };
+            let (level, checks, limits) = (ProofLevel::Restored, Vec::new(), CheckLimits::default());
+            let demand = ProofDemand { level, every, checks, limits, max_age, sample: None };
             demand.counts_for().map(|span| span.to_string())
         };
         assert_eq!(counts_for(ProofRhythm::Run, None), None);

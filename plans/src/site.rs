@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
+use crate::own_state::OwnState;
 use crate::people::Person;
 use crate::quota::Quota;
 use crate::restore_plan::RestorePlan;
@@ -34,6 +35,7 @@ pub struct Site {
     pub(crate) limits: Limits,
     pub(crate) notifications: Vec<Notification>,
     pub(crate) dead_man: Option<DeadMan>,
+    pub(crate) own_state: OwnState,
     pub(crate) quotas: Vec<Quota>,
     pub(crate) people: BTreeMap<Name, Person>,
     pub(crate) restores: RestoreRules,
@@ -94,6 +96,11 @@ impl Site {
     /// Where the controller says that it is well.
     pub fn dead_man(&self) -> Option<&DeadMan> {
         self.dead_man.as_ref()
+    }
+
+    /// What the controller does about its own state.
+    pub fn own_state(&self) -> OwnState {
+        self.own_state
     }
 
     /// How much repositories, hosts and plans may take.

@@ -19,6 +19,7 @@ use crate::include::{INCLUDE, PartFiles};
 use crate::limits::Limits;
 use crate::name::Name;
 use crate::notification::Notification;
+use crate::own_state::OwnState;
 use crate::people::Person;
 use crate::preset::Preset;
 use crate::quota::Quota;
@@ -51,6 +52,7 @@ pub(crate) struct SiteDraft {
     notifications: Vec<Notification>,
     said: Vec<Said>,
     dead_man: Option<DeadMan>,
+    own_state: OwnState,
     quotas: Vec<(Quota, Option<Span>)>,
     people: Declared<Person>,
     restores: RestoreRules,
@@ -86,6 +88,7 @@ static SITE: Shape = Shape {
         ("limits", Meaning::Now("{ runs: 8, per-host: 1, per-repository: 4 }")),
         ("notifications", Meaning::Now("[{ command: [/usr/local/bin/page], on: [failed, missed] }]")),
         ("dead-man", Meaning::Now("{ url: \"https://monitor.example.org/ping\", every: 5m }")),
+        ("own-state", Meaning::Now("{ prove: monthly }")),
         ("quotas", Meaning::Now("[{ repository: main, hosts: tenant=north, hard: 100 GiB }]")),
         ("people", Meaning::Now("wang: { users: [wang], roles: { operator: \"*\" } }")),
         ("restores", Meaning::Now("{ test: { hosts: env=test, approvals: 1 }, valid: 4h }")),
@@ -245,6 +248,7 @@ impl SiteDraft {
             notifications: Vec::new(),
             said: Vec::new(),
             dead_man: None,
+            own_state: OwnState::default(),
             quotas: Vec::new(),
             people: Declared::unreadable(),
             restores: RestoreRules::default(),
@@ -264,6 +268,7 @@ impl SiteDraft {
             limits: fields.optional("limits", findings, Limits::read).unwrap_or_default(),
             notifications: fields.optional("notifications", findings, Notification::read_all).unwrap_or_default(),
             dead_man: fields.optional("dead-man", findings, DeadMan::read),
+            own_state: fields.optional("own-state", findings, OwnState::read).unwrap_or_default(),
             quotas: Vec::new(),
             people: Person::read_all(&fields, findings),
             restores: fields.optional("restores", findings, RestoreRules::read).unwrap_or_default(),
@@ -299,6 +304,7 @@ impl SiteDraft {
             limits: self.limits,
             notifications: self.notifications,
             dead_man: self.dead_man,
+            own_state: self.own_state,
             quotas: self.quotas.into_iter().map(|(quota, _)| quota).collect(),
             people: self.people.into_values(|person| person),
             restores: self.restores,

@@ -17,6 +17,7 @@ use crate::prove::ProofRhythm;
 use crate::report::listed;
 use crate::retain::Rule;
 use crate::runs_ahead::{DAYS, RunsAhead, RunsChange};
+use crate::sample::Sample;
 use crate::site::Site;
 use crate::site_repository::Access;
 use crate::source::{Input, Source};
@@ -202,6 +203,29 @@ fn proven_less(old: &BackupPlan, new: &BackupPlan) -> Vec<String> {
     match (before.counts_for(), now.counts_for()) {
         (Some(before), None) => less.push(format!("a proof counts without end, was {before}")),
         (Some(before), Some(now)) if now > before => less.push(format!("a proof counts for {now}, was {before}")),
+        _ => {}
+    }
+    less.extend(sampled_less(before.sample(), now.sample()));
+    less
+}
+
+/// Drills that restore less, or that get round to everything later.
+fn sampled_less(before: Option<&Sample>, now: Option<&Sample>) -> Vec<String> {
+    let Some(now) = now else { return Vec::new() };
+    let Some(before) = before else {
+        return vec![format!("a drill restores a sample of {}, was everything", now.size())];
+    };
+    let mut less = Vec::new();
+    if now.size() < before.size() {
+        less.push(format!("a drill restores a sample of {}, was {}", now.size(), before.size()));
+    }
+    let gone = before.first().iter().filter(|pattern| !now.first().iter().any(|kept| kept == *pattern));
+    less.extend(gone.map(|pattern| format!("{} is not in each sample any more", pattern.as_str())));
+    match (before.promise(), now.promise()) {
+        (Some(before), None) => less.push(format!("nothing is promised any more, was every byte within {before}")),
+        (Some(before), Some(now)) if now > before => {
+            less.push(format!("every byte is restored within {now}, was {before}"));
+        }
         _ => {}
     }
     less

@@ -127,6 +127,9 @@ fn what_is_newly_left_out() {
 fn shorter_retention_less_proof_and_fewer_runs() {
     let rarely = ("site.yaml", "prove: { level: restored,", "prove: { level: restored, every: weekly,");
     check(&[rarely], &[(Loss::Proof, "proven weekly, was after each run")]);
+    let sampled = ("site.yaml", rarely.1, "prove: { level: restored, every: weekly, sample: 1 GiB, promise: 90d,");
+    let less = (Loss::Proof, "a drill restores a sample of 1 GiB, was everything");
+    check(&[sampled], &[(Loss::Proof, "proven weekly, was after each run"), less]);
     let fewer = |what| format!("fewer restore points are kept: {what}");
     check(&[("site.yaml", "daily: 14", "daily: 7")], &[(Loss::Retention, &fewer("daily 14, now 7"))]);
     check(&[("site.yaml", "weekly: 8, ", "monthly: 8, ")], &[(Loss::Retention, &fewer("weekly 8, now 0"))]);

@@ -435,3 +435,39 @@ fn objectives_of_a_plan() {
     objectives("objectives: {}", (Code::EmptyCollection, "{}"));
     objectives("objectives: { mttr: 4h }", (Code::UnknownKey, "mttr"));
 }
+
+#[test]
+fn the_own_state() {
+    let own_state = |to: &str, (code, text): (Code, &str)| {
+        let to = format!("limits: {{ runs: 8 }}\nown-state: {to}");
+        let column = to.lines().last().unwrap().rfind(text).unwrap() + 1;
+        check("site.yaml", "limits: { runs: 8 }", &to, (code, "site.yaml", 12, column, text));
+    };
+    own_state("{ prove: hourly }", (Code::UnknownWord, "hourly"));
+    own_state("{ prove: run }", (Code::NotYet, "run"));
+    own_state("{}", (Code::MissingKey, "{}"));
+    own_state("{ prove: weekly, sheet: x }", (Code::UnknownKey, "sheet"));
+}
+
+#[test]
+fn samples_of_drills() {
+    let at = "plans/web.yaml";
+    let prove = |to: &str, (code, text): (Code, &str)| {
+        let to = format!("prove: {{ level: restored, {to} }}");
+        let column = to.rfind(text).unwrap() + 1;
+        check(at, "priority: 60", &to, (code, at, 7, column, text));
+    };
+    prove("every: weekly, sample: some", (Code::BadSize, "some"));
+    prove("sample: 5 GiB", (Code::KeyBeside, "5 GiB"));
+    prove("every: run, sample: 5 GiB", (Code::KeyBeside, "5 GiB"));
+    prove("every: wekly, sample: 5 GiB, promise: 1d", (Code::UnknownWord, "wekly"));
+    prove("every: weekly, promise: 90d", (Code::KeyBeside, "90d"));
+    prove("every: weekly, first: [/srv]", (Code::KeyBeside, "[/srv]"));
+    prove("every: weekly, sample: 5 GiB, first: [srv/db]", (Code::BadGlob, "srv/db"));
+    prove("every: weekly, sample: 5 GiB, promise: 6d", (Code::BadTimeSpan, "6d"));
+    prove("every: monthly, sample: 5 GiB, promise: 30d", (Code::BadTimeSpan, "30d"));
+    prove("limits: { cpu: fast }", (Code::BadTimeSpan, "fast"));
+    prove("limits: { memory: 2 }", (Code::BadSize, "2"));
+    prove("limits: { processes: 64 }", (Code::UnknownKey, "processes"));
+    prove("limits: {}", (Code::EmptyCollection, "{}"));
+}

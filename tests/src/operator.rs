@@ -93,6 +93,12 @@ impl Controller {
         Ok(Self { child, log: log.into(), log_begin })
     }
 
+    /// The number of its process, which is its own as long as nobody waits for its end.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All that it has said so far.
     pub fn log(&self) -> Result<String> {
         let all = fs::read(&self.log)?;

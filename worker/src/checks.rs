@@ -3,6 +3,7 @@
 //! It runs without a shell, isolated or not (`isolation`), in a process group of its own that is ended as a whole, with nothing on standard input. One thread waits for its end and for its
 //! output at once; nothing is collected without bound.
 
+mod bounds;
 mod isolation;
 mod probe;
 
@@ -19,6 +20,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::{Deserialize, Serialize};
 
+pub use self::bounds::Bounds;
 pub use self::isolation::Isolation;
 pub use self::probe::{Probe, probe};
 
@@ -55,6 +57,8 @@ pub enum CheckVerdict {
     Killed(i32),
     /// It did not end in time.
     TimedOut,
+    /// A process of it computed for longer than it may.
+    CpuUsedUp,
     /// It could not be started.
     NotStarted,
     /// It ended with exit code 0, and printed something else than it must.
@@ -78,12 +82,13 @@ pub fn run(
     command: &[String],
     folder: &Path,
     isolation: Isolation,
-    time_out: Duration,
+    bounds: Bounds,
     stop: &dyn Fn() -> bool,
 ) -> Result<Check, Stopped> {
-    let begin = || isolation.command(command).and_then(|command| start(command, folder));
-    let check = follow(command, begin, time_out, stop)?;
-    Ok(Check { verdict: isolation.verdict(check.verdict, &check.output), ..check })
+    let begin = || isolation.command(&bounds.around(command)).and_then(|command| start(command, folder));
+    let check = follow(command, begin, bounds.time, stop)?;
+    let took = Duration::from_millis(check.milliseconds);
+    Ok(Check { verdict: bounds.verdict(started(check.verdict, &check.output), took), ..check })
 }
 
 fn follow(
@@ -99,6 +104,17 @@ fn follow(
     };
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Check { command: command.to_vec(), verdict, output, milliseconds })
+}
+
+/// What the check said, as seen through the programs that start it: by these codes they say that they could not, as shells do.
+fn started(verdict: CheckVerdict, output: &str) -> CheckVerdict {
+    let by = [isolation::UNSHARE, bounds::PRLIMIT];
+    let is_theirs = || by.iter().any(|program| output.starts_with(&format!("{program}: ")));
+    match verdict {
+        CheckVerdict::Disagreed(126 | 127) if is_theirs() => CheckVerdict::NotStarted,
+        CheckVerdict::Disagreed(1) if isolation::tells_of_a_kill(output) => CheckVerdict::Killed(bounds::KILL),
+        _ => verdict,
+    }
 }
 
 fn start(mut command: Command, folder: &Path) -> io::Result<(Child, PipeReader)> {
@@ -256,16 +272,50 @@ mod tests {
     }
 
     fn check_so(command: &[&str], isolation: Isolation, time_out: Duration) -> Check {
+        check_within(command, isolation, Bounds::of_time(time_out))
+    }
+
+    fn check_within(command: &[&str], isolation: Isolation, bounds: Bounds) -> Check {
         let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-        run(&command, Path::new("/"), isolation, time_out, &|| false).unwrap()
+        run(&command, Path::new("/"), isolation, bounds, &|| false).unwrap()
+    }
+
+    #[test]
+    fn who_takes_more_than_it_may_does_not_agree() {
+        let isolation = Isolation::here().unwrap();
+        let within = |cpu_seconds, memory_bytes, script| {
+            let bounds = Bounds { cpu_seconds, memory_bytes, ..Bounds::default() };
+            check_within(&["sh", "-c", script], isolation, bounds)
+        };
+        // The shell itself, and a command of it.
+        assert_eq!(within(Some(1), None, "while :; do :; done").verdict, CheckVerdict::CpuUsedUp);
+        assert_eq!(within(Some(1), None, "sh -c 'while :; do :; done'; exit $?").verdict, CheckVerdict::CpuUsedUp);
+        assert_eq!(within(Some(60), None, "kill -9 $$; exit 137").verdict, by_kill(isolation));
+        let hungry = "head -c 200000000 /dev/zero | tail -n 1 > /dev/null; exit $?";
+        let starved = within(None, Some(64 << 20), hungry);
+        assert!(!starved.agreed() && starved.output.contains("memory"), "{starved:?}");
+        let agreed = within(Some(60), Some(1 << 30), hungry);
+        assert!(agreed.agreed(), "{agreed:?}");
+        let absent = Bounds { cpu_seconds: Some(1), ..Bounds::default() };
+        for isolation in [isolation, Isolation::None] {
+            assert_eq!(check_within(&["/does/not/exist"], isolation, absent).verdict, CheckVerdict::NotStarted);
+        }
+    }
+
+    /// The first process of a namespace cannot kill itself.
+    fn by_kill(isolation: Isolation) -> CheckVerdict {
+        match isolation {
+            Isolation::Namespaces => CheckVerdict::Disagreed(137),
+            Isolation::None => CheckVerdict::Killed(9),
+        }
     }
 
     #[test]
     fn a_check_that_nobody_wants_any_more_ends() {
         let command = ["sleep", "1000"].map(str::to_owned);
-        let stopped = run(&command, Path::new("/"), Isolation::None, Duration::from_secs(60), &|| true);
+        let stopped = run(&command, Path::new("/"), Isolation::None, Bounds::default(), &|| true);
         assert_eq!(stopped, Err(Stopped));
-        let nothing = run(&[], Path::new("/"), Isolation::None, TIME_OUT, &|| false).unwrap();
+        let nothing = run(&[], Path::new("/"), Isolation::None, Bounds::default(), &|| false).unwrap();
         assert_eq!(nothing.verdict, CheckVerdict::NotStarted);
     }
 

@@ -73,6 +73,7 @@ pub use options::{Overwrite, Owners, Replaced, RestoreOptions};
 pub use plan::{PathNote, PlanSummary, RestorePlan, Resumes, Warning};
 pub use planning::plan;
 pub use report::{
-    Counts, Deviation, Medium, Outcome, PhaseTime, ProblemKind, RestoreProblem, RestoreReport, Verification,
+    Counts, Deviation, DeviationKind, Medium, Outcome, PhaseTime, ProblemKind, RestoreProblem, RestoreReport,
+    Verification,
 };
 pub use run::run;

@@ -123,7 +123,7 @@ impl PlaceMemory {
         let text = text.doing(|| "remember the repository".into())?;
         state_file::replace(
             &self.file,
-            &format!("{}\n{text}\n", blake3::hash(text.as_bytes())),
+            format!("{}\n{text}\n", blake3::hash(text.as_bytes())),
             "remember the repository",
         )
     }
@@ -138,7 +138,7 @@ impl PlaceMemory {
     pub(crate) fn note(&self, now: Timestamp, measure: Measure) -> Result<Measures, Failure> {
         let mut measures = self.measures()?;
         measures.note(now.to_zoned(TimeZone::system()).date(), measure);
-        state_file::replace(&self.measures, &measures.to_text(), "note what was measured")?;
+        state_file::replace(&self.measures, measures.to_text(), "note what was measured")?;
         Ok(measures)
     }
 

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use strongroom_controller::state_proofs::ProvenState;
 use strongroom_repository::keys::ReaderFile;
-use strongroom_repository::{KeyFile, Snapshot, select};
+use strongroom_repository::{KeyFile, Snapshot, chain, select};
 
 use crate::access::{self, KeyArgs, Opened};
 use crate::choice;
@@ -96,6 +97,30 @@ pub(crate) fn run(args: &RecoverArgs, context: &Context) -> Result<Exit, Failure
     }
     context.output.answer(&found)?;
     Ok(found.exit())
+}
+
+/// Begins again from an open repository, and keeps nothing: for the controller, which tries it on its own state. A state that had to be passed over, or a snapshot that
+/// cannot be read, is a fault here, too: the next one may be the last.
+pub(crate) fn rehearse(
+    opened: &Opened,
+    site: &str,
+    scratch: Scratch,
+    context: &Context,
+) -> Result<ProvenState, Failure> {
+    let what = || format!("begin again from {}", opened.location);
+    let snapshots = choice::all(opened, context)?;
+    let candidates = Candidates::among(&snapshots, opened, Some(site), None)?;
+    let guard = Guard(scratch);
+    let (rebuilt, passed) = first_sound(&candidates, opened, &guard, context)?;
+    if let Some(passed) = passed.first() {
+        let why = format!("the state in {} is passed over: {}", choice::short_id(&passed.snapshot), passed.fault);
+        return Err(Failure::new(what(), Cause::Damaged(why)));
+    }
+    if let Some(lost) = snapshots.unreadable.first() {
+        let why = format!("the snapshot {} cannot be read: {}", choice::short_id(&lost.id.hex()), chain(&lost.error));
+        return Err(Failure::new(what(), Cause::Damaged(why)));
+    }
+    Ok(found::proven(&rebuilt, &snapshots))
 }
 
 fn open(args: &RecoverArgs, sheet: Option<ReaderFile>, context: &Context) -> Result<Opened, Failure> {

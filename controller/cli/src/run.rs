@@ -9,7 +9,7 @@ mod record_file;
 mod scratch;
 
 pub(crate) use answer::verdict;
-pub(crate) use local::{CopyAt, Local, told};
+pub(crate) use local::{CopyAt, Local, Part, told};
 pub(crate) use scratch::Scratch;
 
 use std::num::NonZeroU64;

@@ -14,6 +14,7 @@ mod records;
 mod requested;
 mod restores;
 mod runner;
+mod state_proof;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -122,6 +123,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
     })?;
     let (maintenance, mut orders) = mpsc::unbounded_channel();
     let (own_state, mut states) = mpsc::unbounded_channel();
+    let (state_proofs, mut state_proofs_due) = mpsc::unbounded_channel();
     let (drills, mut drilled) = mpsc::unbounded_channel();
     let (restores, mut asked) = mpsc::unbounded_channel();
     let (finds, mut looked_for) = mpsc::unbounded_channel();
@@ -162,6 +164,11 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             }
         });
         scope.spawn(move || {
+            while let Some(order) = state_proofs_due.blocking_recv() {
+                scope.spawn(move || runner.prove_state(order));
+            }
+        });
+        scope.spawn(move || {
             while let Some(order) = drilled.blocking_recv() {
                 scope.spawn(move || runner.drill(order));
             }
@@ -197,6 +204,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
                 in_force,
                 maintenance,
                 own_state,
+                state_proofs,
                 drills,
                 beats,
             };

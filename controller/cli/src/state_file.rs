@@ -18,11 +18,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// Replaces one, with its folder if that is not there; `what` completes "cannot …".
-pub(crate) fn replace(path: &Path, text: &str, what: &str) -> Result<(), Failure> {
+pub(crate) fn replace(path: &Path, content: impl AsRef<[u8]>, what: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     create_private(folder).doing(|| what.to_owned())?;
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
-    let written = write_durably(&temporary, text.as_bytes()).and_then(|()| fs::rename(&temporary, path));
+    let written = write_durably(&temporary, content.as_ref()).and_then(|()| fs::rename(&temporary, path));
     let written = written.and_then(|()| File::open(folder)?.sync_all());
     written.map_err(|source| {
         // The one that matters is in its place still.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::Daemon;
 use super::drill_asked::{Asked, Point};
 use super::order::RunOrder;
-use crate::drill_report::{DrillEnd, DrillOrder, DrillReport, PastDrill};
+use crate::drill_report::{DrillEnd, DrillOrder, DrillReport, Extent, PastDrill};
 use crate::drills::{Drills, Pair, Past};
 use crate::journal::{Event, Journal, JournalError, Origin};
 use crate::run::Clock;
@@ -103,7 +103,7 @@ where
             let due = self.drilling.schedule.begin_due(now, |pair| active.contains(pair));
             let Some((pair, due)) = due else { return Ok(()) };
             let run = self.setting.journal.newest_point(pair.0.as_str(), pair.1.as_str()).await?;
-            self.drill(Point { pair, run }, Some(due), Origin::Schedule).await?;
+            self.drill(Point { pair, run, extent: Extent::AsPlanned }, Some(due), Origin::Schedule).await?;
         }
         Ok(())
     }
@@ -118,8 +118,9 @@ where
         let open = self.setting.journal.open_drill().await?;
         let Some((began, Event::DrillStarted { drill, plan, host, snapshots, .. })) = open else { return Ok(()) };
         let DrillReport { ending, reason, .. } = DrillReport::interrupted();
-        let (proof, record) = (None, None);
-        self.write(Event::DrillEnded { drill, plan, host, began, ending, reason, snapshots, proof, record }).await
+        let (proof, sample, record) = (None, None, None);
+        self.write(Event::DrillEnded { drill, plan, host, began, ending, reason, snapshots, proof, sample, record })
+            .await
     }
 
     async fn drill(&mut self, point: Point, due: Option<Timestamp>, origin: Origin) -> Result<(), JournalError> {
@@ -148,6 +149,7 @@ where
             plan_version,
             host,
             snapshots,
+            extent: point.extent,
             ends,
         });
         let sent = order
@@ -162,16 +164,16 @@ where
     /// Writes down what came of it; what it has proven follows from that.
     pub(super) async fn drill_ended(&mut self, id: &RunId, end: DrillEnd) -> Result<(), JournalError> {
         let Some(going) = self.drilling.going.take_if(|going| going.drill == *id) else { return Ok(()) };
-        let DrillReport { ending, reason, proof, record } = match end {
+        let DrillReport { ending, reason, proof, sample, record } = match end {
             DrillEnd::Over(report) => *report,
             DrillEnd::Interrupted => DrillReport::interrupted(),
         };
         let Going { drill, plan, host, snapshots, began } = going;
         tracing::info!(%drill, plan, host, %ending, reason, "drill ended");
         let ended = self.now();
-        let past = PastDrill { drill, plan, host, began, ended, ending, reason, snapshots, proof };
-        let PastDrill { drill, plan, host, reason, snapshots, proof, .. } = past.clone();
-        let event = Event::DrillEnded { drill, plan, host, began, ending, reason, snapshots, proof, record };
+        let past = PastDrill { drill, plan, host, began, ended, ending, reason, snapshots, proof, sample };
+        let PastDrill { drill, plan, host, reason, snapshots, proof, sample, .. } = past.clone();
+        let event = Event::DrillEnded { drill, plan, host, began, ending, reason, snapshots, proof, sample, record };
         self.write(event).await?;
         self.drilling.schedule.ended(ending);
         self.drilling.answered(past);

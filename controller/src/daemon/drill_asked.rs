@@ -9,13 +9,14 @@ use strongroom_plans::Name;
 use super::Daemon;
 use super::drill::demands_proof;
 use super::order::RunOrder;
-use crate::drill_report::PastDrill;
+use crate::drill_report::{Extent, PastDrill};
 use crate::drills::Pair;
 use crate::journal::{JournalError, Who};
 use crate::operator::{DrillWish, Mode, Refused, Reply, document};
 use crate::run::Clock;
 use crate::runs::Run;
-use crate::site::Loaded;
+use crate::sampling::promised::Promised;
+use crate::site::{Loaded, ProofTerms};
 
 /// What came of a drill that somebody asked for, or what would be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct DrillRow {
     /// When the last one ended that proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<Timestamp>,
+    /// How far those have come that restore samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Promised>,
 }
 
 /// Somebody waits for some.
@@ -78,6 +82,7 @@ pub(super) struct Asked {
 pub(super) struct Point {
     pub(super) pair: Pair,
     pub(super) run: Option<Run>,
+    pub(super) extent: Extent,
 }
 
 impl Point {
@@ -164,7 +169,10 @@ where
             let runs = self.setting.journal.runs_of_snapshot(snapshot).await?;
             for run in runs {
                 let pair = pairs.iter().find(|(plan, host)| run.plan == plan.as_str() && run.host == host.as_str());
-                points.extend(pair.map(|pair| Point { pair: pair.clone(), run: Some(run.clone()) }));
+                points.extend(pair.map(|pair| {
+                    let (pair, run) = (pair.clone(), Some(run.clone()));
+                    Point { pair, run, extent: Extent::Everything }
+                }));
             }
             return Ok(match points.len() {
                 1 => Ok(points),
@@ -174,7 +182,7 @@ where
         }
         for pair in pairs {
             let run = self.setting.journal.newest_point(pair.0.as_str(), pair.1.as_str()).await?;
-            points.push(Point { pair, run });
+            points.push(Point { pair, run, extent: Extent::AsPlanned });
         }
         Ok(Ok(points))
     }
@@ -204,6 +212,8 @@ where
             for host in plan.hosts() {
                 let pair = (plan.name().clone(), host.clone());
                 let known = self.setting.journal.known_drills(pair.0.as_str(), host.as_str()).await?;
+                let terms = ProofTerms::of(demand);
+                let coverage = known.sampled.map(|sampled| sampled.coverage).filter(|_| terms.samples);
                 let going = self.drilling.schedule.going().filter(|(going, _)| *going == pair);
                 rows.push(DrillRow {
                     plan: pair.0.to_string(),
@@ -213,6 +223,7 @@ where
                     running_since: going.map(|(_, since)| *since),
                     last: self.setting.journal.newest_drill(pair.0.as_str(), host.as_str()).await?,
                     proven: known.good.map(|good| good.ended),
+                    sampled: coverage.map(|coverage| Promised::of(coverage, &terms, self.now())),
                 });
             }
         }

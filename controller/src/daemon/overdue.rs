@@ -1,14 +1,15 @@
-//! What becomes overdue is noted once, and so is its end; who is told follows from these entries.
+//! What becomes overdue is noted once, and so is its end; the same of proofs that become too old, and of promises of drills that are broken. Who is told follows from these entries.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use strongroom_plans::{ProofDemand, Sample, Site};
 
 use super::{Daemon, RunOrder};
-use crate::journal::{Event, JournalError, OverdueEnd};
+use crate::journal::{Event, JournalError, NotedLapse, OverdueEnd};
 use crate::run::Clock;
 use crate::site::Loaded;
-use crate::status::Status;
+use crate::status::{Lapsed, Protection, Status};
 
 /// How often it is looked. The due times of every plan on every host are computed for it.
 const LOOK_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -26,7 +27,9 @@ where
             return Ok(());
         }
         self.overdue_seen = Some(now);
-        let events = changes(&self.status().await?, &self.setting.journal.overdue().await?);
+        let status = self.status().await?;
+        let mut events = changes(&status, &self.setting.journal.overdue().await?);
+        events.extend(lapses(&status, &self.setting.journal.lapses().await?, &self.site.site));
         self.setting.journal.append_all(now, events).await
     }
 }
@@ -50,4 +53,35 @@ fn changes(status: &Status, noted: &[(String, String)]) -> Vec<Event> {
         Event::BecameOverdue { plan, host, reason }
     });
     ended.chain(begun).collect()
+}
+
+/// The same of what was proven.
+fn lapses(status: &Status, noted: &[NotedLapse], site: &Site) -> Vec<Event> {
+    let row = |plan: &str, host: &str| status.rows.iter().find(|row| row.plan == plan && row.host == host);
+    let ended = noted.iter().filter_map(|(plan, host, what)| {
+        let how = match row(plan, host) {
+            Some(row) if row.lapses.iter().any(|lapse| lapse.what == *what) => return None,
+            Some(_) if is_demanded(site, plan, *what) => OverdueEnd::Recovered,
+            _ => OverdueEnd::Withdrawn,
+        };
+        Some(Event::LapseEnded { plan: plan.clone(), host: host.clone(), what: *what, how })
+    });
+    let is_new = |row: &Protection, what| {
+        !noted.iter().any(|(plan, host, noted)| (plan, host, *noted) == (&row.plan, &row.host, what))
+    };
+    let begun = status.rows.iter().flat_map(|row| row.lapses.iter().map(move |lapse| (row, lapse)));
+    let begun = begun.filter(|(row, lapse)| is_new(row, lapse.what)).map(|(row, lapse)| {
+        let (plan, host, reason) = (row.plan.clone(), row.host.clone(), lapse.reason.clone());
+        Event::ProofLapsed { plan, host, what: lapse.what, reason }
+    });
+    ended.chain(begun).collect()
+}
+
+fn is_demanded(site: &Site, plan: &str, what: Lapsed) -> bool {
+    let plan = site.plans().values().find(|found| found.name().as_str() == plan);
+    let demand = plan.and_then(|plan| plan.plan().prove());
+    match what {
+        Lapsed::Proof => demand.is_some(),
+        Lapsed::Promise => demand.and_then(ProofDemand::sample).and_then(Sample::promise).is_some(),
+    }
 }

@@ -129,6 +129,9 @@ where
             let (stored, reason) = (end.as_ref().ok().cloned(), end.as_ref().err().cloned());
             tracing::info!(repository, reason, "the controller's own state was stored, or was not");
             self.write(Event::StateStored { repository, began, origin, stored, reason }).await?;
+            if end.is_ok() {
+                self.proving_state.schedule.stored(name, began);
+            }
         }
         self.own_state.answered(name, end);
         Ok(())
@@ -140,7 +143,9 @@ where
         for name in self.own_state.schedule.names() {
             let known = self.setting.journal.known_state(name.as_str()).await?;
             let schedule = &self.own_state.schedule;
-            all.push(KeptState::new(name.as_str(), known, schedule.is_overdue(name, now), schedule.next(name)));
+            let kept = KeptState::new(name.as_str(), known, schedule.is_overdue(name, now), schedule.next(name));
+            let proof = self.setting.journal.newest_state_proof(name.as_str()).await?;
+            all.push(kept.proven_by(proof, self.proving_state.schedule.next(name)));
         }
         all.sort_by(|left, right| (left.state, &left.repository).cmp(&(right.state, &right.repository)));
         Ok(all)

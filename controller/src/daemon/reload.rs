@@ -61,6 +61,8 @@ where
         let decisions = self.scheduler.reload(Arc::clone(&loaded.site), now);
         self.upkeep.reload(Arc::clone(&loaded.site), now);
         self.own_state.schedule.reload(loaded.site.repositories().keys(), now);
+        let proofs = super::state_proofs::known(&self.setting.journal, &loaded).await?;
+        self.proving_state.schedule.reload(&loaded.site, proofs);
         let drills = super::drill::known(&self.setting.journal, &loaded).await?;
         self.drilling.schedule.reload(Arc::clone(&loaded.site), drills);
         self.setting.in_force.send_replace(Arc::clone(&loaded.site));

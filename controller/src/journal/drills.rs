@@ -11,6 +11,7 @@ use super::event::Event;
 use super::store::{Journal, JournalError, database, unreadable};
 use crate::drill_report::{DrillEnding, PastDrill};
 use crate::runs::{Impossible, Run};
+use crate::sampling::Sampled;
 
 /// The indexes by which a pair's drills are found, and the newest of all.
 pub(super) const LAYOUT: &str = "
@@ -26,6 +27,8 @@ pub struct KnownDrills {
     pub last: Option<PastDrill>,
     /// The last one that proved.
     pub good: Option<PastDrill>,
+    /// What the last one restored that had a sample, and how far they have come.
+    pub sampled: Option<Sampled>,
     /// Whether one began after the last one and has no end of its own.
     pub was_cut_off: bool,
 }
@@ -36,10 +39,11 @@ const DRILLS_MAX: u32 = 10_000;
 /// An end without its record, which may be large.
 const WITHOUT_RECORD: &str = "number, time, json_remove(text, '$.record')";
 
-/// Endings as they stand in a query.
-const PROVEN: &str = "('proven')";
-const OF_ITS_OWN: &str = "('proven', 'unproven', 'failed')";
-const ANY: &str = "('proven', 'unproven', 'failed', 'interrupted')";
+/// Which ends are meant, as it stands in a query.
+const PROVEN: &str = "json_extract(text, '$.ending') = 'proven'";
+const OF_ITS_OWN: &str = "json_extract(text, '$.ending') in ('proven', 'unproven', 'failed')";
+const SAMPLED: &str = "json_extract(text, '$.sample') is not null";
+const ANY: &str = "true";
 
 impl Journal {
     /// What is known of a plan's drills on a host.
@@ -55,9 +59,11 @@ impl Journal {
         let begun: Option<i64> = begun.map_err(failed())?.get(0);
         let last = newest_end(&mut writer.connection, (plan, host), OF_ITS_OWN).await.map_err(failed())?;
         let good = newest_end(&mut writer.connection, (plan, host), PROVEN).await.map_err(failed())?;
+        let sampled = newest_end(&mut writer.connection, (plan, host), SAMPLED).await.map_err(failed())?;
         let was_cut_off = begun > last.as_ref().map(|row| row.get::<i64, _>(0));
         let past = |row: Option<SqliteRow>| row.map(|row| self.past_of(&row)).transpose();
-        Ok(KnownDrills { last: past(last)?, good: past(good)?, was_cut_off })
+        let sampled = past(sampled)?.and_then(|drill| drill.sample);
+        Ok(KnownDrills { last: past(last)?, good: past(good)?, sampled, was_cut_off })
     }
 
     /// The newest drill of a plan on a host that has an end of any kind.
@@ -125,24 +131,24 @@ impl Journal {
         let bad = |why: String| unreadable(&self.path, number, why);
         let ended: Timestamp = row.get::<&str, _>(1).parse().map_err(|why: jiff::Error| bad(why.to_string()))?;
         match serde_json::from_str(row.get(2)).map_err(|why| bad(why.to_string()))? {
-            Event::DrillEnded { drill, plan, host, began, ending, reason, snapshots, proof, .. } => {
-                Ok(PastDrill { drill, plan, host, began, ended, ending, reason, snapshots, proof })
+            Event::DrillEnded { drill, plan, host, began, ending, reason, snapshots, proof, sample, .. } => {
+                Ok(PastDrill { drill, plan, host, began, ended, ending, reason, snapshots, proof, sample })
             }
             _ => Err(bad("it is no end of a drill".into())),
         }
     }
 }
 
-/// The newest end of a drill, of those that ended so.
+/// The newest end of a drill, of those that are meant.
 async fn newest_end(
     connection: &mut SqliteConnection,
     (plan, host): (&str, &str),
-    endings: &'static str,
+    which: &'static str,
 ) -> Result<Option<SqliteRow>, sqlx::Error> {
     let query = sqlx::AssertSqlSafe(format!(
         "select {WITHOUT_RECORD} from entries where json_extract(text, '$.drill') is not null \
          and json_extract(text, '$.plan') = ? and json_extract(text, '$.host') = ? \
-         and json_extract(text, '$.event') = 'drill-ended' and json_extract(text, '$.ending') in {endings} \
+         and json_extract(text, '$.event') = 'drill-ended' and {which} \
          order by number desc limit 1"
     ));
     sqlx::query(query).bind(plan).bind(host).fetch_optional(connection).await

@@ -13,6 +13,9 @@ use crate::permissions::Act;
 use crate::requests::{Application, RequestNumber};
 use crate::restores::{RestoreEnding, RestoreScope};
 use crate::runs::{Ending, RunId};
+use crate::sampling::Sampled;
+use crate::state_proofs::ProvenState;
+use crate::status::Lapsed;
 
 /// Something that happened, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +150,28 @@ pub enum Event {
         /// Why.
         how: OverdueEnd,
     },
+    /// What was proven of a plan's restore points on a host holds no more, because time has passed.
+    ProofLapsed {
+        /// The plan.
+        plan: String,
+        /// The host.
+        host: String,
+        /// What.
+        what: Lapsed,
+        /// In words.
+        reason: String,
+    },
+    /// It holds again, or nobody asks for it any more.
+    LapseEnded {
+        /// The plan.
+        plan: String,
+        /// The host.
+        host: String,
+        /// What.
+        what: Lapsed,
+        /// Why.
+        how: OverdueEnd,
+    },
     /// The maintenance of a repository begins. One without an end was cut off, and is due again.
     MaintenanceStarted {
         /// The repository's name in the site.
@@ -209,6 +234,9 @@ pub enum Event {
         /// What may be claimed of them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         proof: Option<String>,
+        /// Of how much of them that is true, where not everything was restored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sample: Option<Sampled>,
         /// The record of what was done, where something was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         record: Option<serde_json::Value>,
@@ -225,6 +253,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stored: Option<StoredState>,
         /// Why it could not be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It was tried to begin again from the controller's own state in a repository; nothing of that was kept.
+    StateProven {
+        /// The repository's name in the site.
+        repository: String,
+        /// When that began.
+        began: Timestamp,
+        /// What was found; none if it could not be begun again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proven: Option<ProvenState>,
+        /// Why it could not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -356,11 +397,11 @@ pub enum Event {
     },
 }
 
-/// Why a plan is overdue on a host no more.
+/// Why a plan is overdue on a host no more, or its proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OverdueEnd {
-    /// It has a restore point in time again.
+    /// It has a restore point in time again, or a proof.
     Recovered,
     /// The site has that plan on that host no more.
     Withdrawn,

@@ -10,6 +10,8 @@ use strongroom_plans::Notification;
 use super::chain::Entry;
 use super::drills;
 use super::event::{Event, OverdueEnd};
+use super::lapses;
+use super::own_state;
 use super::store::{Journal, JournalError, database, unreadable};
 use super::upkeep;
 use crate::notify::{Notice, Occasion};
@@ -193,10 +195,15 @@ pub(super) async fn follow(
             let before = upkeep::latest_ending(connection, repository).await?;
             Notice::of_maintenance(id(), entry.time, repository, (*ending, reason.as_deref()), before)
         }
+        (Event::StateProven { repository, reason, .. }, _) => {
+            let before = own_state::newest_proof(connection, repository).await?;
+            Notice::of_state_proof(id(), entry.time, repository, reason.as_deref(), before.as_ref())
+        }
         (Event::DrillEnded { plan, host, ending, reason, .. }, _) => {
             let before = drills::latest_ending(connection, plan, host).await?;
             Notice::of_drill(id(), entry.time, (plan, host), (*ending, reason.as_deref()), before)
         }
+        (Event::ProofLapsed { .. } | Event::LapseEnded { .. }, _) => lapses::follow(connection, entry, id()).await?,
         (Event::RestoreRequested { .. } | Event::RestoreStarted { .. } | Event::RestoreClosed { .. }, _) => {
             after.request.and_then(|request| Notice::of_break_glass(id(), entry, request))
         }

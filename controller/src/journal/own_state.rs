@@ -4,12 +4,13 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use super::chain::EntryHash;
 use super::event::Event;
 use super::store::{Journal, JournalError, database, head, unreadable};
 use crate::own_state::StoredState;
+use crate::status::StateProof;
 
 /// What is known of the controller's state in one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +55,12 @@ impl Journal {
         Ok(KnownState { good, fault: reason })
     }
 
+    /// What came of the newest attempt to begin again from a repository.
+    pub async fn newest_state_proof(&self, repository: &str) -> Result<Option<StateProof>, JournalError> {
+        let mut writer = self.writer.lock().await;
+        newest_proof(&mut writer.connection, repository).await.map_err(database("read", &self.path))
+    }
+
     /// The newest entry about it whose `stored` looks so.
     async fn newest_state(&self, repository: &str, stored: &str) -> Result<Option<(u64, Event)>, JournalError> {
         let query = sqlx::query(
@@ -67,5 +74,22 @@ impl Journal {
         let number = row.get::<i64, _>(0).cast_unsigned();
         let event = serde_json::from_str(row.get(1));
         event.map(|event| Some((number, event))).map_err(|why| unreadable(&self.path, number, why.to_string()))
+    }
+}
+
+/// The newest attempt to begin again from a repository.
+pub(super) async fn newest_proof(
+    connection: &mut SqliteConnection,
+    repository: &str,
+) -> Result<Option<StateProof>, sqlx::Error> {
+    let query = sqlx::query_scalar(
+        "select text from entries where json_extract(text, '$.repository') = ? \
+         and json_extract(text, '$.event') = 'state-proven' order by number desc limit 1",
+    );
+    let newest: Option<String> = query.bind(repository).fetch_optional(connection).await?;
+    match newest.map(|text| serde_json::from_str(&text)).transpose() {
+        Ok(Some(Event::StateProven { began, proven, reason, .. })) => Ok(Some(StateProof { began, proven, reason })),
+        Ok(_) => Ok(None),
+        Err(error) => Err(sqlx::Error::Decode(error.into())),
     }
 }

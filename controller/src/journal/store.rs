@@ -12,6 +12,7 @@ use super::chain::{Broken, Entry, EntryHash};
 use super::drills;
 use super::event::Event;
 use super::hosts;
+use super::lapses;
 use super::outbox::{self, FollowError};
 use super::requests;
 use super::restores;
@@ -20,7 +21,7 @@ use crate::requests::{Request, RequestNumber, fold as fold_request};
 use crate::runs::{Impossible, Run, RunId, fold};
 
 /// The layout of the database. A newer one is refused; an older one is brought up to date by the statements after its own.
-const LAYOUTS: [&str; 9] = ["
+const LAYOUTS: [&str; 10] = ["
     create table entries (
         number   integer primary key,
         time     text    not null,
@@ -44,7 +45,7 @@ const LAYOUTS: [&str; 9] = ["
     create index runs_open on runs (due) where ending is null;
 ", outbox::LAYOUT, hosts::LAYOUT, "
     create index entries_by_run on entries (json_extract(text, '$.run')) where json_extract(text, '$.run') is not null;
-", hosts::SIGHTINGS, upkeep::LAYOUT, restores::LAYOUT, requests::LAYOUT, drills::LAYOUT];
+", hosts::SIGHTINGS, upkeep::LAYOUT, restores::LAYOUT, requests::LAYOUT, drills::LAYOUT, lapses::LAYOUT];
 
 /// The journal. One process writes it, the controller that owns the socket; others may read meanwhile. Should two write, the second one's entry has a number that is taken,
 /// and is refused.
@@ -320,6 +321,7 @@ impl Journal {
         let mut runs: BTreeMap<RunId, Run> = BTreeMap::new();
         let mut requests: BTreeMap<RequestNumber, Request> = BTreeMap::new();
         let mut overdue: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut lapsed: BTreeSet<lapses::Noted> = BTreeSet::new();
         loop {
             let entries = self.entries(number + 1, AT_ONCE).await?;
             let Some(last) = entries.last() else { break };
@@ -338,6 +340,12 @@ impl Journal {
                 match &entry.event {
                     Event::BecameOverdue { plan, host, .. } => drop(overdue.insert((plan.clone(), host.clone()))),
                     Event::OverdueEnded { plan, host, .. } => drop(overdue.remove(&(plan.clone(), host.clone()))),
+                    Event::ProofLapsed { plan, host, what, .. } => {
+                        lapsed.insert((plan.clone(), host.clone(), *what));
+                    }
+                    Event::LapseEnded { plan, host, what, .. } => {
+                        lapsed.remove(&(plan.clone(), host.clone(), *what));
+                    }
                     _ => {}
                 }
             }
@@ -347,7 +355,8 @@ impl Journal {
         let asked = self.fetch_requests(sqlx::query("select request from requests order by year, count")).await?;
         let is_their_sum = stored.iter().eq(runs.values())
             && asked.iter().eq(requests.values())
-            && self.overdue().await?.iter().eq(&overdue);
+            && self.overdue().await?.iter().eq(&overdue)
+            && self.lapses().await?.iter().eq(&lapsed);
         match is_their_sum {
             true => Ok((number, hash)),
             false => Err(JournalError::Broken { path: self.path.clone(), source: Broken::Changed(number) }),

@@ -50,6 +50,7 @@ pub(super) fn said(made: &CommandCheck) -> String {
         CheckVerdict::Disagreed(code) => format!("exit code {code}"),
         CheckVerdict::Killed(signal) => format!("ended by signal {signal}"),
         CheckVerdict::TimedOut => "did not end in time".to_owned(),
+        CheckVerdict::CpuUsedUp => "used up its processor time".to_owned(),
         CheckVerdict::NotStarted => "could not be started".to_owned(),
         CheckVerdict::Otherwise => "exit code 0, and printed something else".to_owned(),
     };

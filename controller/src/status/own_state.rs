@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::KnownState;
 use crate::own_state::StoredState;
+use crate::state_proofs::ProvenState;
 
 /// One repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,26 @@ pub struct KeptState {
     /// When it is stored next; none while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Timestamp>,
+    /// Whether it was enough to begin again, when that was tried last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<StateProof>,
+    /// When that is tried next; none while it is, and where nobody asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_proof: Option<Timestamp>,
+}
+
+/// An attempt to begin again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StateProof {
+    /// When it began.
+    pub began: Timestamp,
+    /// What was found; none if it came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<ProvenState>,
+    /// Why it came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Whether one could begin again from a repository, the worst first.
@@ -34,6 +55,8 @@ pub struct KeptState {
 pub enum Keeping {
     /// There is nothing, or nothing new, for more than a day.
     Overdue,
+    /// When it was tried last, it could not be begun again from what is there.
+    Unproven,
     /// The controller has not been there for long enough.
     New,
     /// There is a state of the last day.
@@ -50,6 +73,16 @@ impl KeptState {
             Some(_) => Keeping::Kept,
         };
         let (time, stored) = known.good.unzip();
-        Self { repository: repository.to_owned(), state, reason: known.fault, time, stored, next }
+        let (repository, reason) = (repository.to_owned(), known.fault);
+        Self { repository, state, reason, time, stored, next, proof: None, next_proof: None }
+    }
+
+    /// The same, with what came of the newest attempt to begin again.
+    #[must_use]
+    pub fn proven_by(mut self, proof: Option<StateProof>, next_proof: Option<Timestamp>) -> Self {
+        if proof.as_ref().is_some_and(|proof| proof.proven.is_none()) {
+            self.state = self.state.min(Keeping::Unproven);
+        }
+        Self { proof, next_proof, ..self }
     }
 }

@@ -65,6 +65,7 @@ async fn live(journal: Journal, port: u16) -> Result<Life> {
     let program = "test".into();
     let (maintenance, _nobody) = mpsc::unbounded_channel();
     let (own_state, _keeper) = mpsc::unbounded_channel();
+    let (state_proofs, _prover) = mpsc::unbounded_channel();
     let (drills, _drillers) = mpsc::unbounded_channel();
     let setting = Setting {
         journal,
@@ -76,6 +77,7 @@ async fn live(journal: Journal, port: u16) -> Result<Life> {
         in_force,
         maintenance,
         own_state,
+        state_proofs,
         drills,
         beats,
     };

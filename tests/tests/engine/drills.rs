@@ -1,15 +1,19 @@
 //! Drills: eight systems of which three are bad in ways that no hash sees; and a controller that is killed in the middle of one.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use strongroom_tests::operator::{Controller, Operator};
 use strongroom_tests::program::{has_tool, tool};
-use strongroom_tests::{Sandbox, skip, tree};
+use strongroom_tests::{Outcome, Sandbox, skip, tree, wait};
 
 use crate::sshd::{Sshd, user};
 use crate::worker::Worker;
@@ -22,7 +26,7 @@ struct Scene {
     sandbox: Sandbox,
     operator: Operator,
     _sshd: Sshd,
-    _worker: Worker,
+    worker: Worker,
 }
 
 impl Scene {
@@ -45,7 +49,7 @@ impl Scene {
         fs::write(operator.site.join("hosts.yaml"), hosts)?;
         fs::create_dir_all(operator.site.join("plans"))?;
         let worker = Worker::answering(&host)?;
-        Ok(Self { sandbox, operator, _sshd: sshd, _worker: worker })
+        Ok(Self { sandbox, operator, _sshd: sshd, worker })
     }
 
     /// A system with a folder of its own and a plan that is drilled; the check runs where that folder was restored.
@@ -209,5 +213,217 @@ fn a_drill_that_was_killed_is_told_cleaned_up_and_done_again() -> Result<()> {
     let endings: Vec<&Value> =
         journal.iter().filter(|entry| entry["event"] == "drill-ended").map(|entry| &entry["ending"]).collect();
     ensure!(endings == ["interrupted", "proven"], "{endings:?}");
+    Ok(())
+}
+
+fn said(command: &mut Command) -> Result<String> {
+    Ok(String::from_utf8(tool(command)?)?)
+}
+
+/// What `sha256sum` says of files below a folder, without their names.
+fn sums(folder: &Path) -> Result<BTreeSet<String>> {
+    let script = "find . -type f -exec sha256sum {} + | cut -d' ' -f1";
+    let said = said(Command::new("sh").args(["-c", script]).current_dir(folder))?;
+    Ok(said.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn samples_of_a_third_restore_everything_in_three_drills() -> Result<()> {
+    let scene = Scene::set("drill-samples")?;
+    // What each drill restored, as its check has found it.
+    let marks = scene.sandbox.path("marks");
+    let notes = format!("find . -type f -exec sha256sum {{}} + | cut -d' ' -f1 >> '{}'", marks.display());
+    let source = scene.system("archive", "weekly, sample: 3 MiB, promise: 90d", &notes)?;
+    for name in 0..9 {
+        tree::write(&source, &format!("year/{name}"), format!("{name}").repeat(1 << 20))?;
+    }
+    let mut controller = scene.serve()?;
+    scene.back_up("archive")?;
+    let coverage = |rows: &[Value]| rows[0]["sampled"]["coverage"]["restored-files"].clone();
+    let rows = scene.drilled(&mut controller, 1)?;
+    ensure!(coverage(&rows) == 3 && rows[0]["sampled"]["kept"] == true, "{rows:?}");
+    ensure!(rows[0]["last"]["sample"]["bytes"] == 3 << 20, "{rows:?}");
+    let listed = scene.operator.run(["drill", "list"])?.expect(0)?;
+    ensure!(listed.stdout.contains("33 % of the bytes, 33 % of the files, oldest "), "{listed}");
+    let proofs = scene.operator.run(["proof", "list"])?.expect(0)?;
+    ensure!(proofs.stdout.contains("L3, 33 % of the bytes"), "{proofs}");
+    let status = scene.operator.run(["status"])?.expect_one_of(&[0, 4])?;
+    ensure!(status.stdout.contains("protected") && status.stdout.contains("L3, 33 % of the bytes"), "{status}");
+
+    for drill in 2..=3 {
+        let seen: BTreeSet<String> = fs::read_to_string(&marks)?.lines().map(str::to_owned).collect();
+        ensure!(seen.len() == 3 * (drill - 1), "each drill restores what none has restored: {seen:?}");
+        scene.operator.run(["drill", "run", "archive"])?.expect(0)?;
+    }
+    let seen: Vec<String> = fs::read_to_string(&marks)?.lines().map(str::to_owned).collect();
+    ensure!(seen.len() == 9 && seen.iter().cloned().collect::<BTreeSet<_>>() == sums(&source)?, "{seen:?}");
+    ensure!(coverage(&scene.drills()?) == 9);
+
+    // Everything, where somebody names a restore point; and that does not count.
+    let rows = scene.drills()?;
+    let snapshot = rows[0]["last"]["snapshots"][0].as_str().context("a snapshot")?;
+    scene.operator.run(["drill", "run", "archive", "--snapshot", &snapshot[..12]])?.expect(0)?;
+    ensure!(fs::read_to_string(&marks)?.lines().count() == 18);
+    let shown = scene.operator.run(["proof", "show", &snapshot[..12]])?.expect(0)?;
+    ensure!(shown.stdout.matches("sample    of 9 files, 9.0 MiB, by the seed ").count() == 3, "{shown}");
+    ensure!(shown.stdout.contains("all drills: 100 % of the bytes, 100 % of the files, oldest "), "{shown}");
+
+    // What was restored when can be lost: it is said, and the drills begin anew.
+    let kept = scene.operator.state().join("drills/archive@web1");
+    fs::write(&kept, "nothing of the kind")?;
+    scene.operator.run(["drill", "run", "archive"])?.expect(0)?;
+    ensure!(coverage(&scene.drills()?) == 3);
+    ensure!(scene.scratch()?.is_empty(), "{:?}", scene.scratch()?);
+    ensure!(controller.stop()?.success());
+    scene.operator.run(["journal", "verify"])?.expect(0).map(drop)
+}
+
+#[test]
+fn a_check_that_takes_more_than_its_limits_does_not_agree() -> Result<()> {
+    let scene = Scene::set("drill-limits")?;
+    let limits = "weekly, limits: { cpu: 1s, memory: 64 MiB }";
+    tree::write(&scene.system("busy", limits, "while :; do :; done")?, "file", "content")?;
+    let hungry = "head -c 200000000 /dev/zero | tail -n 1 > /dev/null; exit $?";
+    tree::write(&scene.system("hungry", limits, hungry)?, "file", "content")?;
+    let mut controller = scene.serve()?;
+    ["busy", "hungry"].iter().try_for_each(|name| scene.back_up(name))?;
+    let rows = scene.drilled(&mut controller, 2)?;
+    for (row, cause) in rows.iter().zip(["used up its processor time", "ended with 1"]) {
+        let reason = row["last"]["reason"].as_str().context("a reason")?;
+        ensure!(row["last"]["ending"] == "unproven" && reason.contains(cause), "{row}");
+        ensure!(reason.contains("(it may take 1s of processor time, 64 MiB of memory)"), "{reason}");
+    }
+    ensure!(rows[1]["last"]["reason"].as_str().is_some_and(|reason| reason.contains("memory exhausted")), "{rows:?}");
+    ensure!(controller.stop()?.success());
+    Ok(())
+}
+
+/// Keeps a process from flushing a file system, so that what it wrote can be changed before it is read back: where it is about to, it stops, until it is told to go on.
+struct Halt(Child);
+
+impl Halt {
+    /// None where tracing is not allowed.
+    fn attach(id: u32) -> Result<Option<Self>> {
+        let arguments = ["-f", "-qqq", "-o", "/dev/null", "-e", "trace=syncfs", "-e", "inject=syncfs:signal=STOP"];
+        let mut strace = Command::new("strace").args(arguments).args(["-p", &id.to_string()]).spawn()?;
+        let attached = wait::until("strace is attached", DONE_TIME_MAX, || {
+            let is_traced = !fs::read_to_string(format!("/proc/{id}/status"))?.contains("TracerPid:\t0\n");
+            let has_ended = strace.try_wait()?.is_some();
+            ensure!(is_traced || has_ended);
+            Ok(is_traced)
+        });
+        attached.map(|is_attached| is_attached.then_some(Self(strace)))
+    }
+}
+
+impl Drop for Halt {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A change to a file that is restored, and what is said of it.
+type Fault = (&'static str, fn(&Path) -> Result<()>, &'static str);
+
+const FAULTS: [Fault; 4] = [
+    ("one-byte", |file| Ok(OpenOptions::new().write(true).open(file)?.write_all_at(b"!", 1000)?), "read back"),
+    (
+        "replaced",
+        |file| {
+            fs::remove_file(file)?;
+            Ok(fs::write(file, "x".repeat(5000))?)
+        },
+        "read back",
+    ),
+    ("owner", |file| Ok(chown(file, Some(4243), None)?), "owner"),
+    ("list", |file| tool(Command::new("setfacl").arg("-b").arg(file)).map(drop), "extended attributes"),
+];
+
+/// The file as it is restored below a folder, where it is complete.
+fn staged(folder: &Path, name: &str) -> Option<PathBuf> {
+    let find = ["-type", "f", "-name", name, "-size", "5000c", "-uid", "4242"];
+    let found = said(Command::new("find").arg(folder).args(find)).ok()?;
+    let file = PathBuf::from(found.lines().next()?);
+    let list = said(Command::new("getfacl").arg("-cn").arg(&file)).ok()?;
+    list.contains("user:4244:r--").then_some(file)
+}
+
+/// Has something restored below a folder by a process that is halted, and a file of it changed when it is written and not yet read back.
+fn with_fault(
+    (id, folder): (u32, &Path),
+    (name, change, _): Fault,
+    ask: impl FnOnce() -> Result<Outcome> + Send + 'static,
+) -> Result<Outcome> {
+    let going = Pid::from_raw(id.try_into()?).context("a process has an id")?;
+    let asked = thread::spawn(ask);
+    let mut is_changed = false;
+    wait::until("it is over", DONE_TIME_MAX, || {
+        if let Some(file) = staged(folder, name).filter(|_| !is_changed) {
+            change(&file)?;
+            is_changed = true;
+        }
+        // Whatever else is flushed may be.
+        if is_changed || fs::read_dir(folder).into_iter().flatten().next().is_none() {
+            kill_process(going, Signal::CONT)?;
+        }
+        ensure!(asked.is_finished(), "it goes on; the file was changed: {is_changed}");
+        Ok(())
+    })?;
+    ensure!(is_changed, "the file was never there");
+    asked.join().unwrap_or_else(|_| bail!("it panicked"))
+}
+
+#[test]
+fn what_is_changed_between_writing_and_reading_back_fails_the_drill_and_is_named() -> Result<()> {
+    let name = "what_is_changed_between_writing_and_reading_back_fails_the_drill_and_is_named";
+    if !has_tool("strace") || !has_tool("setfacl") || !skip::is_root() {
+        return skip::test(name, "there is no strace or no setfacl, or this is not root");
+    }
+    let scene = Scene::set("drill-faults")?;
+    let source = scene.system("files", "monthly", "true")?;
+    for (name, _, _) in FAULTS {
+        tree::write(&source, name, name.repeat(5000).get(..5000).context("long enough")?)?;
+        chown(source.join(name), Some(4242), Some(4242))?;
+        tool(Command::new("setfacl").args(["-m", "u:4244:r"]).arg(source.join(name)))?;
+    }
+    let mut controller = scene.serve()?;
+    scene.back_up("files")?;
+    let rows = scene.drilled(&mut controller, 1)?;
+    ensure!(rows[0]["last"]["ending"] == "proven", "{rows:?}");
+    let Some(halt) = Halt::attach(controller.id())? else { return skip::test(name, "tracing is not allowed here") };
+    let scratch = scene.operator.state().join("scratch");
+    for fault in FAULTS {
+        let operator = scene.operator.clone();
+        let drilled = with_fault((controller.id(), &scratch), fault, move || operator.run(["drill", "run", "files"]));
+        drilled.with_context(|| format!("{}: {:?}", fault.0, controller.log()))?.expect(4)?;
+        let rows = scene.drills()?;
+        let reason = rows[0]["last"]["reason"].as_str().context("a reason")?;
+        ensure!(rows[0]["last"]["ending"] == "unproven", "{rows:?}");
+        ensure!(reason.contains(&format!("/{}: ", fault.0)) && reason.contains(fault.2), "{reason}");
+        ensure!(scene.scratch()?.is_empty(), "{:?}", scene.scratch()?);
+    }
+    drop(halt);
+    // Nothing of it was the backup's fault.
+    scene.operator.run(["drill", "run", "files"])?.expect(0)?;
+
+    // The same of a restore on the host.
+    let Some(halt) = Halt::attach(scene.worker.id())? else { return skip::test(name, "tracing is not allowed here") };
+    for fault in FAULTS {
+        let (operator, target) = (scene.operator.clone(), scene.sandbox.path(&format!("back {}", fault.0)));
+        let to = text(&target)?;
+        let words = ["restore", "latest@web1", "--on", "web1", "--reason", "a look", "--json", "--target"];
+        let restored = with_fault((scene.worker.id(), &target), fault, move || {
+            operator.run(words.into_iter().chain([to.as_str()]))
+        })?;
+        let report = restored.expect_one_of(&[3, 4])?.json()?;
+        let (kind, what) = if fault.2 == "read back" { ("problems", "error") } else { ("deviations", "aspect") };
+        let found = &report[kind][0];
+        ensure!(found["path"].as_str().is_some_and(|path| path.ends_with(&format!("/{}", fault.0))), "{report}");
+        let cause = found[what].as_str().map(|cause| cause.replace("attributes", "extended attributes"));
+        ensure!(cause.is_some_and(|cause| cause.contains(fault.2)), "{report}");
+    }
+    drop(halt);
+    ensure!(controller.stop()?.success());
     Ok(())
 }

@@ -220,3 +220,47 @@ fn what_a_host_claims_is_no_state_of_a_controller() -> Result<()> {
     ensure!(refused.stderr.contains("no controller has stored its state there"), "{refused}");
     scene.nothing_is_left()
 }
+
+/// How it stands with the controller's own state, when it has been tried to begin again from it.
+fn tried(operator: &Operator, controller: &mut Controller) -> Result<Value> {
+    controller.wait_until("it is tried to begin again", DUE_TIME_MAX, || {
+        let status = operator.run(["status", "--json"])?.expect_one_of(&[0, 4])?.json()?;
+        ensure!(!status["own-state"][0]["proof"].is_null(), "{status}");
+        Ok(status["own-state"][0].clone())
+    })
+}
+
+#[test]
+fn the_controller_tries_by_itself_to_begin_again_and_tells_when_it_cannot() -> Result<()> {
+    for is_damaged in [false, true] {
+        let scene = Scene::new("recover-by-itself")?;
+        let (operator, repository) = (&scene.operator, Path::new(&scene.repository));
+        let controller = serve(operator)?;
+        scene.back_up("one")?;
+        let before = stored::of_kind(repository, "packs")?;
+        let stored = scene.store_state()?;
+        ensure!(controller.stop()?.success());
+        for pack in stored::of_kind(repository, "packs")?.iter().filter(|pack| is_damaged && !before.contains(pack)) {
+            fs::remove_file(repository.join(pack))?;
+        }
+        // Nobody has asked for it so far.
+        let site = operator.site.join("site.yaml");
+        fs::write(&site, format!("{}own-state: {{ prove: monthly }}\n", fs::read_to_string(&site)?))?;
+        let mut controller = serve(operator)?;
+        let kept = tried(operator, &mut controller)?;
+        let (proven, reason) = (&kept["proof"]["proven"], kept["proof"]["reason"].as_str().unwrap_or_default());
+        let shown = operator.run(["status"])?.expect_one_of(&[0, 4])?.stdout;
+        if is_damaged {
+            ensure!(kept["state"] == "unproven" && proven.is_null() && reason.contains("state"), "{kept}");
+            ensure!(shown.contains("UNPROVEN") && shown.contains("it cannot be begun again: "), "{shown}");
+        } else {
+            ensure!(kept["state"] == "kept" && proven["snapshot"] == stored["snapshot"], "{kept}");
+            ensure!(proven["hosts"] == 1 && proven["plans"] == 1 && proven["snapshots"] == 1, "{kept}");
+            ensure!(proven["entry"] == stored["entry"] && !kept["next-proof"].is_null(), "{kept}");
+        }
+        ensure!(fs::read_dir(operator.state().join("scratch"))?.next().is_none(), "nothing of it stays");
+        ensure!(controller.stop()?.success());
+        operator.run(["journal", "verify"])?.expect(0)?;
+    }
+    Ok(())
+}

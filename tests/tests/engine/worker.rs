@@ -28,6 +28,11 @@ impl Worker {
         Ok(worker)
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// It answers nobody any more, and looks alive.
     pub(crate) fn suspend(&self) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.0), Signal::STOP)?)

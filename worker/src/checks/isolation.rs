@@ -8,15 +8,11 @@ use std::process::{Command, Stdio};
 
 use rustix::process::geteuid;
 
-use super::CheckVerdict;
-
 /// It ends with the thread that waits for it, also when this program is killed.
 const WITH_US: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
-const UNSHARE: &str = "unshare";
+pub(super) const UNSHARE: &str = "unshare";
 /// The first process of the new namespace is the check; all others in it end with it.
 const NAMESPACES: [&str; 7] = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
-/// By these, `unshare` says that it could not start the program, as shells do.
-const NOT_STARTED: [i32; 2] = [126, 127];
 
 /// How a check is kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,18 +53,11 @@ impl Isolation {
         command.args(arguments);
         Ok(command)
     }
+}
 
-    /// What the check said, as seen through `unshare`.
-    pub(super) fn verdict(self, verdict: CheckVerdict, output: &str) -> CheckVerdict {
-        match (self, verdict) {
-            (Self::Namespaces, CheckVerdict::Disagreed(code))
-                if NOT_STARTED.contains(&code) && output.starts_with(UNSHARE) =>
-            {
-                CheckVerdict::NotStarted
-            }
-            _ => verdict,
-        }
-    }
+/// `unshare` ends as the check has, by the same signal. For SIGKILL it tries to make ready what cannot be, and says so.
+pub(super) fn tells_of_a_kill(output: &str) -> bool {
+    output.lines().last().is_some_and(|last| last.starts_with(UNSHARE) && last.contains("sigprocmask"))
 }
 
 /// What runs a command in namespaces of its own.

@@ -10,7 +10,7 @@ use strongroom_repository::text::escape;
 use super::aspect::{Aspect, Aspects};
 use super::error::RestoreError;
 use super::node::Refusal;
-use super::report::{Counts, Deviation, Medium, Outcome, ProblemKind, RestoreProblem, Verification};
+use super::report::{Counts, Deviation, DeviationKind, Medium, Outcome, ProblemKind, RestoreProblem, Verification};
 
 /// Enough to name every file of a damaged pack; a report stays below a few megabytes.
 const PROBLEMS_MAX: usize = 10_000;
@@ -76,10 +76,21 @@ impl Findings {
 
     /// Notes that something about a path is not as in the snapshot.
     pub(super) fn deviation(&self, path: &[u8], aspect: Aspect, reason: impl Into<String>) {
+        self.deviates(path, aspect, DeviationKind::Refused, reason.into());
+    }
+
+    /// Notes what was set on a path, and read back otherwise.
+    pub(super) fn came_out_otherwise(&self, path: &[u8], aspects: Aspects) {
+        for aspect in aspects.iter() {
+            self.deviates(path, aspect, DeviationKind::Different, "it came out otherwise than it was set".into());
+        }
+    }
+
+    fn deviates(&self, path: &[u8], aspect: Aspect, kind: DeviationKind, reason: String) {
         self.deviations_total.add(1);
         let mut deviations = self.deviations.lock().unwrap_or_else(PoisonError::into_inner);
         if deviations.len() < DEVIATIONS_MAX {
-            deviations.push(Deviation { path: escape(path), aspect, reason: reason.into() });
+            deviations.push(Deviation { path: escape(path), aspect, kind, reason });
         }
     }
 

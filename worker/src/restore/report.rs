@@ -162,8 +162,22 @@ pub struct Deviation {
     pub path: String,
     /// What about it.
     pub aspect: Aspect,
+    /// Whether it could be set. Earlier releases do not say.
+    #[serde(default)]
+    pub kind: DeviationKind,
     /// Why.
     pub reason: String,
+}
+
+/// How metadata came to be not as in the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviationKind {
+    /// It could not be set, or there is nothing to compare it with.
+    #[default]
+    Refused,
+    /// It was set, and came back otherwise.
+    Different,
 }
 
 /// A part of the run.

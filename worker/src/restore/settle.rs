@@ -39,11 +39,7 @@ fn settle(node: Node<'_>, wanted: Wanted<'_>, path: &[u8], findings: &Findings) 
     }
     let refused = findings.refusals(path, &node.apply(wanted));
     match node.compare(wanted) {
-        Ok(differ) => {
-            for aspect in differ.without(refused).iter() {
-                findings.deviation(path, aspect, "it came out otherwise than it was set");
-            }
-        }
+        Ok(differ) => findings.came_out_otherwise(path, differ.without(refused)),
         Err(fault) => findings.target_fault("compare", path, fault),
     }
 }

@@ -311,11 +311,7 @@ impl Checker<'_> {
     fn told(&self, path: &[u8], differ: io::Result<Aspects>, refused: Aspects) {
         self.findings.compared_nodes.add(1);
         match differ {
-            Ok(differ) => {
-                for aspect in differ.without(refused).iter() {
-                    self.findings.deviation(path, aspect, "it came out otherwise than it was set");
-                }
-            }
+            Ok(differ) => self.findings.came_out_otherwise(path, differ.without(refused)),
             Err(fault) => {
                 self.findings.problem(path, ProblemKind::Mismatch, format!("it cannot be read back: {fault}"))
             }

@@ -144,6 +144,7 @@ fn serve(runtime: &Runtime, folder: &Path, fleet: Arc<Fleet>, waits: &Arc<Waits>
             let (clock, hosts) = (SystemClock, known);
             let (maintenance, _nobody) = mpsc::unbounded_channel();
             let (own_state, _keeper) = mpsc::unbounded_channel();
+            let (state_proofs, _prover) = mpsc::unbounded_channel();
             let (drills, _drillers) = mpsc::unbounded_channel();
             let setting = Setting {
                 journal,
@@ -155,6 +156,7 @@ fn serve(runtime: &Runtime, folder: &Path, fleet: Arc<Fleet>, waits: &Arc<Waits>
                 in_force,
                 maintenance,
                 own_state,
+                state_proofs,
                 drills,
                 beats,
             };

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use strongroom_controller::daemon::{DrillAnswer, DrillRow};
 use strongroom_controller::drill_report::{DrillEnding, PastDrill};
+use strongroom_controller::sampling::Coverage;
 use strongroom_proto::operator::{DrillRequest, DrillsRequest};
 
 use super::ControllerArgs;
@@ -26,7 +27,8 @@ pub(crate) enum DrillCommand {
 /// Have the running controller drill restore points now
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A drill restores the newest restore point of a plan on a host to a scratch directory on the controller, \
+A drill restores the newest restore point of a plan on a host, or the next sample of it where the plan has \
+`sample:`, to a scratch directory on the controller, \
 compares every file with the hash that was taken at the source, runs the plan's checks there, and removes \
 it again. Plans with `prove: { every: weekly }` get theirs by themselves. Waits for the end; interrupted, \
 the drills go on. Ends with 4 if anything does not prove, with 1 if a drill could not be done.
@@ -45,7 +47,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
 
-    /// Not the newest restore point, but the one to which this snapshot belongs
+    /// Not the newest restore point, but the one to which this snapshot belongs; all of it
     #[arg(long, value_name = "SNAPSHOT")]
     snapshot: Option<String>,
 
@@ -157,24 +159,40 @@ impl Answer for Listed {
             ("EVERY", Align::Left),
             ("LAST", Align::Left),
             ("END", Align::Left),
+            ("RESTORED", Align::Left),
             ("NEXT", Align::Left),
             ("", Align::Left),
         ]);
         for row in &self.0 {
             let last = row.last.as_ref();
-            let going = row.running_since.map(|since| format!("running since {}", time(since)));
             table.row([
                 row.plan.clone(),
                 row.host.clone(),
                 row.every.clone(),
                 last.map_or("never".into(), |last| time(last.began)),
                 last.map_or("-", |last| word(last.ending)).into(),
+                row.sampled.as_ref().map_or("-".into(), |sampled| come_so_far(&sampled.coverage)),
                 row.next.map_or("-".into(), time),
-                going.or_else(|| last.and_then(|PastDrill { reason, .. }| reason.clone())).unwrap_or_default(),
+                remark(row),
             ]);
         }
         table.write(out)
     }
+}
+
+/// How much drills have restored within the time of their promise, and since when the one waits that waits longest.
+pub(super) fn come_so_far(coverage: &Coverage) -> String {
+    format!("{coverage}, oldest {}", time(coverage.oldest))
+}
+
+/// What somebody should know of it.
+fn remark(row: &DrillRow) -> String {
+    let going = row.running_since.map(|since| format!("running since {}", time(since)));
+    let reason = row.last.as_ref().and_then(|PastDrill { reason, .. }| reason.clone());
+    let sampled = row.sampled.as_ref();
+    let broken = sampled.filter(|sampled| sampled.kept == Some(false)).map(|_| "THE PROMISE IS BROKEN".to_owned());
+    let warning = sampled.and_then(|sampled| sampled.warning.clone());
+    going.or(reason).or(broken).or(warning).unwrap_or_default()
 }
 
 /// When the backup began, and its snapshots.

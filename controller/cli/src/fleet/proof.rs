@@ -6,10 +6,11 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_controller::proofs::{Attempt, Checked, Proof, ProofStory, Prover};
+use strongroom_controller::sampling::Sampled;
 use strongroom_proto::operator::{ProofsRequest, SnapshotReference};
 
 use super::ControllerArgs;
-use super::drill::point;
+use super::drill::{come_so_far, point};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -110,7 +111,7 @@ impl Answer for Listed {
                 proof.plan.clone(),
                 proof.host.clone(),
                 point(Some(proof.time), &proof.snapshots),
-                level(proof.level.as_deref()).into(),
+                level(proof.level.as_deref(), proof.sample.as_ref()),
                 by(&proof.by),
                 duration(now.duration_since(proof.at).unsigned_abs()),
                 proof.reason.clone().unwrap_or_default(),
@@ -129,7 +130,8 @@ impl Answer for Shown {
         let ProofStory { proof, attempts } = &self.0;
         let Proof { plan, host, run, .. } = proof;
         writeln!(out, "{plan} on {host}, {}, of the run {run}", point(Some(proof.time), &proof.snapshots))?;
-        writeln!(out, "proof: {} by {}, {}", level(proof.level.as_deref()), by(&proof.by), time(proof.at))?;
+        let proven = level(proof.level.as_deref(), proof.sample.as_ref());
+        writeln!(out, "proof: {proven} by {}, {}", by(&proof.by), time(proof.at))?;
         if attempts.is_empty() {
             writeln!(out, "nobody has tried to prove it: strongroom drill run {plan} --host {host}")?;
         }
@@ -139,7 +141,8 @@ impl Answer for Shown {
 
 fn write_attempt(attempt: &Attempt, out: &mut dyn Write) -> io::Result<()> {
     let Attempt { at, ending, reason, restored, checks, .. } = attempt;
-    let level = level(attempt.level.as_deref());
+    let sample = restored.as_ref().and_then(|restored| restored.sample.as_ref());
+    let level = level(attempt.level.as_deref(), sample);
     writeln!(out, "\n{}, ended {}: {ending}, {level}", by(&attempt.by), time(*at))?;
     if let Some(reason) = reason {
         writeln!(out, "  reason    {reason}")?;
@@ -150,6 +153,11 @@ fn write_attempt(attempt: &Attempt, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  restored  {files} files, {bytes}, equal to the hashes taken at the source")?;
         let different = restored.differences.iter().map(|problem| (problem.path.as_str(), problem.error.clone()));
         write_listed(out, "            NOT EQUAL", different, restored.differences_total)?;
+    }
+    if let Some(sample) = sample {
+        let (files, bytes) = (count(sample.coverage.files), size(sample.coverage.bytes));
+        writeln!(out, "  sample    of {files} files, {bytes}, by the seed {}", sample.seed)?;
+        writeln!(out, "            all drills: {}", come_so_far(&sample.coverage))?;
     }
     checks.iter().try_for_each(|check| write_check(check, out))
 }
@@ -163,8 +171,9 @@ fn write_check(check: &Checked, out: &mut dyn Write) -> io::Result<()> {
     result.output.lines().try_for_each(|line| writeln!(out, "            | {line}"))
 }
 
-fn level(level: Option<&str>) -> &str {
-    level.unwrap_or("none")
+fn level(level: Option<&str>, sample: Option<&Sampled>) -> String {
+    let level = level.unwrap_or("none");
+    sample.map_or_else(|| level.to_owned(), |sample| sample.qualify(level))
 }
 
 fn by(prover: &Prover) -> String {

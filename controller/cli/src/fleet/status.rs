@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use strongroom_controller::status::{FollowUp, Keeping, KeptState, Protection, State, Status, UpkeepState, Upkept};
+use strongroom_controller::status::{
+    FollowUp, Keeping, KeptState, Protection, State, StateProof, Status, UpkeepState, Upkept,
+};
 use strongroom_proto::operator::StatusRequest;
 
 use super::ControllerArgs;
@@ -86,6 +88,7 @@ fn write_own_state(kept: &[KeptState], out: &mut dyn Write) -> io::Result<()> {
         ("CONTROLLER IN", Align::Left),
         ("OF", Align::Left),
         ("SNAPSHOT", Align::Left),
+        ("PROVEN", Align::Left),
         ("NEXT", Align::Left),
         ("", Align::Left),
     ]);
@@ -96,17 +99,30 @@ fn write_own_state(kept: &[KeptState], out: &mut dyn Write) -> io::Result<()> {
             kept.repository.clone(),
             kept.time.map_or("never".into(), time),
             snapshot.map_or("-".into(), short_id),
+            kept.proof.as_ref().map_or("-".into(), proven),
             kept.next.map_or("now".into(), time),
-            kept.reason.as_ref().map(|reason| format!("the last attempt failed: {reason}")).unwrap_or_default(),
+            what_failed(kept),
         ]);
     }
     writeln!(out)?;
     table.write(out)
 }
 
+fn proven(proof: &StateProof) -> String {
+    if proof.proven.is_some() { time(proof.began) } else { "NO".into() }
+}
+
+/// Storing it comes first: without that there is nothing to begin with.
+fn what_failed(kept: &KeptState) -> String {
+    let stored = kept.reason.as_ref().map(|reason| format!("the last attempt failed: {reason}"));
+    let proof = kept.proof.as_ref().and_then(|proof| proof.reason.as_ref());
+    stored.or_else(|| proof.map(|reason| format!("it cannot be begun again: {reason}"))).unwrap_or_default()
+}
+
 fn keeping_word(state: Keeping) -> &'static str {
     match state {
         Keeping::Overdue => "OVERDUE",
+        Keeping::Unproven => "UNPROVEN",
         Keeping::New => "new",
         Keeping::Kept => "kept",
     }
@@ -178,7 +194,10 @@ fn cells(row: &Protection) -> [String; 7] {
 fn proof(row: &Protection) -> String {
     let own = row.restore_point.as_ref().and_then(|point| point.proof.clone());
     match &row.newest_proof {
-        Some(proof) if own.as_ref() != Some(&proof.level) => format!("{} {}", proof.level, time(proof.at)),
+        Some(proof) if own.as_ref() != Some(&proof.level) => {
+            let level = proof.sample.as_ref().map(|sample| sample.qualify(&proof.level));
+            format!("{} {}", level.as_ref().unwrap_or(&proof.level), time(proof.at))
+        }
         _ => own.unwrap_or_else(|| "-".into()),
     }
 }

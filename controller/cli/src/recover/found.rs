@@ -9,6 +9,7 @@ use serde::Serialize;
 use strongroom_controller::PLAN_TAG;
 use strongroom_controller::own_state::HOST;
 use strongroom_controller::runs::Run;
+use strongroom_controller::state_proofs::ProvenState;
 use strongroom_repository::{Snapshot, Snapshots};
 
 use super::RecoverArgs;
@@ -123,6 +124,20 @@ impl Found {
     /// Whether anything is wrong that somebody should look at.
     pub(super) fn exit(&self) -> Exit {
         if self.passed.is_empty() && self.unreadable == 0 { Exit::Success } else { Exit::Damaged }
+    }
+}
+
+/// The same in numbers, for the journal.
+pub(super) fn proven(rebuilt: &Rebuilt, all: &Snapshots) -> ProvenState {
+    let site = &rebuilt.site.site;
+    ProvenState {
+        snapshot: rebuilt.snapshot.id.hex(),
+        time: rebuilt.snapshot.manifest.time,
+        files: rebuilt.files,
+        entry: rebuilt.about.journal.entry,
+        plans: site.plans().len() as u64,
+        hosts: site.hosts().len() as u64,
+        snapshots: all.readable.iter().filter(|snapshot| snapshot.manifest.host != HOST).count() as u64,
     }
 }
 

@@ -50,7 +50,7 @@ impl LedgerFile {
 
     /// Replaces it: whoever looks sees the old one or the new one, also after a power cut.
     pub(crate) fn keep(&self, ledger: &Ledger) -> Result<(), Failure> {
-        state_file::replace(&self.path, &ledger.to_text(&self.repository), "keep what was verified")
+        state_file::replace(&self.path, ledger.to_text(&self.repository), "keep what was verified")
     }
 
     fn failed(&self, doing: &'static str, source: io::Error) -> Failure {

@@ -7,11 +7,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use strongroom_controller::PLAN_TAG;
 use strongroom_controller::journal::Journal;
-use strongroom_controller::redundancy::{Holding, Redundancy};
+use strongroom_controller::redundancy::{Holding, Redundancy, unproven};
+use strongroom_controller::site::ProofTerms;
 use strongroom_plans::{FleetPlan, Media, Name, Site};
 use strongroom_repository::store::ObjectLock;
 use strongroom_repository::{ObjectId, RepositoryId, Snapshot};
@@ -31,7 +32,7 @@ use crate::{choice, forget, site_directory};
 #[command(after_help = "\
 Three copies of the data, themselves among them; on two kinds of media; one off-site, which two repositories with \
 the same `site:` are not; one that nobody can change, as its last maintenance saw where site.yaml has `immutable:`; and \
-no restore point newer than the newest proven one. The data are where the label `site` of their host says, else where \
+no restore point newer than the newest proven one; under drills, the newest proof is no older than it counts. The data are where the label `site` of their host says, else where \
 their plan stores. Ends with 4 if a copy lacks a system's newest restore point, with 5 if a repository cannot be opened.
 
 Examples:
@@ -116,9 +117,30 @@ fn systems(site: &Site, seen: &BTreeMap<Name, Seen>, context: &Context) -> Resul
             let of_runs = context.wait("read what was proven", journal.proven_snapshots(plan.name().as_str()))?;
             proven.extend(of_runs.iter().filter_map(|id| id.parse::<ObjectId>().ok()));
         }
-        systems.extend(plan.hosts().iter().map(|host| System::of(&world, plan, host, &proven)));
+        for host in plan.hosts() {
+            let drilled = journal.as_ref().map(|journal| newest_drill(journal, plan, host, context)).transpose()?;
+            systems.push(System::of(&world, plan, host, &Proofs { proven: &proven, drilled: drilled.flatten() }));
+        }
     }
     Ok(systems)
+}
+
+/// How long ago a drill proved a restore point last.
+fn newest_drill(
+    journal: &Journal,
+    plan: &FleetPlan,
+    host: &Name,
+    context: &Context,
+) -> Result<Option<SignedDuration>, Failure> {
+    let known = journal.known_drills(plan.name().as_str(), host.as_str());
+    let known = context.wait("read what drills have proven", known)?;
+    Ok(known.good.map(|good| Timestamp::now().duration_since(good.ended)))
+}
+
+/// What is known to be proven.
+struct Proofs<'a> {
+    proven: &'a HashSet<ObjectId>,
+    drilled: Option<SignedDuration>,
 }
 
 /// A site, and what was seen of it.
@@ -142,7 +164,7 @@ struct System {
 }
 
 impl System {
-    fn of(world: &World<'_>, plan: &FleetPlan, host: &Name, proven: &HashSet<ObjectId>) -> Self {
+    fn of(world: &World<'_>, plan: &FleetPlan, host: &Name, proofs: &Proofs<'_>) -> Self {
         let World { site, seen, immutable } = world;
         let is_of_it = |snapshot: &&Snapshot| {
             let manifest = &snapshot.manifest;
@@ -161,7 +183,9 @@ impl System {
         let label =
             site.hosts().get(host).and_then(|host| host.labels().iter().find(|(key, _)| key.as_str() == SITE_LABEL));
         let home = label.map(|(_, home)| home).or_else(|| site.repository_of(plan).site());
-        let unproven = points.iter().rev().take_while(|snapshot| !proven.contains(&snapshot.id)).count() as u64;
+        let newer = points.iter().rev().take_while(|snapshot| !proofs.proven.contains(&snapshot.id)).count() as u64;
+        let terms = plan.plan().prove().map(ProofTerms::of);
+        let unproven = unproven(points.len() as u64, newer, terms, proofs.drilled);
         let behind = plan.copies().iter().filter(|copy| newest.is_some() && !holds(copy)).cloned();
         Self {
             plan: plan.name().clone(),

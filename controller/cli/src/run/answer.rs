@@ -213,6 +213,7 @@ pub(crate) fn verdict(verdict: CheckVerdict) -> String {
         CheckVerdict::Disagreed(code) => format!("DOES NOT AGREE, ended with {code}"),
         CheckVerdict::Killed(signal) => format!("DOES NOT AGREE, ended by signal {signal}"),
         CheckVerdict::TimedOut => "DOES NOT AGREE, did not end in time".into(),
+        CheckVerdict::CpuUsedUp => "USED UP its processor time".into(),
         CheckVerdict::NotStarted => "could NOT BE STARTED".into(),
         CheckVerdict::Otherwise => "DOES NOT AGREE, printed something else".into(),
     }

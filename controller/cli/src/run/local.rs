@@ -4,17 +4,22 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use rustix::process::geteuid;
 use strongroom_controller::{
     BackupDone, BackupOrder, CheckResult, CheckVerdict, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace,
     Verification,
 };
-use strongroom_plans::{CheckCommand, FilesSource, Input as Planned, Source, SourcePath, Step};
+use strongroom_plans::{
+    ByteSize, CheckCommand, CheckLimits, FilesSource, Input as Planned, Source, SourcePath, Step, TimeSpan,
+};
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
 use strongroom_worker::backup::Input;
-use strongroom_worker::checks::{self, Isolation};
+use strongroom_worker::checks::{self, Bounds, Isolation};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
 use strongroom_worker::pace::Pace;
-use strongroom_worker::restore::{Overwrite, RestoreOptions, RestoreReport};
+use strongroom_worker::restore::{
+    Aspect, Deviation, DeviationKind, Overwrite, RestoreOptions, RestoreProblem, RestoreReport,
+};
 
 use super::around::Around;
 use super::scratch::Scratch;
@@ -52,6 +57,20 @@ pub(crate) enum CopyAt<'a> {
     Open(&'a Opened, &'a Mutex<()>),
 }
 
+/// What of a snapshot is restored.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) snapshot: Snapshot,
+    /// In its tree; none for everything.
+    pub(crate) paths: Vec<Vec<u8>>,
+}
+
+impl Part {
+    pub(crate) fn whole(snapshot: Snapshot) -> Self {
+        Self { snapshot, paths: Vec::new() }
+    }
+}
+
 impl<'a> Local<'a> {
     pub(crate) fn new(
         context: &'a Context,
@@ -83,8 +102,26 @@ impl<'a> Local<'a> {
         }
     }
 
-    fn restore_one(&self, snapshot: &Snapshot) -> Result<RestoreReport, Failure> {
+    /// Reads a snapshot's manifest.
+    pub(crate) fn snapshot(&self, id: ObjectId) -> Result<Snapshot, Failure> {
+        let what = format!("read snapshot {}", choice::short_id(&id.hex()));
+        self.context.wait(&what, self.opened.repository.snapshot(id))
+    }
+
+    /// Restores parts of snapshots into an empty scratch directory, and verifies them.
+    pub(crate) fn restore_parts(&self, parts: &[Part]) -> Result<RestoreDone, Failure> {
+        self.scratch.create()?;
+        let mut done = RestoreDone::default();
+        for part in parts {
+            add(&mut done, self.restore_one(part)?);
+        }
+        Ok(done)
+    }
+
+    fn restore_one(&self, part: &Part) -> Result<RestoreReport, Failure> {
+        let Part { snapshot, paths } = part;
         let options = RestoreOptions {
+            paths: paths.clone(),
             // The snapshots of a run share the directories that lead to their sources.
             overwrite: Overwrite::Changed,
             writers: self.context.threads(),
@@ -130,25 +167,20 @@ impl Executor for Local<'_> {
     }
 
     fn restore(&mut self, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
-        self.scratch.create()?;
-        let mut done = RestoreDone::default();
-        for id in snapshots {
-            let what = format!("read snapshot {}", choice::short_id(&id.hex()));
-            let snapshot = self.context.wait(&what, self.opened.repository.snapshot(*id))?;
-            add(&mut done, self.restore_one(&snapshot)?);
-        }
-        Ok(done)
+        let whole = |id: &ObjectId| self.snapshot(*id).map(Part::whole);
+        let parts = snapshots.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
+        self.restore_parts(&parts)
     }
 
     /// Isolated as far as this user can: what was restored may be a database that would join its cluster.
-    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
+    fn check(&mut self, command: &CheckCommand, limits: CheckLimits) -> Result<CheckResult, Failure> {
         let (words, started) = (command.words().map(str::to_owned).collect::<Vec<_>>(), Timestamp::now());
         let signal = || self.context.signals.received();
         let stop = || signal().is_some();
         let isolation = Isolation::here();
         let isolated = matches!(isolation, Ok(Isolation::Namespaces));
         let made = match isolation {
-            Ok(isolation) => checks::run(&words, self.scratch.path(), isolation, checks::TIME_OUT, &stop)
+            Ok(isolation) => checks::run(&words, self.scratch.path(), isolation, bounds(limits), &stop)
                 .map(|made| (told(made.verdict), made.output)),
             Err(error) => Ok((CheckVerdict::NotStarted, error.to_string())),
         };
@@ -157,7 +189,8 @@ impl Executor for Local<'_> {
             Failure::new(format!("run the check `{command}`"), Cause::Stopped(signal().unwrap_or_default()))
         })?;
         let finished = Timestamp::now();
-        Ok(CheckResult { command: command.to_string(), verdict, started, finished, output, isolated })
+        let (command, limits) = (command.to_string(), (!limits.are_none()).then(|| limits.to_string()));
+        Ok(CheckResult { command, verdict, started, finished, output, limits, isolated })
     }
 
     /// A copy that is out of reach leaves the backup safe and the other copies to be filled.
@@ -186,6 +219,15 @@ impl Executor for Local<'_> {
     }
 }
 
+/// A plan's limits in the worker's words.
+fn bounds(limits: CheckLimits) -> Bounds {
+    Bounds {
+        time: limits.time().map_or(checks::TIME_OUT, Into::into),
+        cpu_seconds: limits.cpu().map(TimeSpan::seconds),
+        memory_bytes: limits.memory().map(ByteSize::bytes),
+    }
+}
+
 /// The worker's word as the record has it.
 pub(crate) fn told(verdict: checks::CheckVerdict) -> CheckVerdict {
     match verdict {
@@ -193,6 +235,7 @@ pub(crate) fn told(verdict: checks::CheckVerdict) -> CheckVerdict {
         checks::CheckVerdict::Disagreed(code) => CheckVerdict::Disagreed(code),
         checks::CheckVerdict::Killed(signal) => CheckVerdict::Killed(signal),
         checks::CheckVerdict::TimedOut => CheckVerdict::TimedOut,
+        checks::CheckVerdict::CpuUsedUp => CheckVerdict::CpuUsedUp,
         checks::CheckVerdict::NotStarted => CheckVerdict::NotStarted,
         checks::CheckVerdict::Otherwise => CheckVerdict::Otherwise,
     }
@@ -217,7 +260,7 @@ fn rules(source: &FilesSource) -> Excludes {
         patterns: source.exclude().iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         caches: if source.excludes_caches() { Caches::LeaveOut } else { Caches::Keep },
         mounts: if source.stays_on_one_file_system() { Mounts::StayOut } else { Mounts::Cross },
-        larger_than_bytes: source.exclude_larger_than().map(strongroom_plans::ByteSize::bytes),
+        larger_than_bytes: source.exclude_larger_than().map(ByteSize::bytes),
     }
 }
 
@@ -226,16 +269,24 @@ fn add(done: &mut RestoreDone, report: RestoreReport) {
     *files_equal += report.verification.verified_files;
     *bytes_equal += report.verification.verified_bytes;
     *metadata_compared += report.verification.compared_nodes;
-    let differences =
-        report.problems.into_iter().map(|problem| Problem { path: format!("/{}", problem.path), error: problem.error });
-    done.differences.extend(differences);
+    let (different, deviations): (Vec<_>, Vec<_>) = report.deviations.into_iter().partition(is_difference);
+    let changed = different.len() as u64;
+    let problem = |problem: RestoreProblem| Problem { path: format!("/{}", problem.path), error: problem.error };
+    done.differences.extend(report.problems.into_iter().map(problem).chain(different.into_iter().map(told_of)));
     done.differences.truncate(FINDINGS_MAX);
-    done.differences_total += report.problems_total;
-    let deviations = report.deviations.into_iter();
-    done.deviations.extend(deviations.map(|deviation| Problem {
-        path: format!("/{}", deviation.path),
-        error: format!("{}: {}", deviation.aspect, deviation.reason),
-    }));
+    done.differences_total += report.problems_total + changed;
+    done.deviations.extend(deviations.into_iter().map(told_of));
     done.deviations.truncate(FINDINGS_MAX);
-    done.deviations_total += report.deviations_total;
+    done.deviations_total += report.deviations_total - changed;
+}
+
+/// What root has set comes back so, unless somebody changed it meanwhile or the disk lost it. Times and holes are as fine as the file system makes them.
+fn is_difference(deviation: &Deviation) -> bool {
+    let is_as_set = !matches!(deviation.aspect, Aspect::Time | Aspect::Holes);
+    deviation.kind == DeviationKind::Different && is_as_set && geteuid().is_root()
+}
+
+fn told_of(deviation: Deviation) -> Problem {
+    let Deviation { path, aspect, reason, .. } = deviation;
+    Problem { path: format!("/{path}"), error: format!("{aspect}: {reason}") }
 }

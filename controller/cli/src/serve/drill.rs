@@ -1,18 +1,23 @@
 //! One drill on a thread of its own: a restore point to scratch, as a run's own proof is made.
 
+mod sample;
+
 use std::path::{Path, PathBuf};
 
 use strongroom_controller::drill_report::{DrillEnd, DrillOrder, DrillReport};
 use strongroom_controller::{
     BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, RunRequest, StepPlace, drill,
 };
-use strongroom_plans::{CheckCommand, Step};
+use strongroom_plans::{CheckCommand, CheckLimits, Sample, Step};
 use strongroom_repository::{ObjectId, Snapshot, SnapshotKind};
 
 use super::runner::Runner;
+use crate::access::Opened;
 use crate::backup::program;
+use crate::context::Context;
 use crate::failure::{Cause, Doing, Failure};
 use crate::run::{Local, Scratch, SystemClock};
+use sample::Draw;
 
 /// By this, scratch directories of drills are told from those of runs, which are taken up again.
 const SCRATCH: &str = "drill-";
@@ -42,7 +47,7 @@ impl Runner<'_> {
         self.context.wait("read what hosts committed", opened.repository.refresh())?;
         let snapshots: Result<Vec<ObjectId>, _> = order.snapshots.iter().map(|id| id.parse()).collect();
         let snapshots = snapshots.map_err(|_| Cause::Usage("a snapshot of it has no name".into())).doing(what)?;
-        let scratch = scratch_folder(&self.context.state_dir()?).join(format!("{SCRATCH}{}", order.drill));
+        let scratch = scratch(&self.context.state_dir()?, order.drill.as_str());
         let request = RunRequest {
             plan: order.plan.plan(),
             plan_hash: order.plan_version.clone(),
@@ -51,9 +56,9 @@ impl Runner<'_> {
             repository: opened.repository.id(),
             location: opened.location.to_string(),
         };
-        let local =
-            Local::new(self.context, opened, order.host.clone(), Scratch::at(scratch), SnapshotKind::Incremental);
-        let ended = drill(&request, snapshots, &mut Hands { order, local }, &SystemClock);
+        let local = Local::new(self.context, opened, order.host.clone(), scratch, SnapshotKind::Incremental);
+        let mut hands = Hands { order, opened, context: self.context, local };
+        let ended = drill(&request, snapshots, &mut hands, &SystemClock);
         match ended.fault {
             Some(fault) if self.context.signals.received().is_some() => Err(fault),
             fault => Ok(DrillReport::of(&ended.record, fault.map(|fault| fault.to_string()))),
@@ -63,6 +68,11 @@ impl Runner<'_> {
 
 fn scratch_folder(state: &Path) -> PathBuf {
     state.join("scratch")
+}
+
+/// A scratch directory that the next start removes, should this controller be killed.
+pub(super) fn scratch(state: &Path, name: &str) -> Scratch {
+    Scratch::at(scratch_folder(state).join(format!("{SCRATCH}{name}")))
 }
 
 /// Removes what drills of a controller that was killed have left: copies of what was backed up.
@@ -75,7 +85,20 @@ pub(super) fn sweep(state: &Path) -> Result<(), Failure> {
 /// Those of a run on this machine; what they do stands in the log.
 struct Hands<'a> {
     order: &'a DrillOrder,
+    opened: &'a Opened,
+    context: &'a Context,
     local: Local<'a>,
+}
+
+impl Hands<'_> {
+    /// A part of the restore point; which, and how far that brings the drills, is in the answer.
+    fn restore_sample(&self, sample: &Sample, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
+        let snapshots: Vec<Snapshot> = snapshots.iter().map(|id| self.local.snapshot(*id)).collect::<Result<_, _>>()?;
+        let draw = Draw::of(self.order, sample, (self.opened, &snapshots), self.context)?;
+        let done = self.local.restore_parts(&draw.parts(self.opened, snapshots, self.context)?)?;
+        let sample = Some(draw.remember(&done)?);
+        Ok(RestoreDone { sample, ..done })
+    }
 }
 
 impl Executor for Hands<'_> {
@@ -90,11 +113,14 @@ impl Executor for Hands<'_> {
     }
 
     fn restore(&mut self, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
-        self.local.restore(snapshots)
+        match self.order.sample() {
+            Some(sample) => self.restore_sample(sample, snapshots),
+            None => self.local.restore(snapshots),
+        }
     }
 
-    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
-        self.local.check(command)
+    fn check(&mut self, command: &CheckCommand, limits: CheckLimits) -> Result<CheckResult, Failure> {
+        self.local.check(command, limits)
     }
 
     fn copy(&mut self, order: &CopyOrder<'_>) -> Result<CopyDone, Failure> {

@@ -9,7 +9,7 @@ use strongroom_controller::remote::{self, JobFault, RemoteJob};
 use strongroom_controller::{
     BackupDone, BackupOrder, CheckResult, CopyDone, CopyOrder, Executor, RestoreDone, StepPlace,
 };
-use strongroom_plans::{CheckCommand, FailureClass, RunKind, Step};
+use strongroom_plans::{CheckCommand, CheckLimits, FailureClass, RunKind, Step};
 use strongroom_proto::worker::{BackupJob, DirectStore, FailureKind, Hooks, Limits, Running, StartRequest};
 use strongroom_repository::{ObjectId, Snapshot, WriterIdentity, chain};
 use strongroom_worker::backup::BackupReport;
@@ -133,8 +133,8 @@ impl Executor for Hands<'_> {
         self.local.restore(snapshots)
     }
 
-    fn check(&mut self, command: &CheckCommand) -> Result<CheckResult, Failure> {
-        self.local.check(command)
+    fn check(&mut self, command: &CheckCommand, limits: CheckLimits) -> Result<CheckResult, Failure> {
+        self.local.check(command, limits)
     }
 
     fn copy(&mut self, order: &CopyOrder<'_>) -> Result<CopyDone, Failure> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use strongroom_worker::checks::{self, Check, CheckVerdict, Isolation, Stopped};
+use strongroom_worker::checks::{self, Bounds, Check, CheckVerdict, Isolation, Stopped};
 use strongroom_worker::restore::{Outcome, RestoreReport};
 use tokio::sync::oneshot;
 
@@ -27,7 +27,9 @@ pub(super) async fn check(
     let work = move || {
         let (target, stop) = (on_request.target(), || on_job.control().wish().is_some());
         // Here it is to be used, so a check may ask this host's own services.
-        let run = |check: &Hook| checks::run(&check.arguments, &target, Isolation::None, check.time_max(), &stop);
+        let run = |check: &Hook| {
+            checks::run(&check.arguments, &target, Isolation::None, Bounds::of_time(check.time_max()), &stop)
+        };
         on_request.checks.iter().map(run).collect::<Result<Vec<Check>, Stopped>>()
     };
     let made = match on_thread(work).await {
