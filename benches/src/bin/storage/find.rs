@@ -21,7 +21,7 @@ const SEARCHES: [(&str, &[&str]); 5] = [
     ("the same path on all hosts", &["--path", make::A_PATH]),
     ("a name that one file has", &["--name", make::A_NAME]),
     ("names with a pattern, 1000 of many", &["--name", "*.conf"]),
-    ("paths with a pattern", &["--path", "/srv/**/d1234/*0777*"]),
+    ("paths with a pattern", &["--path", "/srv/**/d01234/*.conf"]),
 ];
 
 /// The best of so many counts.

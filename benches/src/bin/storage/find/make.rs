@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Write as _;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,7 +42,8 @@ pub(super) fn repository(folder: &Path, names: u64) -> Result<u64> {
     };
     let created = runtime.block_on(Repository::init(Arc::clone(&store), options))?;
     let key = created.key_file.context("a key file")?;
-    fs::write(folder.join("owner.json"), key.to_text().as_bytes())?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join("owner.json"))?;
+    file.write_all(key.to_text().as_bytes())?;
     let cache = tempfile::tempdir_in(folder)?;
     let repository = runtime.block_on(Repository::open(store, &Credential::File(key), cache.path()))?;
     let vocabulary = Vocabulary::seeded(1);
