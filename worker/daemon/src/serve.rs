@@ -3,6 +3,7 @@
 //! On `worker.sock` the controller calls. On `gateway.sock` it is the other way round: each connection is a stream on whose far end the controller serves its gateway, and
 //! the newest one is used.
 
+mod lock;
 mod sockets;
 
 use std::io;
@@ -19,6 +20,7 @@ use tonic::transport::Server;
 
 pub use sockets::SocketError;
 
+use self::lock::Lock;
 use crate::gateway::{Links, PATIENCE};
 use crate::jobs::{Jobs, Site};
 use crate::keys::{Keys, KeysError};
@@ -83,10 +85,11 @@ pub async fn run(
     };
     folder(&folders.state)?;
     folder(&folders.cache)?;
-    let _lock = lock(&folders.state)?;
+    let _lock = Lock::take(&folders.state)?;
     let group = sockets::group(Path::new("/etc/group"), "strongroom");
-    let worker = sockets::listen(&folders.run.join(WORKER_SOCKET), group)?;
-    let gateway = sockets::listen(&folders.run.join(GATEWAY_SOCKET), group)?;
+    let (worker_path, gateway_path) = (folders.run.join(WORKER_SOCKET), folders.run.join(GATEWAY_SOCKET));
+    let worker = sockets::listen(&worker_path, group)?;
+    let gateway = sockets::listen(&gateway_path, group)?;
     let links = Links::default();
     let site = Site {
         keys: Keys::open(&folders.state.join("keys"))?,
@@ -122,6 +125,7 @@ pub async fn run(
         () = hung_up => Ok(()),
     };
     drop(watchdog);
+    sockets::remove(&[&worker_path, &gateway_path]);
     served.map_err(ServeError::from)
 }
 
@@ -166,17 +170,3 @@ async fn accept(listener: &UnixListener) -> UnixStream {
 
 /// Between two failures to accept, so that they do not fill the log.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// Two daemons on one ledger would run every job twice.
-fn lock(state: &Path) -> Result<std::fs::File, ServeError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = state.join("lock");
-    let failed = |source| ServeError::Folder { path: path.clone(), source };
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(failed)?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(ServeError::Locked(state.into())),
-        Err(error) => Err(failed(error.into())),
-    }
-}

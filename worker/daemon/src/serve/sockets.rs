@@ -36,6 +36,16 @@ pub(super) fn listen(path: &Path, group: Option<u32>) -> Result<UnixListener, So
     Ok(listener)
 }
 
+/// Takes the sockets away at an orderly end, while the lock is still held. A child that was forked a moment ago keeps their listeners open, and whoever connected would wait for
+/// nobody.
+pub(super) fn remove(paths: &[&Path]) {
+    for path in paths {
+        if let Err(error) = fs::remove_file(path) {
+            tracing::warn!(%error, path = %path.display(), "a socket stays behind");
+        }
+    }
+}
+
 /// The id of a group, from a file like /etc/group.
 pub(super) fn group(file: &Path, name: &str) -> Option<u32> {
     let text = fs::read(file).ok()?;

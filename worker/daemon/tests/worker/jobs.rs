@@ -212,6 +212,7 @@ async fn what_is_interrupted_is_taken_up_again() {
     host.enroll().await;
     let begun = host.begin("j1", 1, host.files()).await.unwrap();
     daemon.stop().await;
+    assert_eq!(std::fs::read_dir(&host.folders.run).unwrap().count(), 0, "a socket without a daemon");
     let daemon = host.start().await;
     let ended = host.end("j1").await;
     report(&ended);
