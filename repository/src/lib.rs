@@ -15,6 +15,7 @@ mod config;
 pub mod copy;
 mod cut;
 mod error;
+mod file_lock;
 mod foresee;
 pub mod group;
 mod history;
@@ -51,6 +52,7 @@ pub use condemned::CondemnedFrames;
 pub use config::{Config, Parameters};
 pub use cut::{Cutter, EndOfFile};
 pub use error::{Error, ErrorKind, Failure, chain};
+pub use file_lock::FileLock;
 pub use history::{Added, Authority, BadCommit, Commit, Effect, History, Operation};
 pub use ids::{ChunkId, FileHash, ObjectId, PublicKey, RepositoryId, SegmentNonce, SessionId};
 #[doc(hidden)]

@@ -8,16 +8,16 @@
 //! the others are u8 kind ‖ pack id 32 ‖ u64 size ‖ the content of the pack's footer. It is not flushed: what a power cut tore off is sent again. Nothing behind a
 //! note that is not what was written is believed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::SessionRecord;
 use crate::codec::{Malformed, Reader};
+use crate::file_lock::FileLock;
 use crate::history::History;
 use crate::ids::{ObjectId, RepositoryId, SessionId};
 use crate::object::ObjectType;
@@ -36,7 +36,7 @@ struct Head {
 #[derive(Debug)]
 pub(super) struct Notes {
     path: PathBuf,
-    file: File,
+    file: FileLock,
 }
 
 /// What an earlier session left.
@@ -56,12 +56,8 @@ impl Notes {
         if let Some(folder) = path.parent() {
             crate::cache::create_folder(folder)?;
         }
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let Some(mut file) = FileLock::take(file)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let found = read(&bytes).filter(|(head, ..)| fits(&head.repository, &head.session));

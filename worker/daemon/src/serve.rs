@@ -3,7 +3,6 @@
 //! On `worker.sock` the controller calls. On `gateway.sock` it is the other way round: each connection is a stream on whose far end the controller serves its gateway, and
 //! the newest one is used.
 
-mod lock;
 mod sockets;
 
 use std::io;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use futures::stream;
 use jiff::Timestamp;
 use strongroom_proto::worker::worker_server::WorkerServer;
+use strongroom_repository::FileLock;
 use strongroom_worker::service_manager;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -20,7 +20,6 @@ use tonic::transport::Server;
 
 pub use sockets::SocketError;
 
-use self::lock::Lock;
 use crate::gateway::{Links, PATIENCE};
 use crate::jobs::{Jobs, Site};
 use crate::keys::{Keys, KeysError};
@@ -85,7 +84,7 @@ pub async fn run(
     };
     folder(&folders.state)?;
     folder(&folders.cache)?;
-    let _lock = Lock::take(&folders.state)?;
+    let _lock = lock(&folders.state)?;
     let group = sockets::group(Path::new("/etc/group"), "strongroom");
     let (worker_path, gateway_path) = (folders.run.join(WORKER_SOCKET), folders.run.join(GATEWAY_SOCKET));
     let worker = sockets::listen(&worker_path, group)?;
@@ -170,3 +169,12 @@ async fn accept(listener: &UnixListener) -> UnixStream {
 
 /// Between two failures to accept, so that they do not fill the log.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Two daemons on one ledger would run every job twice.
+fn lock(state: &Path) -> Result<FileLock, ServeError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = state.join("lock");
+    let failed = |source| ServeError::Folder { path: path.clone(), source };
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    FileLock::take(file.map_err(failed)?).map_err(failed)?.ok_or_else(|| ServeError::Locked(state.into()))
+}

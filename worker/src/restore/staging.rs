@@ -12,16 +12,14 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, flock, fstatfs, fsync, mkdirat, openat, renameat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, fstatfs, fsync, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use strongroom_repository::text::escape;
-use strongroom_repository::{ObjectId, Snapshot};
+use strongroom_repository::{FileLock, ObjectId, Snapshot};
 
 use super::bypass::Bypass;
 use super::error::RestoreError;
@@ -92,7 +90,7 @@ pub(super) struct Staging {
     /// The target, open.
     target: File,
     directory: File,
-    _lock: OwnedFd,
+    _lock: FileLock,
     name: String,
     path: PathBuf,
     found: Found,
@@ -110,10 +108,7 @@ impl Staging {
         loop {
             let directory = enter(&target, name).map_err(fault("create"))?;
             let lock = open_lock(&directory).map_err(fault("lock"))?;
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) => return Err(RestoreError::Busy(path)),
-                other => other.map_err(|errno| fault("lock")(errno.into()))?,
-            }
+            let Some(lock) = FileLock::take(lock).map_err(fault("lock"))? else { return Err(RestoreError::Busy(path)) };
             // Whoever held the lock before may have finished and removed what we have just locked.
             if !is_still_there(&target, name, &directory).map_err(fault("open"))? {
                 continue;
@@ -219,9 +214,9 @@ fn enter(target: &File, name: &str) -> io::Result<File> {
     Ok(File::from(directory))
 }
 
-fn open_lock(directory: &File) -> io::Result<OwnedFd> {
+fn open_lock(directory: &File) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(directory, "lock", flags, Mode::RUSR | Mode::WUSR)?)
+    Ok(openat(directory, "lock", flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
 fn is_still_there(target: &File, name: &str, directory: &File) -> io::Result<bool> {

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use strongroom_controller::RunRecord;
 use strongroom_plans::Name;
+use strongroom_repository::FileLock;
 
 use super::scratch::Scratch;
 use crate::access::create_private;
@@ -17,7 +17,7 @@ use crate::failure::{Cause, Doing, Failure};
 #[derive(Debug)]
 pub(super) struct PlanLock {
     plan: Name,
-    _file: File,
+    _file: FileLock,
 }
 
 impl PlanLock {
@@ -35,14 +35,11 @@ impl PlanLock {
             .open(&path)
             .map_err(failed)
             .doing(what)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { plan: plan.clone(), _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let why = Cause::Program("another run of it is going on".into());
-                Err(Failure::new(what(), why).advise("wait until it is over"))
-            }
-            Err(error) => Err(Failure::new(what(), failed(error.into()))),
-        }
+        let Some(lock) = FileLock::take(file).map_err(failed).doing(what)? else {
+            let why = Cause::Program("another run of it is going on".into());
+            return Err(Failure::new(what(), why).advise("wait until it is over"));
+        };
+        Ok(Self { plan: plan.clone(), _file: lock })
     }
 
     /// The scratch directory of this plan.
