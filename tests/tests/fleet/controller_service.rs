@@ -50,7 +50,7 @@ fn isolates_checks(host: &Host) -> Result<()> {
                     | sed 's/^/--property=/' | tr '\\n' '\\0' \
                     | xargs -0 sh -c 'exec systemd-run --quiet --wait --pipe \"$@\" strongroom run /root/plan.yaml --json' sh";
     let record: Value = serde_json::from_str(&host.ask(confined)?)?;
-    let steps = record["steps"].as_array().context("steps")?;
+    let steps = record["record"]["steps"].as_array().context("steps")?;
     let checks: Vec<&Value> = steps.iter().filter_map(|step| step["outcome"]["checks"].get(0)).collect();
     let isolated = checks.iter().all(|check| check["isolated"] == true && check["verdict"] == "agreed");
     ensure!(checks.len() == 1 && isolated, "{record}");
