@@ -8,6 +8,7 @@
 
 mod again;
 mod answer;
+mod chores;
 mod drill;
 mod drill_asked;
 mod maintain;
@@ -31,23 +32,24 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use again::{Retried, RunView};
+pub use chores::{Chores, ChoresDue};
 pub use drill_asked::{DrillAnswer, DrillRow};
 pub use order::{RunEnd, RunOrder};
 pub use own_state::StateAnswer;
 pub use reload::Reloaded;
 pub use standing::{Doing, Standing};
 
-use crate::drill_report::{DrillEnd, DrillOrder};
+use crate::drill_report::DrillEnd;
 use crate::hosts::Hosts;
 use crate::journal::{Event, Journal, JournalError};
-use crate::maintenance::{MaintenanceEnd, MaintenanceOrder};
+use crate::maintenance::MaintenanceEnd;
 use crate::operator::Request;
-use crate::own_state::{StateEnd, StateOrder};
+use crate::own_state::StateEnd;
 use crate::run::Clock;
 use crate::runs::{Ending, Run, RunId};
 use crate::scheduler::{Ended, RunKey, RunOutcome, Scheduler};
 use crate::site::Loaded;
-use crate::state_proofs::{StateProofEnd, StateProofOrder};
+use crate::state_proofs::StateProofEnd;
 use crate::upkeep::Upkeep;
 use drill::Drilling;
 use maintain::Maintained;
@@ -79,14 +81,8 @@ pub struct Setting<C, S, L> {
     pub hosts: Hosts,
     /// The site that is in force, for all others.
     pub in_force: watch::Sender<Arc<Site>>,
-    /// Where repositories are maintained, each on a thread of its own.
-    pub maintenance: mpsc::UnboundedSender<MaintenanceOrder>,
-    /// Where the controller's own state is stored, each time on a thread of its own.
-    pub own_state: mpsc::UnboundedSender<StateOrder>,
-    /// Where it is tried to begin again from that state, each time on a thread of its own.
-    pub state_proofs: mpsc::UnboundedSender<StateProofOrder>,
-    /// Where restore points are drilled, each on a thread of its own.
-    pub drills: mpsc::UnboundedSender<DrillOrder>,
+    /// Where work goes that belongs to no run.
+    pub chores: Chores,
     /// Rises when all is well, as often as the site's dead man's switch wants to hear of it.
     pub beats: watch::Sender<u64>,
 }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use simulated::Fleet;
 use strongroom_controller::Clock;
-use strongroom_controller::daemon::{Daemon, RunEnd, RunOrder, Setting};
+use strongroom_controller::daemon::{Chores, Daemon, RunEnd, RunOrder, Setting};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Journal, JournalError};
@@ -82,24 +82,9 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let loaded = site().expect("the site is sound");
     let hosts = Hosts::new(Arc::clone(&journal), Arc::clone(&links));
     let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
-    let (maintenance, _nobody) = mpsc::unbounded_channel();
-    let (own_state, _keeper) = mpsc::unbounded_channel();
-    let (state_proofs, _prover) = mpsc::unbounded_channel();
-    let (drills, _drillers) = mpsc::unbounded_channel();
-    let setting = Setting {
-        journal,
-        clock,
-        start: begin,
-        load,
-        program: "test".into(),
-        hosts,
-        in_force,
-        maintenance,
-        own_state,
-        state_proofs,
-        drills,
-        beats,
-    };
+    let (chores, _due) = Chores::channels();
+    let setting =
+        Setting { journal, clock, start: begin, load, program: "test".into(), hosts, in_force, chores, beats };
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
     scene.requests.send_replace(Some(requests.clone()));

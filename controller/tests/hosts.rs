@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use simulated::{Fleet, Host};
 use strongroom_controller::Clock;
-use strongroom_controller::daemon::{Daemon, RunOrder, Setting};
+use strongroom_controller::daemon::{Chores, Daemon, RunOrder, Setting};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Journal, JournalError, KnownHost};
@@ -88,24 +88,8 @@ impl Scene {
         let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
         let (journal, hosts, program) = (Arc::clone(&self.journal), self.hosts(), "test".into());
         let (clock, beats) = (self.clock.clone(), watch::channel(0).0);
-        let (maintenance, _nobody) = mpsc::unbounded_channel();
-        let (own_state, _keeper) = mpsc::unbounded_channel();
-        let (state_proofs, _prover) = mpsc::unbounded_channel();
-        let (drills, _drillers) = mpsc::unbounded_channel();
-        let setting = Setting {
-            journal,
-            clock,
-            start,
-            load,
-            program,
-            hosts,
-            in_force,
-            maintenance,
-            own_state,
-            state_proofs,
-            drills,
-            beats,
-        };
+        let (chores, _due) = Chores::channels();
+        let setting = Setting { journal, clock, start, load, program, hosts, in_force, chores, beats };
         let daemon = Daemon::new(setting, self.site.clone()).await?;
         let (requests, receive) = mpsc::channel(1);
         Ok((requests, tokio::spawn(daemon.run(receive, std::future::pending()))))

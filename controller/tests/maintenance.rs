@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use simulated::Fleet;
 use strongroom_controller::Clock;
-use strongroom_controller::daemon::{Daemon, RunOrder, Setting, StateAnswer};
+use strongroom_controller::daemon::{Chores, ChoresDue, Daemon, RunOrder, Setting, StateAnswer};
 use strongroom_controller::drill_report::{DrillEnd, DrillEnding, DrillOrder, DrillReport};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
@@ -70,10 +70,7 @@ fn site() -> Result<Loaded> {
 struct Life {
     journal: Arc<Journal>,
     requests: mpsc::Sender<Request>,
-    orders: mpsc::UnboundedReceiver<MaintenanceOrder>,
-    states: mpsc::UnboundedReceiver<StateOrder>,
-    proofs: mpsc::UnboundedReceiver<StateProofOrder>,
-    drills: mpsc::UnboundedReceiver<DrillOrder>,
+    due: ChoresDue,
     serving: JoinHandle<Result<(), JournalError>>,
 }
 
@@ -85,29 +82,14 @@ impl Life {
         let site = site()?;
         let (in_force, beats) = (watch::channel(Arc::clone(&site.site)).0, watch::channel(0).0);
         let (start, load) = (|_: RunOrder| {}, || Err("it stays".to_owned()));
-        let (maintenance, orders) = mpsc::unbounded_channel();
-        let (own_state, states) = mpsc::unbounded_channel();
-        let (state_proofs, proofs) = mpsc::unbounded_channel();
-        let (to_drill, drills) = mpsc::unbounded_channel();
+        let (chores, due) = Chores::channels();
         let (clock, program) = (clock.clone(), "test".to_owned());
-        let setting = Setting {
-            journal: Arc::clone(&journal),
-            clock,
-            start,
-            load,
-            program,
-            hosts,
-            in_force,
-            maintenance,
-            own_state,
-            state_proofs,
-            drills: to_drill,
-            beats,
-        };
+        let setting =
+            Setting { journal: Arc::clone(&journal), clock, start, load, program, hosts, in_force, chores, beats };
         let daemon = Daemon::new(setting, site).await?;
         let (requests, receive) = mpsc::channel(1);
         let serving = tokio::spawn(daemon.run(receive, std::future::pending()));
-        Ok(Self { journal, requests, orders, states, proofs, drills, serving })
+        Ok(Self { journal, requests, due, serving })
     }
 
     /// Asking wakes the loop, which looks at the clock then.
@@ -120,29 +102,29 @@ impl Life {
     /// The order that comes now.
     async fn order(&mut self) -> Result<MaintenanceOrder> {
         self.status().await?;
-        tokio::time::timeout(SOON, self.orders.recv()).await?.context("an order")
+        tokio::time::timeout(SOON, self.due.maintenance.recv()).await?.context("an order")
     }
 
     async fn state_order(&mut self) -> Result<StateOrder> {
         self.status().await?;
-        tokio::time::timeout(SOON, self.states.recv()).await?.context("an order")
+        tokio::time::timeout(SOON, self.due.own_state.recv()).await?.context("an order")
     }
 
     async fn proof_order(&mut self) -> Result<StateProofOrder> {
         self.status().await?;
-        tokio::time::timeout(SOON, self.proofs.recv()).await?.context("an order")
+        tokio::time::timeout(SOON, self.due.state_proofs.recv()).await?.context("an order")
     }
 
     async fn drill_order(&mut self) -> Result<DrillOrder> {
         self.status().await?;
-        tokio::time::timeout(SOON, self.drills.recv()).await?.context("an order")
+        tokio::time::timeout(SOON, self.due.drills.recv()).await?.context("an order")
     }
 
     async fn is_idle(&mut self) -> Result<bool> {
         // Twice: what the first answer saw may have been before the clock was looked at.
         self.status().await?;
         self.status().await?;
-        Ok(self.orders.try_recv().is_err())
+        Ok(self.due.maintenance.try_recv().is_err())
     }
 
     /// The state after so many ends.
@@ -434,7 +416,7 @@ async fn it_is_proven_by_a_rhythm_that_the_own_state_is_enough_to_begin_again() 
     let folder = tempfile::tempdir()?;
     let clock = SetClock(Arc::new(Mutex::new("2026-11-01T02:00:00Z".parse()?)));
     let mut life = Life::begin(folder.path(), &clock).await?;
-    ensure!(life.status().await?.own_state[0].next_proof.is_none() && life.proofs.try_recv().is_err());
+    ensure!(life.status().await?.own_state[0].next_proof.is_none() && life.due.state_proofs.try_recv().is_err());
     clock.set("2026-11-01T03:00:00Z")?;
     let stored = StoredState { snapshot: Some("ab12".into()), entry: 3, hash: "00".into(), files: 3, bytes: 9 };
     life.state_order().await?.end(Ok(stored));

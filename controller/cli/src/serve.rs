@@ -19,9 +19,10 @@ mod state_proof;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread::Scope;
 
 use clap::Args;
-use strongroom_controller::daemon::{Daemon, Setting};
+use strongroom_controller::daemon::{Chores, Daemon, Setting};
 use strongroom_controller::dialer::Dialer;
 use strongroom_controller::gate::Gate;
 use strongroom_controller::hosts::Hosts;
@@ -121,12 +122,9 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         let failure = Failure::new("maintain the site's repositories", Cause::Key(why));
         failure.advise("give the controller an owner's key, or take `maintenance:` of that repository out of site.yaml")
     })?;
-    let (maintenance, mut orders) = mpsc::unbounded_channel();
-    let (own_state, mut states) = mpsc::unbounded_channel();
-    let (state_proofs, mut state_proofs_due) = mpsc::unbounded_channel();
-    let (drills, mut drilled) = mpsc::unbounded_channel();
-    let (restores, mut asked) = mpsc::unbounded_channel();
-    let (finds, mut looked_for) = mpsc::unbounded_channel();
+    let (chores, due) = Chores::channels();
+    let (restores, restores_asked) = mpsc::unbounded_channel();
+    let (finds, finds_asked) = mpsc::unbounded_channel();
     let listener = {
         let _inside = context.handle().enter();
         let failed = |source| Cause::File { doing: "listen on", path: args.controller.socket().to_owned(), source };
@@ -151,39 +149,15 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             runner.may_maintain(&loaded.site)?;
             Ok(loaded)
         };
-        // Ends when the loop does, which holds the other end.
         let runner = &runner;
-        scope.spawn(move || {
-            while let Some(order) = orders.blocking_recv() {
-                scope.spawn(move || runner.maintain(order));
-            }
-        });
-        scope.spawn(move || {
-            while let Some(order) = states.blocking_recv() {
-                scope.spawn(move || runner.store_state(order));
-            }
-        });
-        scope.spawn(move || {
-            while let Some(order) = state_proofs_due.blocking_recv() {
-                scope.spawn(move || runner.prove_state(order));
-            }
-        });
-        scope.spawn(move || {
-            while let Some(order) = drilled.blocking_recv() {
-                scope.spawn(move || runner.drill(order));
-            }
-        });
-        // These two end when nobody can ask any more.
-        scope.spawn(move || {
-            while let Some(asked) = looked_for.blocking_recv() {
-                scope.spawn(move || runner.find_files(asked));
-            }
-        });
-        scope.spawn(move || {
-            while let Some(asked) = asked.blocking_recv() {
-                scope.spawn(move || runner.restore(&asked));
-            }
-        });
+        // These end when the loop does, which holds the other ends,
+        each(scope, due.maintenance, |order| runner.maintain(order));
+        each(scope, due.own_state, |order| runner.store_state(order));
+        each(scope, due.state_proofs, |order| runner.prove_state(order));
+        each(scope, due.drills, |order| runner.drill(order));
+        // and these when nobody can ask any more.
+        each(scope, finds_asked, |asked| runner.find_files(asked));
+        each(scope, restores_asked, |asked| runner.restore(&asked));
         let served = context.serve(async {
             let (beats, beating) = watch::channel(0);
             let pinging = tokio::spawn(keep_pinging(beating, in_force.clone()));
@@ -194,20 +168,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
             let mut sending = tokio::spawn(sender.run(async { drop(stopped.await) }));
             let (program, in_force, records) = (program(), new_site, state.join(RECORDS));
             let clock = SystemClock;
-            let setting = Setting {
-                journal,
-                clock,
-                start,
-                load,
-                program,
-                hosts,
-                in_force,
-                maintenance,
-                own_state,
-                state_proofs,
-                drills,
-                beats,
-            };
+            let setting = Setting { journal, clock, start, load, program, hosts, in_force, chores, beats };
             let daemon = Daemon::new(setting, site).await.map_err(Cause::from)?;
             let (requests, receive) = mpsc::channel(REQUESTS_MAX);
             let hangup = tokio::spawn(reload_on_hangup(requests.clone()));
@@ -241,6 +202,19 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> Result<Exit, Failure> 
         served.doing(|| "serve".into())
     })?;
     Ok(Exit::Success)
+}
+
+/// Does each piece of work that comes on a thread of its own.
+fn each<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    mut due: mpsc::UnboundedReceiver<T>,
+    work: impl Fn(T) + Copy + Send + 'scope,
+) {
+    scope.spawn(move || {
+        while let Some(order) = due.blocking_recv() {
+            scope.spawn(move || work(order));
+        }
+    });
 }
 
 async fn until_stopped(signals: Signals) {

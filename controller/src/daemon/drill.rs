@@ -154,7 +154,7 @@ where
         });
         let sent = order
             .ok_or("its plan is no longer in the site")
-            .and_then(|order| self.setting.drills.send(order).map_err(|_| "nobody does it"));
+            .and_then(|order| self.setting.chores.drills.send(order).map_err(|_| "nobody does it"));
         match sent {
             Ok(()) => Ok(()),
             Err(why) => self.drill_ended(&drill, DrillEnd::Over(Box::new(DrillReport::failed(why)))).await,

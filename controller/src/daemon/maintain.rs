@@ -100,7 +100,7 @@ where
             ends: self.maintenance_ends.clone(),
         };
         self.maintained.insert(repository.clone(), maintained);
-        if self.setting.maintenance.send(order).is_err() {
+        if self.setting.chores.maintenance.send(order).is_err() {
             let report = MaintenanceReport::failed("nobody does it", Figures::default());
             self.maintenance_ended(repository, MaintenanceEnd::Over(Box::new(report))).await?;
         }

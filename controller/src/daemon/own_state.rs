@@ -114,7 +114,7 @@ where
     fn store_state(&mut self, repository: Name, origin: Origin, mode: Mode) {
         let (site, ends) = (self.site.clone(), self.own_state.ends.clone());
         self.own_state.going.insert(repository.clone(), (origin, mode));
-        if let Err(unsent) = self.setting.own_state.send(StateOrder { repository, site, mode, ends }) {
+        if let Err(unsent) = self.setting.chores.own_state.send(StateOrder { repository, site, mode, ends }) {
             unsent.0.end(Err("nobody does it".into()));
         }
     }

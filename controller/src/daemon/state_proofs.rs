@@ -52,7 +52,7 @@ where
     pub(super) fn prove_state_due(&mut self) {
         let Some(repository) = self.proving_state.schedule.begin_due(self.now()) else { return };
         let (site, ends) = (self.site.site.name().clone(), self.proving_state.ends.clone());
-        if let Err(unsent) = self.setting.state_proofs.send(StateProofOrder { repository, site, ends }) {
+        if let Err(unsent) = self.setting.chores.state_proofs.send(StateProofOrder { repository, site, ends }) {
             unsent.0.end(Err("nobody does it".into()));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use strongroom_controller::daemon::{Daemon, RunOrder, Setting};
+use strongroom_controller::daemon::{Chores, Daemon, RunOrder, Setting};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::{Journal, JournalError};
@@ -63,24 +63,8 @@ async fn live(journal: Journal, port: u16) -> Result<Life> {
     let hosts = Hosts::new(Arc::clone(&journal), Arc::new(links));
     let (in_force, _) = watch::channel(Arc::clone(&loaded.site));
     let program = "test".into();
-    let (maintenance, _nobody) = mpsc::unbounded_channel();
-    let (own_state, _keeper) = mpsc::unbounded_channel();
-    let (state_proofs, _prover) = mpsc::unbounded_channel();
-    let (drills, _drillers) = mpsc::unbounded_channel();
-    let setting = Setting {
-        journal,
-        clock: SystemClock,
-        start,
-        load,
-        program,
-        hosts,
-        in_force,
-        maintenance,
-        own_state,
-        state_proofs,
-        drills,
-        beats,
-    };
+    let (chores, _due) = Chores::channels();
+    let setting = Setting { journal, clock: SystemClock, start, load, program, hosts, in_force, chores, beats };
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel();

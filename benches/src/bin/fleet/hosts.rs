@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_controller::Clock;
-use strongroom_controller::daemon::{Daemon, RunEnd, RunOrder, Setting};
+use strongroom_controller::daemon::{Chores, Daemon, RunEnd, RunOrder, Setting};
 use strongroom_controller::gateway::Gateway;
 use strongroom_controller::hosts::Hosts;
 use strongroom_controller::journal::Journal;
@@ -142,24 +142,8 @@ fn serve(runtime: &Runtime, folder: &Path, fleet: Arc<Fleet>, waits: &Arc<Waits>
             let load = || site().map_err(|error| error.to_string());
             let program = "bench".into();
             let (clock, hosts) = (SystemClock, known);
-            let (maintenance, _nobody) = mpsc::unbounded_channel();
-            let (own_state, _keeper) = mpsc::unbounded_channel();
-            let (state_proofs, _prover) = mpsc::unbounded_channel();
-            let (drills, _drillers) = mpsc::unbounded_channel();
-            let setting = Setting {
-                journal,
-                clock,
-                start,
-                load,
-                program,
-                hosts,
-                in_force,
-                maintenance,
-                own_state,
-                state_proofs,
-                drills,
-                beats,
-            };
+            let (chores, _due) = Chores::channels();
+            let setting = Setting { journal, clock, start, load, program, hosts, in_force, chores, beats };
             let daemon = Daemon::new(setting, loaded).await?;
             let (_requests, receive) = mpsc::channel(1);
             let stop = async move {
