@@ -136,9 +136,9 @@ struct WhatArgs {
     #[arg(long, value_name = "WHICH", default_value = "never")]
     overwrite: OverwriteArg,
 
-    /// Keep what is overwritten, in a directory of its own in the target
+    /// Remove what is overwritten; otherwise it is kept, in a directory of its own in the target
     #[arg(long)]
-    set_aside: bool,
+    discard_replaced: bool,
 
     /// How owners are found again: by number, as for a whole host, or by name where this host knows it
     #[arg(long, value_name = "HOW", default_value = "number")]
@@ -292,7 +292,7 @@ impl WhatArgs {
                 OverwriteArg::Changed => Overwrite::Changed,
                 OverwriteArg::Always => Overwrite::Always,
             },
-            replaced: if self.set_aside { Replaced::SetAside } else { Replaced::Remove },
+            replaced: if self.discard_replaced { Replaced::Remove } else { Replaced::SetAside },
             owners: match self.owners {
                 OwnersArg::Number => Owners::ByNumber,
                 OwnersArg::Name => Owners::ByName,

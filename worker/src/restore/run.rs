@@ -14,6 +14,7 @@ use super::findings::Findings;
 use super::jobs::Job;
 use super::owners::OwnerMap;
 use super::place::Placer;
+use super::options::Replaced;
 use super::plan::{RestorePlan, Resumes};
 use super::report::{Outcome, PhaseTime, ProblemKind, RestoreReport};
 use super::settle;
@@ -184,7 +185,9 @@ impl Mover {
         findings.check()?;
         staging.flush().map_err(fault("flush"))?;
         self.listener.tell(&RestoreEvent::Placed);
-        let mut report = self.complete(&findings, target.place(aside.as_bytes()).is_ok().then_some(aside));
+        // It may be there from an earlier restore.
+        let is_used = self.plan.options.replaced == Replaced::SetAside && target.place(aside.as_bytes()).is_ok();
+        let mut report = self.complete(&findings, is_used.then_some(aside));
         report.phases.push(PhaseTime::new("put in place", start.elapsed()));
         if nothing_left {
             report.staging = None;

@@ -33,7 +33,7 @@ and somebody who took no part has to close it afterwards.
 
 Examples:
   strongroom restore request latest@db1 /srv/billing --on db2 --target /srv/restored --reason 'INC-8841: truncated'
-  strongroom restore request latest@db1 /srv/billing --on db1 --target / --overwrite changed --set-aside \
+  strongroom restore request latest@db1 /srv/billing --on db1 --target / --overwrite changed \
     --reason 'INC-8841: truncated' --urgency high
   strongroom restore request latest@db1 --on db2 --target /srv/restored --reason 'db1 is dead' --break-glass")]
 pub(crate) struct RequestArgs {

@@ -50,8 +50,15 @@ fn what_goes_in_comes_out() {
     std::fs::write(&restored, "mine").unwrap();
     world.run(&["restore", "latest", "--target", "out"]).expect(0);
     assert_eq!(std::fs::read(&restored).unwrap(), b"mine");
-    world.run(&["restore", "latest", "--target", "out", "--overwrite", "changed"]).expect(0);
+    let over = ["restore", "latest", "--target", "out", "--overwrite", "changed"];
+    let report = world.json(&over);
     world.assert_same(&world.path("source"), &world.path("out").join(&source[1..]));
+    // What was there is kept, unless asked.
+    let aside = world.path("out").join(report["set-aside"].as_str().unwrap());
+    assert_eq!(std::fs::read(aside.join(&source[1..]).join("etc/hosts")).unwrap(), b"mine");
+    std::fs::write(&restored, "mine").unwrap();
+    let report = world.json(&[&over[..], &["--discard-replaced"]].concat());
+    assert!(report["set-aside"].is_null() && std::fs::read(&restored).unwrap() != b"mine", "{report}");
 
     let one = format!("{source}/政务");
     world.run(&["restore", "latest", &one, "--target", "one"]).expect(0);
