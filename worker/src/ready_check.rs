@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use strongroom_plans::TimeSpan;
+use strongroom_repository::text::escape;
 
 use answer::AnswerArgs;
 use query::{PostgresqlArgs, SqliteArgs};
@@ -173,6 +174,12 @@ impl TimeArgs {
     fn or(&self, now: Timestamp) -> Timestamp {
         self.time.unwrap_or(now)
     }
+}
+
+/// What a program said, in one line.
+fn one_line(said: &[u8]) -> String {
+    let lines = said.split(|byte| *byte == b'\n').map(|line| escape(line.trim_ascii()));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// How many something may be.

@@ -7,9 +7,8 @@ use std::thread;
 
 use clap::Args;
 use jiff::Timestamp;
-use strongroom_repository::text::escape;
 
-use super::{AnswerArgs, Finding, files};
+use super::{AnswerArgs, Finding, files, one_line};
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -105,7 +104,7 @@ fn answer(command: &mut Command) -> Result<String, String> {
     }
     match status.success() {
         true => Ok(String::from_utf8_lossy(&output).into_owned()),
-        false => Err(format!("{program} failed: {}", escape(errors.trim_ascii()))),
+        false => Err(format!("{program} failed: {}", one_line(&errors))),
     }
 }
 

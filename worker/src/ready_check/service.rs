@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use strongroom_plans::PortPlace;
-use strongroom_repository::text::escape;
 
-use super::Finding;
+use super::{Finding, one_line};
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -35,7 +34,7 @@ impl UnitArgs {
             Err(error) => Finding::of(false, format!("cannot run systemctl: {error}"), ACTIVE),
             Ok(output) => {
                 let said = if output.stdout.trim_ascii().is_empty() { &output.stderr } else { &output.stdout };
-                let state = escape(said.trim_ascii());
+                let state = one_line(said);
                 let agrees = output.status.success() && state == ACTIVE;
                 Finding::of(agrees, format!("the unit {} is {state}", self.unit), ACTIVE)
             }
