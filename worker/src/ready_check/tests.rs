@@ -47,6 +47,7 @@ fn command_lines_are_sound_and_say_what_is_expected() {
         &["sqlite", "x", "--at-least", "1"],
         &["sqlite", "x", "--query", "q", "--prints", "1", "--at-least", "1"],
         &["postgresql", "x", "--query", "q", "--within", "1d", "--at-most", "1"],
+        &["sqlite", "x", "--query", "q", "--within", "1d", "--at-least", "1"],
         &["newest", "x", "--within", "1 day"],
         &["port", "http"],
         &["http", "x", "--status", "many"],
