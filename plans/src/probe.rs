@@ -1,4 +1,4 @@
-//! A look at a system that is up again: `{ run: [systemctl, is-active, billing], prints: active, time-out: 1m }`.
+//! A look at a system that is up again: `{ run: [systemctl, is-active, billing], prints: active, time-out: 1m }`, or `{ port: 5432 }`.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
 use crate::name::Line;
 use crate::prove::CheckCommand;
+use crate::ready_check::{ANSWER, Kind, ReadyCheck};
 use crate::time_span::TimeSpan;
 use crate::tree::Node;
 use crate::values;
@@ -22,11 +23,33 @@ pub struct Probe {
 static SHAPE: Shape = Shape {
     title: "a probe",
     keys: &[
-        ("run", Meaning::Now("[systemctl, is-active, billing]")),
+        (RUN, Meaning::Now("[systemctl, is-active, billing]")),
+        ("unit", Meaning::Now("billing.service")),
+        ("port", Meaning::Now("5432")),
+        ("http", Meaning::Now("http://127.0.0.1:8080/health")),
+        ("postgresql", Meaning::Now("billing")),
         ("prints", Meaning::Now("active")),
+        ("query", Meaning::Now("select count(*) from bookings")),
+        ("at-least", Meaning::Now("100")),
+        ("at-most", Meaning::Now("100000")),
+        ("within", Meaning::Now("1d")),
+        ("as", Meaning::Now("postgres")),
+        ("status", Meaning::Now("200")),
+        ("contains", Meaning::Now("ok")),
         ("time-out", Meaning::Now("1m")),
     ],
 };
+
+const RUN: &str = "run";
+
+/// On a host that is up again.
+static KINDS: &[Kind] = &[
+    Kind { key: RUN, needs: &[], takes: &["prints"] },
+    Kind { key: "unit", needs: &[], takes: &[] },
+    Kind { key: "port", needs: &[], takes: &[] },
+    Kind { key: "http", needs: &[], takes: &["status", "contains"] },
+    Kind { key: "postgresql", needs: &[&["query"], ANSWER], takes: &["as"] },
+];
 
 impl Probe {
     pub(crate) const WHAT: &'static str = "a probe such as { run: [systemctl, is-active, billing], prints: active }";
@@ -48,10 +71,15 @@ impl Probe {
 
     pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(node, &SHAPE, findings)?;
-        let run = fields.required("run", findings, CheckCommand::read);
-        let prints = fields.optional("prints", findings, values::written);
+        let run = fields.optional(RUN, findings, CheckCommand::read);
         let time_out = fields.optional("time-out", findings, values::written);
-        Some(Self { run: run?, prints, time_out })
+        let check = ReadyCheck::read(KINDS, node, &fields, findings)?;
+        Some(match check.is(RUN) {
+            // It was read as a line.
+            true => Self { run: run?, prints: check.value("prints").and_then(|text| text.parse().ok()), time_out },
+            // What it says is judged by the program that says it.
+            false => Self { run: check.command()?, prints: None, time_out },
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::check_limits::CheckLimits;
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
+use crate::ready_check;
 use crate::sample::Sample;
 use crate::time_span::TimeSpan;
 use crate::tree::Node;
@@ -93,7 +94,7 @@ static OF_SITE: Dialect = Dialect {
         keys: &[
             ("level", Meaning::Now("restored")),
             ("every", Meaning::Now("run")),
-            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]")),
+            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"], { files: srv/www, at-least: 100 }]")),
             ("limits", Meaning::Now("{ time: 30m, memory: 2 GiB }")),
             ("max-age", Meaning::Now("8d")),
             ("sample", Meaning::Now("5 GiB")),
@@ -111,7 +112,7 @@ static ALONE: Dialect = Dialect {
         keys: &[
             ("level", Meaning::Now("restored")),
             ("every", Meaning::Now("run")),
-            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"]]")),
+            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"], { files: srv/www, at-least: 100 }]")),
             ("limits", Meaning::Now("{ time: 30m, memory: 2 GiB }")),
             ("max-age", Meaning::Now("8d")),
             ("sample", Meaning::InSite(WHOLE_RUN)),
@@ -208,8 +209,8 @@ impl ProofDemand {
             words::word(node, "time to prove", dialect.rhythms, findings)
         });
         let checks = fields.optional("checks", findings, |node, findings| {
-            let what = "a command such as [\"test\", \"-s\", \"etc/hostname\"]";
-            values::list(node, what, findings, CheckCommand::read)
+            let what = "a command such as [\"test\", \"-s\", \"etc/hostname\"], or a check such as { files: srv, at-least: 100 }";
+            values::list(node, what, findings, ready_check::read_check)
         });
         let limits = fields.optional("limits", findings, CheckLimits::read);
         let max_age = fields.optional("max-age", findings, values::written);
@@ -330,6 +331,11 @@ impl CheckCommand {
             findings.refuse(Code::BadText, &node.span, &refusal);
         }
         Some(Self { program: program.clone(), arguments: arguments.to_vec() })
+    }
+
+    /// Of this very program, wherever it lies: whoever runs it knows it by this name.
+    pub(crate) fn of_ours(arguments: Vec<String>) -> Self {
+        Self { program: "strongroom".to_owned(), arguments }
     }
 
     /// The program and its arguments.

@@ -138,7 +138,8 @@ impl Rows {
                 "additionalProperties": inner.unwrap_or(Value::Bool(true)),
             }),
             Some(Takes::Items) => {
-                json!({ "type": "array", "minItems": 1, "items": inner.unwrap_or(Value::Bool(true)) })
+                let items = self.any_of(node, observer).unwrap_or(Value::Bool(true));
+                json!({ "type": "array", "minItems": 1, "items": items })
             }
             Some(Takes::Words(words)) if self.has_variables => {
                 json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
@@ -158,6 +159,17 @@ impl Rows {
             Some(word) => json!({ "anyOf": [value, { "enum": [word, false] }] }),
             None => value,
         })
+    }
+
+    /// What items can be: several kinds where the example has several.
+    fn any_of(&self, node: &Node, observer: &Observer) -> Option<Value> {
+        let mut kinds: Vec<Value> = Vec::new();
+        for kind in children(node).filter_map(|child| self.value(child, observer)) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        if kinds.len() > 1 { Some(json!({ "anyOf": kinds })) } else { kinds.pop() }
     }
 
     fn or_variable(&self, mut value: Value, kind: &str) -> Value {

@@ -39,33 +39,45 @@ impl FromStr for Url {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let refuse = |why: &str, remedy: &str| Err(Refusal::new(format!("the URL {} {why}", shown(text)), remedy));
-        let whole = "write all of it, such as https://chat.example.org/hook";
-        let (scheme, rest) = match (text.strip_prefix(HTTPS), text.strip_prefix(HTTP)) {
-            (Some(rest), _) => (HTTPS, rest),
-            (_, Some(rest)) => (HTTP, rest),
-            _ => return refuse("does not begin with https://", whole),
-        };
-        if text.len() > URL_BYTES_MAX || text.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
-            let remedy = format!("write up to {URL_BYTES_MAX} characters of ASCII, and others by % and two digits");
-            return refuse("is too long, or has blanks or other characters that no URL has", &remedy);
-        }
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.contains('@') {
-            return refuse("has a user in it", "take it out; a secret goes into a file, named by `secret-file:`");
-        }
-        if rest.contains('#') {
-            return refuse("has a part behind #, which is never sent", "take it out");
-        }
-        let Some(host) = host(authority) else { return refuse("has no host, or no valid one", whole) };
+        let Parts { scheme, authority, host } = parts(text)?;
         if scheme == HTTP && !is_this_machine(&host) {
-            return refuse(
-                "would be sent unencrypted",
-                "write https://; only this machine itself is reached by http://",
-            );
+            let reason = format!("the URL {} would be sent unencrypted", shown(text));
+            return Err(Refusal::new(reason, "write https://; only this machine itself is reached by http://"));
         }
         Ok(Self { written: text.to_owned(), origin_end: scheme.len() + authority.len() })
     }
+}
+
+/// The beginning of a URL.
+pub(crate) struct Parts<'u> {
+    scheme: &'static str,
+    /// The host and its port.
+    authority: &'u str,
+    host: String,
+}
+
+/// Refuses what cannot be called, or has a secret where everybody sees it.
+pub(crate) fn parts(text: &str) -> Result<Parts<'_>, Refusal> {
+    let refuse = |why: &str, remedy: &str| Err(Refusal::new(format!("the URL {} {why}", shown(text)), remedy));
+    let whole = "write all of it, such as https://chat.example.org/hook";
+    let (scheme, rest) = match (text.strip_prefix(HTTPS), text.strip_prefix(HTTP)) {
+        (Some(rest), _) => (HTTPS, rest),
+        (_, Some(rest)) => (HTTP, rest),
+        _ => return refuse("does not begin with https://", whole),
+    };
+    if text.len() > URL_BYTES_MAX || text.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
+        let remedy = format!("write up to {URL_BYTES_MAX} characters of ASCII, and others by % and two digits");
+        return refuse("is too long, or has blanks or other characters that no URL has", &remedy);
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return refuse("has a user in it", "take it out; a secret goes into a file, named by `secret-file:`");
+    }
+    if rest.contains('#') {
+        return refuse("has a part behind #, which is never sent", "take it out");
+    }
+    let Some(host) = host(authority) else { return refuse("has no host, or no valid one", whole) };
+    Ok(Parts { scheme, authority, host })
 }
 
 /// The host of `host`, `host:port`, `[address]` or `[address]:port`.

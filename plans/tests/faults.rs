@@ -234,6 +234,49 @@ fn paths_and_patterns() {
     }
 }
 
+/// What stands in place of the sound plan's only check.
+#[track_caller]
+fn check_of_files(written: &str, expected: (Code, &str)) {
+    let column = written.find(expected.1).unwrap() + 12;
+    check("[test, -s, etc/passwd]", written, (expected.0, 13, column, expected.1));
+}
+
+#[test]
+fn typed_checks() {
+    for (written, code, at) in [
+        ("{ files: srv }", Code::MissingKey, "{ files: srv }"),
+        ("{ newest: srv }", Code::MissingKey, "{ newest: srv }"),
+        ("{ sqlite: a.db, at-least: 1 }", Code::MissingKey, "{ sqlite: a.db, at-least: 1 }"),
+        ("{ sqlite: a.db, query: select 1 }", Code::MissingKey, "{ sqlite: a.db, query: select 1 }"),
+        ("{ at-least: 1 }", Code::MissingKey, "{ at-least: 1 }"),
+        ("{ fils: srv, at-least: 1 }", Code::UnknownKey, "fils"),
+        ("{ files: srv, at-leest: 1 }", Code::UnknownKey, "at-leest"),
+        ("{ files: srv, atleast: 1 }", Code::UnknownKey, "atleast"),
+        // They need a network, which checks of what was restored do not have.
+        ("{ port: 80, files: srv, at-least: 1 }", Code::UnknownKey, "port"),
+        ("{ files: srv, newest: etc, at-least: 1, within: 1d }", Code::TwoWays, "etc"),
+        ("{ sqlite: a.db, query: q, prints: 1, at-most: 9 }", Code::TwoWays, "9"),
+        ("{ files: srv, at-least: 1, within: 2d }", Code::KeyBeside, "2d"),
+        ("{ newest: srv, within: 1d, query: no }", Code::KeyBeside, "no"),
+        ("{ files: /srv, at-least: 1 }", Code::BadPath, "/srv"),
+        ("{ files: ../srv, at-least: 1 }", Code::BadPath, "../srv"),
+        ("{ newest: srv/./www, within: 1d }", Code::BadPath, "srv/./www"),
+        ("{ newest: srv, within: 1 day }", Code::BadTimeSpan, "1 day"),
+        ("{ files: srv, at-least: 0 }", Code::BadNumber, "0"),
+        ("{ files: srv, at-least: 9, at-most: 8 }", Code::BadNumber, "8"),
+        ("{ files: srv, at-least: many }", Code::WrongType, "many"),
+        ("{ sqlite: a.db, query: \" \", prints: 1 }", Code::BadText, "\" \""),
+    ] {
+        check_of_files(written, (code, at));
+    }
+    let both =
+        found(parse("billing.yaml", &broken("[test, -s, etc/passwd]", "{ newest: /a }, { files: .., at-most: x }")));
+    let codes: Vec<Code> = both.iter().map(|fault| fault.code()).collect();
+    assert_eq!(codes, [Code::MissingKey, Code::BadPath, Code::BadPath, Code::WrongType], "{both}");
+    assert_eq!(remedy("[test, -s, etc/passwd]", "{ files: srv }"), "add it, for example `at-least: 100`");
+    assert_eq!(remedy("[test, -s, etc/passwd]", "{ files: /srv/a, at-most: 1 }"), "write it without the slash: srv/a");
+}
+
 #[test]
 fn repositories() {
     for address in [

@@ -135,6 +135,33 @@ fn steps_serialise_for_json() {
 }
 
 #[test]
+fn typed_checks_become_commands_of_our_own() {
+    let rows = [
+        ("{ files: srv/www, at-least: 100 }", "strongroom check files srv/www --at-least 100"),
+        ("{ files: ., at-most: 9, at-least: 9 }", "strongroom check files . --at-least 9 --at-most 9"),
+        ("{ newest: srv/ledger, within: 36h }", "strongroom check newest srv/ledger --within 36h"),
+        ("{ files: -x, at-least: 1 }", "strongroom check files ./-x --at-least 1"),
+        (
+            "{ sqlite: srv/db.sqlite, query: \"select count(*) from t\", prints: \"42\" }",
+            "strongroom check sqlite srv/db.sqlite --query \"select count(*) from t\" --prints 42",
+        ),
+        (
+            "{ sqlite: a.db, query: \"select max(day) from t\", within: 1d }",
+            "strongroom check sqlite a.db --query \"select max(day) from t\" --within 1d",
+        ),
+        ("[strongroom, status]", "strongroom status"),
+    ];
+    let checks: String = rows.iter().map(|(written, _)| format!("    - {written}\n")).collect();
+    let text = format!(
+        "kind: backup\nname: a\nsources: [{{ files: [/srv] }}]\nrepository: /r\nretain: {{ daily: 1 }}\n\
+         prove:\n  level: restored\n  checks:\n{checks}"
+    );
+    let plan = parse("a.yaml", &text).unwrap_or_else(|faults| panic!("{faults}"));
+    let typed: Vec<String> = plan.prove().unwrap().checks().iter().map(ToString::to_string).collect();
+    assert_eq!(typed, rows.map(|(_, typed)| typed));
+}
+
+#[test]
 fn repositories_are_found_from_where_the_plan_is() {
     let rows = [
         ("/backup", "/backup"),

@@ -104,6 +104,33 @@ fn a_sound_plan_says_what_comes_back_where() {
 }
 
 #[test]
+fn typed_probes_become_commands_of_our_own() {
+    for (probe, typed) in [
+        ("{ unit: billing.service, time-out: 1m }", "strongroom check unit billing.service"),
+        ("{ port: 5432 }", "strongroom check port 5432"),
+        ("{ port: \"[::1]:5432\" }", "strongroom check port \"[::1]:5432\""),
+        (
+            "{ http: \"http://db1:8080/health?a=b\", status: 204, contains: ok }",
+            "strongroom check http \"http://db1:8080/health?a=b\" --status 204 --contains ok",
+        ),
+        (
+            "{ postgresql: billing, as: postgres, query: select max(day) from t, within: 2d }",
+            "strongroom check postgresql billing --as postgres --query \"select max(day) from t\" --within 2d",
+        ),
+        (
+            "{ postgresql: billing, query: show x, prints: \"on\" }",
+            "strongroom check postgresql billing --query \"show x\" --prints on",
+        ),
+    ] {
+        let written = "{ run: [pg_isready], prints: ready, time-out: 1m }";
+        let site = Site::read(&files(|text| text.replace(written, probe))).unwrap_or_else(|faults| panic!("{faults}"));
+        let probes = plan(&site).systems()[0].probes();
+        assert_eq!((probes[0].run().to_string(), probes[0].prints()), (typed.to_owned(), None));
+        assert_eq!(probes[0].time_out().is_some(), probe.contains("time-out"));
+    }
+}
+
+#[test]
 fn names_that_stand_for_nothing() {
     check("plan: billing", "plan: biling", (Code::UnknownName, "biling"));
     check("to: db2:/srv/restored", "to: db3:/srv/restored", (Code::UnknownName, "db3:/srv/restored"));
@@ -127,6 +154,30 @@ fn keys_and_values() {
     check("to: in-place", "to: web2:srv", (Code::BadTarget, "web2:srv"));
     check("{ run: [pg_isready], prints: ready, time-out: 1m }", "{ prints: x }", (Code::MissingKey, "{ prints: x }"));
     check("[pg_isready]", "[]", (Code::EmptyCollection, "[]"));
+    for (probe, code, text) in [
+        ("{ unit: billing, port: 80 }", Code::TwoWays, "80"),
+        ("{ run: [pg_isready], port: 80 }", Code::TwoWays, "80"),
+        ("{ unit: bill ing }", Code::BadName, "bill ing"),
+        ("{ unit: billing, prints: active }", Code::KeyBeside, "active"),
+        ("{ run: [pg_isready], status: 200 }", Code::KeyBeside, "200"),
+        ("{ port: 65536 }", Code::BadAddress, "65536"),
+        ("{ port: db 1:5432 }", Code::BadAddress, "db 1:5432"),
+        ("{ http: ftp://db1/ }", Code::BadUrl, "ftp://db1/"),
+        ("{ http: \"http://me:secret@db1/\" }", Code::BadUrl, "\"http://me:secret@db1/\""),
+        ("{ http: http://db1/, status: 600 }", Code::BadNumber, "600"),
+        ("{ postgresql: billing, prints: 1 }", Code::MissingKey, "{ postgresql: billing, prints: 1 }"),
+        ("{ postgresql: billing, query: q, within: 2 }", Code::BadTimeSpan, "2"),
+        ("{ postgresql: billing, query: q, prints: 1, as: the one }", Code::BadAddress, "the one"),
+        ("{ files: srv, at-least: 1 }", Code::UnknownKey, "files"),
+    ] {
+        let written = "{ run: [pg_isready], prints: ready, time-out: 1m }";
+        if code == Code::UnknownKey {
+            // And then there is nothing to look at.
+            assert_eq!(broken(written, probe).iter().next().unwrap().place().text(), probe);
+            continue;
+        }
+        check(written, probe, (code, text));
+    }
     check("time-out: 2m", "time-out: 2", (Code::BadTimeSpan, "2"));
     check("db2.internal }", "'db 2' }", (Code::BadAddress, "'db 2'"));
 }

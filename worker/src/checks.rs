@@ -5,6 +5,7 @@
 
 mod bounds;
 mod isolation;
+mod own;
 mod probe;
 
 use std::fs::OpenOptions;
@@ -15,10 +16,13 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::{Deserialize, Serialize};
+
+use crate::ready_check::TIME;
 
 pub use self::bounds::Bounds;
 pub use self::isolation::Isolation;
@@ -65,6 +69,15 @@ pub enum CheckVerdict {
     Otherwise,
 }
 
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Restored<'a> {
+    /// The directory to which was restored.
+    pub folder: &'a Path,
+    /// The time of the restore point, where it is known; checks are told.
+    pub time: Option<Timestamp>,
+}
+
 /// A check was ended because somebody does not want it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
@@ -77,15 +90,19 @@ impl Check {
     }
 }
 
-/// Runs a check in `folder`. `stop` is asked now and then whether it is to end early.
+/// Runs a check where was restored. `stop` is asked now and then whether it is to end early.
 pub fn run(
     command: &[String],
-    folder: &Path,
+    restored: Restored<'_>,
     isolation: Isolation,
     bounds: Bounds,
     stop: &dyn Fn() -> bool,
 ) -> Result<Check, Stopped> {
-    let begin = || isolation.command(&bounds.around(command)).and_then(|command| start(command, folder));
+    let begin = || {
+        let mut command = isolation.command(&bounds.around(&own::started_by(command)?))?;
+        command.env_remove(TIME).envs(restored.time.map(|time| (TIME, time.to_string())));
+        start(command, restored.folder)
+    };
     let check = follow(command, begin, bounds.time, stop)?;
     let took = Duration::from_millis(check.milliseconds);
     Ok(Check { verdict: bounds.verdict(started(check.verdict, &check.output), took), ..check })
@@ -267,6 +284,21 @@ impl Tail {
 mod tests {
     use super::*;
 
+    fn root() -> Restored<'static> {
+        Restored { folder: Path::new("/"), time: None }
+    }
+
+    #[test]
+    fn a_check_is_told_the_time_of_the_restore_point() {
+        let told = |time| {
+            let command = ["sh", "-c", "echo ${STRONGROOM_TIME-none}"].map(str::to_owned);
+            let restored = Restored { time, ..root() };
+            run(&command, restored, Isolation::None, Bounds::default(), &|| false).unwrap().output
+        };
+        assert_eq!(told("2026-11-20T03:00:00Z".parse().ok()), "2026-11-20T03:00:00Z");
+        assert_eq!(told(None), "none");
+    }
+
     fn check(command: &[&str], time_out: Duration) -> Check {
         check_so(command, Isolation::None, time_out)
     }
@@ -277,7 +309,7 @@ mod tests {
 
     fn check_within(command: &[&str], isolation: Isolation, bounds: Bounds) -> Check {
         let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-        run(&command, Path::new("/"), isolation, bounds, &|| false).unwrap()
+        run(&command, root(), isolation, bounds, &|| false).unwrap()
     }
 
     #[test]
@@ -313,9 +345,9 @@ mod tests {
     #[test]
     fn a_check_that_nobody_wants_any_more_ends() {
         let command = ["sleep", "1000"].map(str::to_owned);
-        let stopped = run(&command, Path::new("/"), Isolation::None, Bounds::default(), &|| true);
+        let stopped = run(&command, root(), Isolation::None, Bounds::default(), &|| true);
         assert_eq!(stopped, Err(Stopped));
-        let nothing = run(&[], Path::new("/"), Isolation::None, Bounds::default(), &|| false).unwrap();
+        let nothing = run(&[], root(), Isolation::None, Bounds::default(), &|| false).unwrap();
         assert_eq!(nothing.verdict, CheckVerdict::NotStarted);
     }
 

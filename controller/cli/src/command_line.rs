@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use strongroom_worker::ready_check::ReadyCheck;
+
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::{
-    backup, cat, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, record, recover, repo, restore,
-    run, serve, site, snapshots,
+    backup, cat, check, diff, find, fleet, forget, hold, host, inspect, key, ls, mount, plan, record, recover, repo,
+    restore, run, serve, site, snapshots,
 };
 
 /// Backups that were proven to come back.
@@ -106,6 +108,8 @@ pub(crate) enum Command {
     Hold(hold::HoldCommand),
     Mount(mount::MountArgs),
     #[command(subcommand)]
+    Check(ReadyCheck),
+    #[command(subcommand)]
     Key(key::KeyCommand),
     Recover(recover::RecoverArgs),
     Inspect(inspect::InspectArgs),
@@ -138,6 +142,7 @@ impl Command {
             Self::Forget(args) => forget::run(&args, context),
             Self::Hold(command) => command.run(context),
             Self::Mount(args) => mount::run(&args, context),
+            Self::Check(check) => check::run(&check, context),
             Self::Key(command) => command.run(context),
             Self::Recover(args) => recover::run(&args, context),
             Self::Inspect(args) => inspect::run(&args, context),

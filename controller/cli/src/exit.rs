@@ -6,6 +6,7 @@ use strongroom_repository::{Error, ErrorKind};
 
 use strongroom_worker::backup::{self, BackupError, BackupReport};
 use strongroom_worker::mount::MountError;
+use strongroom_worker::ready_check::Finding;
 use strongroom_worker::restore::{self, ProblemKind, RestoreError, RestoreReport};
 
 use crate::failure::Cause;
@@ -161,6 +162,13 @@ fn restored(outcome: restore::Outcome, mut problems: impl Iterator<Item = Proble
         restore::Outcome::Failed => Exit::Damaged,
         _ if problems.any(is_damage) => Exit::Damaged,
         restore::Outcome::Deviating | restore::Outcome::Unproven | restore::Outcome::Partial => Exit::Partial,
+    }
+}
+
+/// As `test` has it, since checks of plans are programs of that kind.
+impl From<&Finding> for Exit {
+    fn from(finding: &Finding) -> Self {
+        if finding.agrees { Self::Success } else { Self::Failed }
     }
 }
 

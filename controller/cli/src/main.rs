@@ -33,6 +33,7 @@ mod store_place;
 
 mod backup;
 mod cat;
+mod check;
 mod diff;
 mod find;
 mod fleet;

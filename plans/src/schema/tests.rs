@@ -142,6 +142,23 @@ fn variables_parts_tags_and_numbers_are_valid() {
     check(SchemaOf::Site, &SITE.replace("access: gateway", "access: direct\n    on-hosts: /mnt/main"), true);
 }
 
+#[test]
+fn checks_are_commands_or_say_what_is_looked_at() {
+    let plan = "kind: backup\nname: a\nsources: [{ files: [/] }]\nrepository: /r\nretain: { daily: 1 }\n\
+                prove: { level: restored, checks: [[test, -s, x], { files: srv, at-least: 1 }, { newest: srv, within: 1d }] }\n";
+    check(SchemaOf::Plan, plan, true);
+    check(SchemaOf::Plan, &plan.replace("[test, -s, x]", "test"), false);
+    check(SchemaOf::Plan, &plan.replace("at-least: 1", "at-leest: 1"), false);
+    check(SchemaOf::Plan, &plan.replace("within: 1d", "within: 1"), false);
+    for (typed, is_valid) in
+        [("port: 5432", true), ("port: \"db1:5432\"", true), ("ports: 5432", false), ("http: 80", false)]
+    {
+        let probe = "run: [systemctl, is-active, portal], prints: active";
+        assert_eq!(PORTAL.matches(probe).count(), 1);
+        check(SchemaOf::RestorePlan, &PORTAL.replace(probe, typed), is_valid);
+    }
+}
+
 /// Every key has a type: none was left unread.
 #[test]
 fn every_key_is_described() {

@@ -54,12 +54,18 @@ impl Scene {
 
     /// A system with a folder of its own and a plan that is drilled; the check runs where that folder was restored.
     fn system(&self, name: &str, every: &str, check: &str) -> Result<PathBuf> {
+        self.system_with(name, every, |restored| {
+            Ok(format!("[sh, -c, {}]", serde_json::to_string(&format!("cd '{restored}' && {check}"))?))
+        })
+    }
+
+    /// The same with checks as the plan writes them, of where its folder was restored.
+    fn system_with(&self, name: &str, every: &str, checks: impl Fn(&str) -> Result<String>) -> Result<PathBuf> {
         let source = self.sandbox.folder(&format!("systems/{name}"))?;
-        let restored = text(&source)?.trim_start_matches('/').to_owned();
-        let script = serde_json::to_string(&format!("cd '{restored}' && {check}"))?;
+        let checks = checks(text(&source)?.trim_start_matches('/'))?;
         let plan = format!(
             "kind: backup\nname: {name}\nhosts: name=web1\nsources: [{{ files: [\"{}\"] }}]\nrepository: main\n\
-             retain: {{ last: 2 }}\nprove: {{ level: restored, every: {every}, checks: [[sh, -c, {script}]] }}\n",
+             retain: {{ last: 2 }}\nprove: {{ level: restored, every: {every}, checks: [{checks}] }}\n",
             source.display()
         );
         fs::write(self.operator.site.join(format!("plans/{name}.yaml")), plan)?;
@@ -182,6 +188,70 @@ fn of_eight_systems_three_fail_for_what_no_hash_sees() -> Result<()> {
     ensure!(scene.operator.run(["drill", "run"])?.expect(4)?.stdout.matches("UNPROVEN").count() == 2);
     ensure!(controller.stop()?.success());
     scene.operator.run(["journal", "verify"])?.expect(0).map(drop)
+}
+
+#[test]
+fn typed_checks_say_what_was_found_and_what_was_expected() -> Result<()> {
+    if !has_tool("sqlite3") {
+        return skip::test("typed_checks_say_what_was_found_and_what_was_expected", "there is no sqlite3");
+    }
+    let scene = Scene::set("drill-typed")?;
+    let system = |name: &str| {
+        scene.system_with(name, "weekly", |at| {
+            let query = "select count(*) from orders";
+            Ok(format!(
+                "{{ files: {at}, at-least: 3 }}, {{ newest: {at}, within: 1d }}, \
+                 {{ sqlite: {at}/orders.db, query: {query}, at-least: 3 }}, [sh, -c, 'date -d $STRONGROOM_TIME']"
+            ))
+        })
+    };
+    let rows = format!("{ORDERS} ('a'), ('b'), ('c')");
+    for (name, statements) in
+        [("empty", "create table orders (day text)"), ("few", &rows), ("stale", &rows), ("well", &rows)]
+    {
+        let source = system(name)?;
+        sqlite(&source.join("orders.db"), statements)?;
+        let others: &[&str] = if name == "few" { &["one"] } else { &["one", "two"] };
+        others.iter().try_for_each(|file| tree::write(&source, file, "content"))?;
+    }
+    // As a system whose feed has stopped: all of it is of the year before.
+    for file in fs::read_dir(scene.sandbox.path("systems/stale"))? {
+        tool(Command::new("touch").args(["-d", "2025-11-20T03:00:00Z"]).arg(file?.path()))?;
+    }
+    let mut controller = scene.serve()?;
+    ["empty", "few", "stale", "well"].iter().try_for_each(|name| scene.back_up(name))?;
+    let drilled = scene.drilled(&mut controller, 4)?;
+    let causes = [
+        "the query gives \"0\"; expected at least 3",
+        "found 2 files below ",
+        ", of 2025-11-20T03:00:00Z; expected no more than 1d before ",
+    ];
+    for (row, cause) in drilled.iter().zip(causes) {
+        let reason = row["last"]["reason"].as_str().context("a reason")?;
+        ensure!(row["last"]["ending"] == "unproven" && reason.contains("strongroom check "), "{row}");
+        ensure!(reason.contains("ended with 1") && reason.contains(cause), "{reason}");
+    }
+    ensure!(drilled[3]["plan"] == "well" && drilled[3]["last"]["ending"] == "proven", "{drilled:?}");
+
+    // One cause each: whatever else is looked at agrees. Words and findings stand in the proof.
+    for ((row, cause), wrong) in drilled.iter().zip(causes).zip([2, 0, 1]) {
+        let snapshot = row["last"]["snapshots"][0].as_str().context("a snapshot")?;
+        let story = scene.operator.run(["proof", "show", &snapshot[..12], "--json"])?.expect(0)?.json()?;
+        let checks = story["attempts"][0]["checks"].as_array().context("checks")?;
+        let agree: Vec<bool> = checks.iter().map(|check| check["actual"] == "ended with 0").collect();
+        ensure!(agree.iter().enumerate().all(|(at, agrees)| *agrees == (at != wrong)), "{story}");
+        let said = checks[wrong]["result"]["output"].as_str().context("what it said")?;
+        ensure!(said.contains(cause) && checks[3]["result"]["output"] != "", "{story}");
+        let shown = scene.operator.run(["proof", "show", &snapshot[..12]])?.expect(0)?;
+        ensure!(shown.stdout.contains("strongroom check sqlite ") && shown.stdout.contains(cause), "{shown}");
+    }
+
+    // What is mended proves.
+    sqlite(&scene.sandbox.path("systems/empty/orders.db"), "insert into orders values (1), (2), (3)")?;
+    scene.back_up("empty")?;
+    scene.operator.run(["drill", "run", "empty"])?.expect(0)?;
+    ensure!(controller.stop()?.success());
+    Ok(())
 }
 
 #[test]

@@ -13,7 +13,9 @@ fn a_restore_is_proven_by_its_plans_checks_alone() -> Result<()> {
     let scene = Scene::set()?;
     scene.write_site("")?;
     let below = scene.source.strip_prefix("/")?.display().to_string();
-    let good = format!("prove: {{ level: restored, checks: [[test, -d, {below:?}]] }}");
+    let good = format!(
+        "prove: {{ level: restored, checks: [[test, -d, {below:?}], {{ files: {below:?}, at-least: 1 }}, {{ newest: ., within: 9999d }}] }}"
+    );
     scene.back_up_by_plan(&good)?;
     let controller = scene.serve()?;
     let restore = |target: &str, more: &[&str]| {
@@ -25,6 +27,12 @@ fn a_restore_is_proven_by_its_plans_checks_alone() -> Result<()> {
     // In the target, by the worker.
     let done = restore("good", &[])?.expect(0)?.json()?;
     ensure!(done["outcome"] == "restored" && done["checks"][0]["verdict"] == "agreed", "{done}");
+    // A typed check is made by the worker's own program, and its words and what it found are kept.
+    let typed = &done["checks"][1];
+    ensure!(typed["verdict"] == "agreed" && typed["command"][0] == "strongroom", "{done}");
+    ensure!(typed["output"].as_str().is_some_and(|said| said.ends_with("; expected at least 1")), "{done}");
+    let newest = done["checks"][2]["output"].as_str().context("what it found")?;
+    ensure!(newest.contains("expected no more than 9999d before 20"), "{newest}");
     let proven = |done: &serde_json::Value| -> Result<bool> {
         let listed = scene.operator.run(["record", "list", "--json"])?.expect(0)?.json()?;
         let of_this = listed.as_array().into_iter().flatten().find(|record| record["restore"] == done["restore"]);

@@ -1,6 +1,7 @@
 //! Several systems by a restore plan: in their order, as people agreed, stopped or going on where one is not up, and taken up after the controller was killed.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -164,6 +165,38 @@ fn systems_come_back_in_their_order_as_people_agreed() -> Result<()> {
     ensure!(page.stdout.contains("Probe of the restore plan") && page.stdout.contains("portal: "), "{page}");
     scene.operator.run(["record", "verify"])?.expect(0)?;
     scene.operator.run(["journal", "verify"])?.expect(0)?;
+    ensure!(controller.stop()?.success());
+    Ok(())
+}
+
+#[test]
+fn typed_probes_say_what_is_up() -> Result<()> {
+    if !skip::is_root() {
+        return skip::test("typed_probes_say_what_is_up", "its scene acts as other users");
+    }
+    let (scene, at) = scene("")?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let probes =
+        format!("    probes: [{{ port: {port}, time-out: 1m }}, {{ run: [sh, -c, 'date -d $STRONGROOM_TIME'] }}]\n");
+    for plan in ["up", "down"] {
+        write_plan(&scene, plan, "stop", &[("db", "", probes.clone())])?;
+    }
+    let controller = scene.serve()?;
+    by_operator(&scene, &start("up", &at), &[])?.expect(0)?;
+    drop(listener);
+    by_operator(&scene, &start("down", &at), &[])?.expect(3)?;
+    // The newest first.
+    let listed = scene.operator.run(["record", "list", "--json"])?.expect(0)?.json()?;
+    ensure!(listed[0]["proven"] == false && listed[1]["proven"] == true, "{listed}");
+    for (record, said) in [(1, "localhost takes connections at port"), (0, "localhost takes none at port")] {
+        let name = listed[record]["restore"].as_str().context("a name")?;
+        for more in [&[][..], &["--json"]] {
+            let shown = scene.operator.run([&["record", "show", name], more].concat())?.expect(0)?;
+            ensure!(shown.stdout.contains(said) && shown.stdout.contains("expected a connection"), "{shown}");
+            ensure!(shown.stdout.contains("strongroom check port"), "{shown}");
+        }
+    }
     ensure!(controller.stop()?.success());
     Ok(())
 }

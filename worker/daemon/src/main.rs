@@ -1,11 +1,13 @@
 //! `strongroom-worker`: the command line of the program on a host.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use strongroom_worker::ready_check::{Finding, ReadyCheck};
 use strongroom_worker_daemon::connect::{self, ConnectError};
 use strongroom_worker_daemon::facts;
 use strongroom_worker_daemon::serve::{self, Folders};
@@ -80,6 +82,8 @@ What cannot be found out is left out.
 Example:
   strongroom-worker facts | jq .mounts")]
     Facts,
+    #[command(subcommand)]
+    Check(ReadyCheck),
 }
 
 #[derive(Debug, Args)]
@@ -116,8 +120,13 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(args),
         Command::Connect(args) => connect(&args),
         Command::Store(args) => store(&args),
-        Command::Facts => print_facts(),
+        Command::Facts => print_line(&facts::gather(Timestamp::now()).to_json()),
+        Command::Check(check) => return compared(&check.look(Timestamp::now())),
     };
+    exit(ended)
+}
+
+fn exit(ended: Result<()>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -165,8 +174,15 @@ fn store(args: &StoreArgs) -> Result<()> {
     Ok(runtime.block_on(storage::serve(&args.folder, rights))?)
 }
 
-fn print_facts() -> Result<()> {
+/// One that does not agree has failed, as far as whoever runs it is concerned.
+fn compared(finding: &Finding) -> ExitCode {
+    match print_line(finding) {
+        Ok(()) if !finding.agrees => ExitCode::FAILURE,
+        printed => exit(printed),
+    }
+}
+
+fn print_line(text: &impl Display) -> Result<()> {
     use std::io::Write;
-    let text = facts::gather(Timestamp::now()).to_json();
     writeln!(std::io::stdout().lock(), "{text}").context("cannot write to standard output")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Check, CheckVerdict, Stopped, follow, start};
+use super::{Check, CheckVerdict, Stopped, follow, own, start};
 use crate::command::clean;
 
 /// What is run, and what it must say.
@@ -26,8 +26,9 @@ pub struct Probe<'a> {
 /// Makes one, as a command around a restore runs: without a shell, in a clean environment. `stop` is asked now and then whether it is to end early.
 pub fn probe(probe: &Probe<'_>, stop: &dyn Fn() -> bool) -> Result<Check, Stopped> {
     let begin = || {
+        let words = own::started_by(probe.command)?;
         let (program, arguments) =
-            probe.command.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
+            words.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
         let mut command = Command::new(program);
         clean(command.args(arguments)).envs(probe.environment.iter().map(|(name, value)| (name, value)));
         start(command, probe.folder)

@@ -14,7 +14,7 @@ use strongroom_plans::{
 };
 use strongroom_repository::{ObjectId, Problem, Snapshot, SnapshotKind};
 use strongroom_worker::backup::Input;
-use strongroom_worker::checks::{self, Bounds, Isolation};
+use strongroom_worker::checks::{self, Bounds, Isolation, Restored};
 use strongroom_worker::exclude::{Caches, Excludes, Mounts};
 use strongroom_worker::pace::Pace;
 use strongroom_worker::restore::{
@@ -46,6 +46,8 @@ pub(crate) struct Local<'a> {
     scratch: Scratch,
     kind: SnapshotKind,
     copies: Vec<CopyAt<'a>>,
+    /// Of the restore point in the scratch directory: of the snapshot that was begun last.
+    time: Option<Timestamp>,
 }
 
 /// One of the plan's copies.
@@ -79,7 +81,7 @@ impl<'a> Local<'a> {
         scratch: Scratch,
         kind: SnapshotKind,
     ) -> Self {
-        Self { context, opened, host, scratch, kind, copies: Vec::new() }
+        Self { context, opened, host, scratch, kind, copies: Vec::new(), time: None }
     }
 
     /// The same, with the plan's copies in their order.
@@ -109,13 +111,18 @@ impl<'a> Local<'a> {
     }
 
     /// Restores parts of snapshots into an empty scratch directory, and verifies them.
-    pub(crate) fn restore_parts(&self, parts: &[Part]) -> Result<RestoreDone, Failure> {
+    pub(crate) fn restore_parts(&mut self, parts: &[Part]) -> Result<RestoreDone, Failure> {
         self.scratch.create()?;
+        self.time = parts.iter().map(|part| part.snapshot.manifest.time).max();
         let mut done = RestoreDone::default();
         for part in parts {
             add(&mut done, self.restore_one(part)?);
         }
         Ok(done)
+    }
+
+    fn restored(&self) -> Restored<'_> {
+        Restored { folder: self.scratch.path(), time: self.time }
     }
 
     fn restore_one(&self, part: &Part) -> Result<RestoreReport, Failure> {
@@ -180,7 +187,7 @@ impl Executor for Local<'_> {
         let isolation = Isolation::here();
         let isolated = matches!(isolation, Ok(Isolation::Namespaces));
         let made = match isolation {
-            Ok(isolation) => checks::run(&words, self.scratch.path(), isolation, bounds(limits), &stop)
+            Ok(isolation) => checks::run(&words, self.restored(), isolation, bounds(limits), &stop)
                 .map(|made| (told(made.verdict), made.output)),
             Err(error) => Ok((CheckVerdict::NotStarted, error.to_string())),
         };

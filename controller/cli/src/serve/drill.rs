@@ -92,10 +92,11 @@ struct Hands<'a> {
 
 impl Hands<'_> {
     /// A part of the restore point; which, and how far that brings the drills, is in the answer.
-    fn restore_sample(&self, sample: &Sample, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
+    fn restore_sample(&mut self, sample: &Sample, snapshots: &[ObjectId]) -> Result<RestoreDone, Failure> {
         let snapshots: Vec<Snapshot> = snapshots.iter().map(|id| self.local.snapshot(*id)).collect::<Result<_, _>>()?;
         let draw = Draw::of(self.order, sample, (self.opened, &snapshots), self.context)?;
-        let done = self.local.restore_parts(&draw.parts(self.opened, snapshots, self.context)?)?;
+        let parts = draw.parts(self.opened, snapshots, self.context)?;
+        let done = self.local.restore_parts(&parts)?;
         let sample = Some(draw.remember(&done)?);
         Ok(RestoreDone { sample, ..done })
     }

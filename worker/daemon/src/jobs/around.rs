@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use strongroom_worker::checks::{Check, CheckVerdict, Probe, Stopped, probe};
 use strongroom_worker::command::Order;
+use strongroom_worker::ready_check::TIME;
 use strongroom_worker::restore::{HookDone, HookTime, ProbeDone, RestoreReport};
 
 use super::checking::on_thread;
@@ -25,9 +27,16 @@ pub(super) enum NotBegun {
     Asked(Wish),
 }
 
+/// What a restore is of: what was asked for, and the time of its snapshot.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) request: &'a RestoreRequest,
+    pub(super) time: Timestamp,
+}
+
 /// Runs the commands before. They come before the last look at the target, since they may change it.
-pub(super) async fn before(job: &Arc<Job>, request: &RestoreRequest) -> Result<Vec<HookDone>, NotBegun> {
-    let done = run_all(job, request, HookTime::Before).await.map_err(NotBegun::Asked)?;
+pub(super) async fn before(job: &Arc<Job>, told: Told<'_>) -> Result<Vec<HookDone>, NotBegun> {
+    let done = run_all(job, told, HookTime::Before).await.map_err(NotBegun::Asked)?;
     match done.last().and_then(|hook| hook.error.as_ref()) {
         Some(error) => Err(NotBegun::Failed(error.clone())),
         None => Ok(done),
@@ -35,31 +44,27 @@ pub(super) async fn before(job: &Arc<Job>, request: &RestoreRequest) -> Result<V
 }
 
 /// Completes the report of a restore that is checked.
-pub(super) async fn after(
-    job: &Arc<Job>,
-    request: &RestoreRequest,
-    report: RestoreReport,
-) -> Result<RestoreReport, Wish> {
+pub(super) async fn after(job: &Arc<Job>, told: Told<'_>, report: RestoreReport) -> Result<RestoreReport, Wish> {
     if !report.is_whole() {
         return Ok(report);
     }
-    let after = run_all(job, request, HookTime::After).await?;
+    let after = run_all(job, told, HookTime::After).await?;
     let probes = match after.iter().all(|hook| hook.error.is_none()) {
-        true => probes(job, request).await?,
+        true => probes(job, told).await?,
         false => Vec::new(),
     };
     Ok(report.with_around(after, probes))
 }
 
-async fn run_all(job: &Arc<Job>, request: &RestoreRequest, when: HookTime) -> Result<Vec<HookDone>, Wish> {
+async fn run_all(job: &Arc<Job>, told: Told<'_>, when: HookTime) -> Result<Vec<HookDone>, Wish> {
     let hooks = match when {
-        HookTime::Before => &request.around.before,
-        HookTime::After => &request.around.after,
+        HookTime::Before => &told.request.around.before,
+        HookTime::After => &told.request.around.after,
     };
     let mut done = Vec::new();
     for hook in hooks {
         job.show_doing(&format!("running the commands {} the restore", when.word()));
-        let hook = run_one(job, request, hook, when).await?;
+        let hook = run_one(job, told, hook, when).await?;
         let is_failed = hook.error.is_some();
         done.push(hook);
         if is_failed {
@@ -69,8 +74,8 @@ async fn run_all(job: &Arc<Job>, request: &RestoreRequest, when: HookTime) -> Re
     Ok(done)
 }
 
-async fn run_one(job: &Arc<Job>, request: &RestoreRequest, hook: &Hook, when: HookTime) -> Result<HookDone, Wish> {
-    let environment = environment(job, request, when.word());
+async fn run_one(job: &Arc<Job>, told: Told<'_>, hook: &Hook, when: HookTime) -> Result<HookDone, Wish> {
+    let environment = environment(job, told, when.word());
     let order = Order { arguments: hook.arguments.clone(), environment, time_max: hook.time_max() };
     let (begun, stop) = (Instant::now(), Arc::default());
     let running = hooks::run(order, Arc::clone(&stop));
@@ -92,7 +97,8 @@ async fn run_one(job: &Arc<Job>, request: &RestoreRequest, hook: &Hook, when: Ho
     Ok(HookDone { when, command: hook.arguments.clone(), error, milliseconds })
 }
 
-async fn probes(job: &Arc<Job>, request: &RestoreRequest) -> Result<Vec<ProbeDone>, Wish> {
+async fn probes(job: &Arc<Job>, told: Told<'_>) -> Result<Vec<ProbeDone>, Wish> {
+    let Told { request, time } = told;
     let wanted = &request.around.probes;
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -100,7 +106,8 @@ async fn probes(job: &Arc<Job>, request: &RestoreRequest) -> Result<Vec<ProbeDon
     job.show_doing("probing what was restored");
     let (on_job, on_request) = (Arc::clone(job), request.clone());
     let work = move || {
-        let (target, environment) = (on_request.target(), environment(&on_job, &on_request, "probe"));
+        let told = Told { request: &on_request, time };
+        let (target, environment) = (on_request.target(), environment(&on_job, told, "probe"));
         let stop = || on_job.control().wish().is_some();
         let run = |one: &request::Probe| {
             let prints = one.prints.as_deref();
@@ -125,11 +132,12 @@ fn not_started(hook: &Hook, reason: &str) -> Check {
 }
 
 /// What each of them is told.
-fn environment(job: &Job, request: &RestoreRequest, when: &str) -> Vec<(String, String)> {
+fn environment(job: &Job, Told { request, time }: Told<'_>, when: &str) -> Vec<(String, String)> {
     let own = [
         ("STRONGROOM_WHEN", when.to_owned()),
         ("STRONGROOM_JOB", job.id().to_string()),
         ("STRONGROOM_SNAPSHOT", request.snapshot.to_string()),
+        (TIME, time.to_string()),
         ("STRONGROOM_TARGET", request.target.clone()),
     ];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));

@@ -4,18 +4,19 @@
 
 use std::sync::Arc;
 
-use strongroom_worker::checks::{self, Bounds, Check, CheckVerdict, Isolation, Stopped};
+use strongroom_worker::checks::{self, Bounds, Check, CheckVerdict, Isolation, Restored, Stopped};
 use strongroom_worker::restore::{Outcome, RestoreReport};
 use tokio::sync::oneshot;
 
+use super::around::Told;
 use super::control::Wish;
 use super::job::Job;
-use crate::request::{Hook, RestoreRequest};
+use crate::request::Hook;
 
 /// Completes a restore's report. An error is what the job was asked before it had come so far.
 pub(super) async fn check(
     job: &Arc<Job>,
-    request: &RestoreRequest,
+    Told { request, time }: Told<'_>,
     report: RestoreReport,
 ) -> Result<RestoreReport, Wish> {
     // Of what was not put in place there is nothing to be looked at.
@@ -26,9 +27,10 @@ pub(super) async fn check(
     let (on_job, on_request) = (Arc::clone(job), request.clone());
     let work = move || {
         let (target, stop) = (on_request.target(), || on_job.control().wish().is_some());
+        let restored = Restored { folder: &target, time: Some(time) };
         // Here it is to be used, so a check may ask this host's own services.
         let run = |check: &Hook| {
-            checks::run(&check.arguments, &target, Isolation::None, Bounds::of_time(check.time_max()), &stop)
+            checks::run(&check.arguments, restored, Isolation::None, Bounds::of_time(check.time_max()), &stop)
         };
         on_request.checks.iter().map(run).collect::<Result<Vec<Check>, Stopped>>()
     };

@@ -19,7 +19,7 @@ use strongroom_worker::restore::{
 };
 use tokio::sync::oneshot;
 
-use super::around::{self, NotBegun};
+use super::around::{self, NotBegun, Told};
 use super::attempt::{THREADS_MAX, Ticker};
 use super::control::Wish;
 use super::job::Job;
@@ -102,6 +102,7 @@ impl Restoring<'_> {
         self.job.show_doing("looking at the target");
         let planned = self.unless_asked(self.plan(&repository)).await?;
         let mut plan = planned.map_err(|error| self.failed(error))?;
+        let told = Told { request: self.request, time: plan.summary.time };
         if self.request.dry_run {
             return Ok(End::Restored(to_value(&plan.summary)));
         }
@@ -113,7 +114,7 @@ impl Restoring<'_> {
         {
             tracing::info!(job = %self.job.id(), "an earlier try has put everything in place");
             return match serde_json::from_value(report.clone()) {
-                Ok(report) => self.checked(report).await,
+                Ok(report) => self.checked(told, report).await,
                 // Of a release with another shape.
                 Err(_) => Ok(End::Restored(report)),
             };
@@ -121,7 +122,7 @@ impl Restoring<'_> {
         if self.job.with(|entry| entry.cancelling) {
             return Err(End::Asked(Wish::Cancel));
         }
-        let before = around::before(self.job, self.request).await?;
+        let before = around::before(self.job, told).await?;
         if !before.is_empty() {
             self.job.show_doing("looking at the target");
             let planned = self.unless_asked(self.plan(&repository)).await?;
@@ -143,7 +144,7 @@ impl Restoring<'_> {
             }
         };
         match done {
-            Ok(report) => self.checked(RestoreReport { hooks: before, ..report }).await,
+            Ok(report) => self.checked(told, RestoreReport { hooks: before, ..report }).await,
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -158,9 +159,9 @@ impl Restoring<'_> {
     }
 
     /// What is in place is in place: the checks, and what runs after it, can only say more of it.
-    async fn checked(&self, report: RestoreReport) -> Result<End, End> {
-        let checked = checking::check(self.job, self.request, report).await.map_err(End::Asked)?;
-        let probed = around::after(self.job, self.request, checked).await.map_err(End::Asked)?;
+    async fn checked(&self, told: Told<'_>, report: RestoreReport) -> Result<End, End> {
+        let checked = checking::check(self.job, told, report).await.map_err(End::Asked)?;
+        let probed = around::after(self.job, told, checked).await.map_err(End::Asked)?;
         Ok(End::Restored(to_value(&probed)))
     }
 
