@@ -11,10 +11,10 @@ use crate::findings::Findings;
 use crate::load::LoadLimits;
 use crate::name::{Line, Name};
 use crate::overlap;
+use crate::plan_kind::{self, DRILL, PlanKind, RESTORE};
 use crate::preset::Inherited;
 use crate::prove::ProofDemand;
 use crate::report::quoted;
-use crate::restore_plan;
 use crate::retain::RetentionRules;
 use crate::said::Said;
 use crate::schedule::{PlacedSchedule, RunKind, Schedule};
@@ -78,10 +78,12 @@ static SHAPE: Shape = Shape {
     ],
 };
 
-static KINDS: &[Word<()>] = &[("backup", Meaning::Now(())), (restore_plan::KIND, Meaning::InSite(RESTORE_REMEDY))];
+static KINDS: &[Word<()>] =
+    &[("backup", Meaning::Now(())), (RESTORE, Meaning::InSite(RESTORE_REMEDY)), (DRILL, Meaning::InSite(DRILL_REMEDY))];
 
 const RESTORE_REMEDY: &str =
     "put the file into the `plans` of a site: its systems are those of the site's plans and hosts";
+const DRILL_REMEDY: &str = "put the file into the `plans` of a site: what it drills are the site's plans";
 
 impl BackupPlan {
     /// The plan's name, unique within a site.
@@ -137,6 +139,12 @@ impl BackupPlan {
         self.prove.as_ref()
     }
 
+    /// Takes a demand from where it is said for several plans.
+    pub(crate) fn take_demand(&mut self, demand: &ProofDemand, said: impl Iterator<Item = Said>) {
+        self.prove = Some(demand.clone());
+        self.said.extend(said);
+    }
+
     /// How much of its host a run may take.
     pub fn limits(&self) -> LoadLimits {
         self.limits
@@ -165,9 +173,13 @@ impl BackupPlan {
     }
 
     pub(crate) fn read(root: &Node, findings: &mut Findings<'_>) -> Option<Self> {
-        if let Some(span) = restore_plan::kind_span(root) {
-            let reason = "a restore plan means something only in a site";
-            findings.report(Code::OnlyInSite, span, reason, RESTORE_REMEDY);
+        let elsewhere = match plan_kind::of(root) {
+            (PlanKind::Backup, _) => None,
+            (PlanKind::Restore, span) => Some((span, "a restore plan", RESTORE_REMEDY)),
+            (PlanKind::Drill, span) => Some((span, "a drill", DRILL_REMEDY)),
+        };
+        if let Some((span, what, remedy)) = elsewhere {
+            findings.report(Code::OnlyInSite, span, format!("{what} means something only in a site"), remedy);
             return None;
         }
         let fields = Fields::of(root, &SHAPE, findings)?;

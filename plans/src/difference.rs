@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupPlan;
+use crate::drill_plan::DrillPlan;
 use crate::fleet::FleetPlan;
 use crate::host::{Host, JUMP_USER};
 use crate::name::Name;
@@ -89,6 +90,7 @@ impl Difference {
         let mut plans: Vec<PlanChange> = names.into_iter().filter_map(between).collect();
         let weaker = weaker::of_sites(old, new, &plans);
         plans.extend(restore_plan_changes(old, new));
+        plans.extend(drill_plan_changes(old, new));
         Self { weaker, site: changes(values(old.said()), values(new.said())), hosts: host_changes(old, new), plans }
     }
 
@@ -124,6 +126,12 @@ impl Side {
     /// Its systems' hosts; nothing of it runs by itself.
     fn of_restore_plan(plan: &RestorePlan) -> Self {
         let hosts = plan.systems().iter().map(|system| system.target_host().clone()).collect();
+        Self { hosts, values: values(plan.said()), runs: RunsAhead::default() }
+    }
+
+    /// What it demands stands among the values of its plans, too: there it is told whether that is less.
+    fn of_drill_plan(site: &Site, plan: &DrillPlan) -> Self {
+        let hosts = site.hosts_of_drill(plan).into_iter().cloned().collect();
         Self { hosts, values: values(plan.said()), runs: RunsAhead::default() }
     }
 
@@ -194,6 +202,12 @@ fn changes(old: Vec<Value>, new: Vec<Value>) -> Vec<ValueChange> {
 fn restore_plan_changes(old: &Site, new: &Site) -> Vec<PlanChange> {
     let names: BTreeSet<&Name> = old.restore_plans().keys().chain(new.restore_plans().keys()).collect();
     let side = |site: &Site, name| site.restore_plans().get(name).map(Side::of_restore_plan);
+    names.into_iter().filter_map(|name| PlanChange::between(name.clone(), side(old, name), side(new, name))).collect()
+}
+
+fn drill_plan_changes(old: &Site, new: &Site) -> Vec<PlanChange> {
+    let names: BTreeSet<&Name> = old.drill_plans().keys().chain(new.drill_plans().keys()).collect();
+    let side = |site: &Site, name| site.drill_plans().get(name).map(|plan| Side::of_drill_plan(site, plan));
     names.into_iter().filter_map(|name| PlanChange::between(name.clone(), side(old, name), side(new, name))).collect()
 }
 

@@ -115,7 +115,7 @@ codes! {
     NoHost = "P-0032",
     /// A name of something that the site does not have.
     UnknownName = "P-0033",
-    /// Two plans of one name, or two systems of a restore plan.
+    /// Two plans of one name, of whichever kinds, or two systems of a restore plan.
     NameTwice = "P-0034",
     /// Plans, hosts or systems that wait for themselves in the end.
     Circle = "P-0035",
@@ -155,6 +155,8 @@ codes! {
     TargetTwice = "P-0058",
     /// A host or a path that the named plan does not back up.
     NotOfPlan = "P-0059",
+    /// A plan for which it is said in two places how it is proven.
+    ProvenTwice = "P-0060",
 }
 
 impl Faults {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::backup::{BackupPlan, COPIES, Parts, StoredAt, report_stored_twice};
 use crate::declared::Declared;
+use crate::drill_plan::{DrillPlan, PROVE};
 use crate::fault::Code;
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
@@ -40,6 +41,7 @@ pub struct FleetPlan {
     preset: Option<Name>,
     priority: Priority,
     objectives: Objectives,
+    drill: Option<Name>,
     file: String,
     version: ContentHash,
 }
@@ -128,6 +130,17 @@ impl FleetPlan {
     /// What restores of its data are measured against.
     pub fn objectives(&self) -> Objectives {
         self.objectives
+    }
+
+    /// The file of the kind `drill` that says how its restore points are proven; none where the plan or its preset does.
+    pub fn drill(&self) -> Option<&Name> {
+        self.drill.as_ref()
+    }
+
+    pub(crate) fn drill_by(&mut self, drill: &DrillPlan) {
+        let said = drill.said().iter().filter(|said| said.is_of(PROVE));
+        self.plan.take_demand(drill.prove(), said.cloned());
+        self.drill = Some(drill.name().clone());
     }
 
     /// The file, relative to the site's directory.
@@ -252,6 +265,7 @@ impl FleetDraft {
                 preset: preset.map(|(name, _)| name),
                 priority: priority.unwrap_or_default(),
                 objectives: objectives.unwrap_or_default(),
+                drill: None,
                 file: file.0.to_owned(),
                 version: ContentHash::of(file.1),
             })

@@ -8,14 +8,14 @@ use serde::{Serialize, Serializer};
 
 use crate::check_limits::CheckLimits;
 use crate::fault::Code;
-use crate::fields::{Fields, Shape};
+use crate::fields::Fields;
 use crate::findings::Findings;
+use crate::prove_dialect::{self, ALONE, Dialect, OF_DRILL, OF_SITE};
 use crate::ready_check;
 use crate::sample::Sample;
 use crate::time_span::TimeSpan;
 use crate::tree::Node;
 use crate::values::{self, Refusal};
-use crate::words::{self, Meaning, Word};
 
 /// What a plan demands as proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,86 +75,6 @@ pub struct CheckCommand {
     arguments: Vec<String>,
 }
 
-const ONLY_RESTORED: &str = "write `restored`: it includes the levels below";
-const BY_CHECKS: &str = "write `restored`, and add `checks:` that open what was restored";
-const AFTER_EACH_RUN: &str = "write `run`, or leave the key out: each run proves what it stored; drills are the controller's, for plans of a site";
-const WHOLE_RUN: &str =
-    "leave the key out: each run proves all that it stored; samples are for drills, which are the controller's";
-
-/// How `prove` is read: who looks after a plan decides when it may be proven.
-struct Dialect {
-    shape: Shape,
-    rhythms: &'static [Word<ProofRhythm>],
-}
-
-/// The controller looks after the plan.
-static OF_SITE: Dialect = Dialect {
-    shape: Shape {
-        title: "`prove`",
-        keys: &[
-            ("level", Meaning::Now("restored")),
-            ("every", Meaning::Now("run")),
-            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"], { files: srv/www, at-least: 100 }]")),
-            ("limits", Meaning::Now("{ time: 30m, memory: 2 GiB }")),
-            ("max-age", Meaning::Now("8d")),
-            ("sample", Meaning::Now("5 GiB")),
-            ("first", Meaning::Now("[/srv/ledger]")),
-            ("promise", Meaning::Now("90d")),
-        ],
-    },
-    rhythms: RHYTHMS,
-};
-
-/// Nobody does.
-static ALONE: Dialect = Dialect {
-    shape: Shape {
-        title: "`prove`",
-        keys: &[
-            ("level", Meaning::Now("restored")),
-            ("every", Meaning::Now("run")),
-            ("checks", Meaning::Now("[[\"test\", \"-s\", \"etc/hostname\"], { files: srv/www, at-least: 100 }]")),
-            ("limits", Meaning::Now("{ time: 30m, memory: 2 GiB }")),
-            ("max-age", Meaning::Now("8d")),
-            ("sample", Meaning::InSite(WHOLE_RUN)),
-            ("first", Meaning::InSite(WHOLE_RUN)),
-            ("promise", Meaning::InSite(WHOLE_RUN)),
-        ],
-    },
-    rhythms: RHYTHMS_ALONE,
-};
-
-static LEVELS: &[Word<ProofLevel>] = &[
-    ("restored", Meaning::Now(ProofLevel::Restored)),
-    ("L3", Meaning::Now(ProofLevel::Restored)),
-    ("present", Meaning::Later(ONLY_RESTORED)),
-    ("L1", Meaning::Later(ONLY_RESTORED)),
-    ("rehashed", Meaning::Later(ONLY_RESTORED)),
-    ("L2", Meaning::Later(ONLY_RESTORED)),
-    ("opened", Meaning::Later(BY_CHECKS)),
-    ("L4", Meaning::Later(BY_CHECKS)),
-    ("agreed", Meaning::Later(BY_CHECKS)),
-    ("L5", Meaning::Later(BY_CHECKS)),
-];
-
-static RHYTHMS: &[Word<ProofRhythm>] = &[
-    ("run", Meaning::Now(ProofRhythm::Run)),
-    ("daily", Meaning::Now(ProofRhythm::Daily)),
-    ("weekly", Meaning::Now(ProofRhythm::Weekly)),
-    ("monthly", Meaning::Now(ProofRhythm::Monthly)),
-    ("quarterly", Meaning::Now(ProofRhythm::Quarterly)),
-    ("yearly", Meaning::Now(ProofRhythm::Yearly)),
-];
-
-/// Where no controller looks after the plan.
-static RHYTHMS_ALONE: &[Word<ProofRhythm>] = &[
-    ("run", Meaning::Now(ProofRhythm::Run)),
-    ("daily", Meaning::InSite(AFTER_EACH_RUN)),
-    ("weekly", Meaning::InSite(AFTER_EACH_RUN)),
-    ("monthly", Meaning::InSite(AFTER_EACH_RUN)),
-    ("quarterly", Meaning::InSite(AFTER_EACH_RUN)),
-    ("yearly", Meaning::InSite(AFTER_EACH_RUN)),
-];
-
 impl ProofDemand {
     /// How far a proof must go.
     pub fn level(&self) -> ProofLevel {
@@ -201,25 +121,25 @@ impl ProofDemand {
         Self::read_by(&ALONE, node, findings)
     }
 
+    /// Of a file that says how several plans are drilled.
+    pub(crate) fn read_drilled(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
+        Self::read_by(&OF_DRILL, node, findings)
+    }
+
     fn read_by(dialect: &'static Dialect, node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(node, &dialect.shape, findings)?;
-        let level =
-            fields.required("level", findings, |node, findings| words::word(node, "level of proof", LEVELS, findings));
-        let every = fields.optional("every", findings, |node, findings| {
-            words::word(node, "time to prove", dialect.rhythms, findings)
-        });
+        let level = fields.required("level", findings, prove_dialect::level);
+        let every = dialect.every(&fields, findings);
         let checks = fields.optional("checks", findings, |node, findings| {
             let what = "a command such as [\"test\", \"-s\", \"etc/hostname\"], or a check such as { files: srv, at-least: 100 }";
             values::list(node, what, findings, ready_check::read_check)
         });
         let limits = fields.optional("limits", findings, CheckLimits::read);
         let max_age = fields.optional("max-age", findings, values::written);
-        // A rhythm that cannot be read is one fault, not two.
-        let rhythm = if fields.node("every").is_none() { Some(ProofRhythm::Run) } else { every };
-        let sample = Sample::read(&fields, rhythm, findings);
+        let sample = Sample::read(&fields, every, findings);
         Some(Self {
             level: level?,
-            every: every.unwrap_or(ProofRhythm::Run),
+            every: every?,
             checks: checks.unwrap_or_default(),
             limits: limits.unwrap_or_default(),
             max_age,

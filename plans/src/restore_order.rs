@@ -15,6 +15,7 @@ pub(crate) fn report_between(systems: &[PlacedSystem], findings: &mut Findings<'
     report_unknown_needs(systems, findings);
     report_circles(systems, findings);
     report_places_twice(systems, findings);
+    report_put_onto_each_other(systems, findings);
 }
 
 fn report_names_twice(systems: &[PlacedSystem], findings: &mut Findings<'_>) {
@@ -65,6 +66,21 @@ fn report_places_twice(systems: &[PlacedSystem], findings: &mut Findings<'_>) {
             let reason = format!("{} is restored to the same place", quoted(other.name().as_str()));
             let remedy = "give each system a directory of its own: what one puts there is in the other's way";
             findings.report(Code::TargetTwice, span, reason, remedy);
+        }
+    }
+}
+
+fn report_put_onto_each_other(systems: &[PlacedSystem], findings: &mut Findings<'_>) {
+    for (number, placed) in systems.iter().enumerate() {
+        let (Some(system), Some(span)) = (&placed.system, &placed.promote_span) else { continue };
+        let others = systems.iter().enumerate().filter(|(other, _)| *other != number);
+        let mut others = others.filter_map(|(number, other)| Some((number, other.system.as_ref()?)));
+        // Where both are put somewhere, it is told of the second.
+        let met =
+            others.find(|(other, met)| system.is_put_onto(met) && (met.promote_to().is_none() || *other < number));
+        if let Some((_, other)) = met {
+            let reason = format!("{} is used there, too", quoted(other.name().as_str()));
+            findings.report(Code::TargetTwice, span, reason, "put each where nothing of another lies");
         }
     }
 }

@@ -10,11 +10,12 @@ use crate::findings::Findings;
 use crate::host::HostAddress;
 use crate::include::INCLUDE;
 use crate::name::{Line, Name};
+use crate::plan_kind::RESTORE;
 use crate::restore_order::report_between;
 use crate::restore_system::{Known, PlacedSystem, RestoreSystem};
 use crate::said::Said;
 use crate::text::Span;
-use crate::tree::{Content, Node};
+use crate::tree::Node;
 use crate::values;
 use crate::version::ContentHash;
 use crate::words::{self, Meaning, Word};
@@ -49,13 +50,10 @@ pub(crate) struct RestoreDraft {
     pub(crate) plan: Option<RestorePlan>,
 }
 
-/// The word behind `kind`.
-pub(crate) const KIND: &str = "restore";
-
 static SHAPE: Shape = Shape {
     title: "a restore plan",
     keys: &[
-        ("kind", Meaning::Now(KIND)),
+        ("kind", Meaning::Now(RESTORE)),
         ("name", Meaning::Now("citizens-portal")),
         ("owner", Meaning::Now("team-portal")),
         (INCLUDE, Meaning::Now("[parts/addresses.yaml]")),
@@ -65,7 +63,7 @@ static SHAPE: Shape = Shape {
     ],
 };
 
-static KINDS: &[Word<()>] = &[(KIND, Meaning::Now(()))];
+static KINDS: &[Word<()>] = &[(RESTORE, Meaning::Now(()))];
 
 static ON_FAILURE: &[Word<OnFailure>] =
     &[("stop", Meaning::Now(OnFailure::Stop)), ("continue", Meaning::Now(OnFailure::Continue))];
@@ -161,13 +159,6 @@ impl RestoreDraft {
         };
         Self { name: placed, plan: plan() }
     }
-}
-
-/// Where a file says that it is one of these, if it does.
-pub(crate) fn kind_span(root: &Node) -> Option<&Span> {
-    let Content::Mapping(entries) = &root.content else { return None };
-    let kind = &entries.iter().find(|entry| entry.key == "kind")?.value;
-    matches!(&kind.content, Content::Scalar { text, .. } if text == KIND).then_some(&kind.span)
 }
 
 /// Reads the tree of one as if nothing were known of its site.

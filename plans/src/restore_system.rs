@@ -28,6 +28,7 @@ pub struct RestoreSystem {
     plan: Name,
     host: Name,
     to: RestoreTarget,
+    promote_to: Option<SourcePath>,
     paths: Vec<SourcePath>,
     /// By which the snapshots of its source are told from others of the host.
     source_path: SourcePath,
@@ -43,6 +44,7 @@ pub(crate) struct PlacedSystem {
     /// None where something is wrong with it.
     pub(crate) system: Option<RestoreSystem>,
     pub(crate) to_span: Option<Span>,
+    pub(crate) promote_span: Option<Span>,
 }
 
 /// What its names can stand for.
@@ -52,6 +54,8 @@ pub(crate) struct Known<'k> {
     pub(crate) hosts: &'k Declared<PlacedHost>,
 }
 
+const PROMOTE_TO: &str = "promote-to";
+
 static SHAPE: Shape = Shape {
     title: "a system of a restore plan",
     keys: &[
@@ -60,6 +64,7 @@ static SHAPE: Shape = Shape {
         ("plan", Meaning::Now("billing")),
         ("host", Meaning::Now("db1")),
         ("to", Meaning::Now("db2:/srv/restored")),
+        (PROMOTE_TO, Meaning::Now("/srv/billing")),
         ("paths", Meaning::Now("[/srv/billing]")),
         ("before", Meaning::Now("[{ run: [systemctl, stop, billing], time-out: 2m }]")),
         ("after", Meaning::Now("[{ run: [systemctl, start, billing] }]")),
@@ -109,6 +114,11 @@ impl RestoreSystem {
         }
     }
 
+    /// Where the one path is put to be used, on the same host, once somebody has all of the plan put in place. Never of what comes back in place.
+    pub fn promote_to(&self) -> Option<&SourcePath> {
+        self.promote_to.as_ref()
+    }
+
     /// What is restored; everything that its source backs up if there is none.
     pub fn paths(&self) -> &[SourcePath] {
         &self.paths
@@ -147,6 +157,17 @@ impl RestoreSystem {
             }
     }
 
+    /// Whether what it is put at in the end is what the other one is put at, or comes back at, or lies in it.
+    pub(crate) fn is_put_onto(&self, other: &Self) -> bool {
+        let Some(place) = self.promote_to.as_ref().filter(|_| self.target_host() == other.target_host()) else {
+            return false;
+        };
+        let meets = |other: &Path| place.as_path().starts_with(other) || other.starts_with(place.as_path());
+        let in_place = Some(other).filter(|other| other.to == RestoreTarget::InPlace).map(Self::written);
+        let written = other.promote_to.iter().map(|place| place.as_path().to_owned());
+        written.chain(in_place.unwrap_or_default()).any(|other| meets(&other))
+    }
+
     fn written(&self) -> Vec<PathBuf> {
         let all = if self.paths.is_empty() { std::slice::from_ref(&self.source_path) } else { &self.paths[..] };
         all.iter().map(|path| path.as_path().to_owned()).collect()
@@ -167,6 +188,7 @@ impl PlacedSystem {
         let host = found.and_then(|plan| host_of(plan, host.as_ref(), &node.span, findings));
         let to = fields.required("to", findings, |node, findings| read_target(node, known.hosts, findings));
         let to_span = fields.node("to").map(|node| node.span.clone());
+        let promote_to = fields.optional(PROMOTE_TO, findings, values::written);
         let paths = fields.optional("paths", findings, |node, findings| {
             values::list(node, "an absolute path", findings, |node, findings| {
                 Some((values::written::<SourcePath>(node, findings)?, node.span.clone()))
@@ -174,6 +196,10 @@ impl PlacedSystem {
         });
         let has_paths = fields.node("paths").is_some();
         let paths = if has_paths { paths } else { Some(Vec::new()) };
+        let promote_span = fields.node(PROMOTE_TO).map(|node| node.span.clone());
+        if let (Some(span), Some(paths)) = (&promote_span, &paths) {
+            refuse_idle(to.as_ref(), paths.len(), span, findings);
+        }
         let source_path =
             found.zip(paths.as_ref()).and_then(|(plan, paths)| source_path(plan, paths, &node.span, findings));
         let hooks = |node: &Node, findings: &mut Findings<'_>| values::list(node, Hook::WHAT, findings, Hook::read);
@@ -190,6 +216,7 @@ impl PlacedSystem {
                 plan: plan?.0,
                 host: host?,
                 to: to?,
+                promote_to,
                 paths: paths?.into_iter().map(|(path, _)| path).collect(),
                 source_path: source_path?,
                 before: before.unwrap_or_default(),
@@ -198,7 +225,7 @@ impl PlacedSystem {
             })
         };
         let system = system();
-        Some(Self { name, needs, system, to_span })
+        Some(Self { name, needs, system, to_span, promote_span })
     }
 }
 
@@ -212,6 +239,18 @@ fn read_target(node: &Node, hosts: &Declared<PlacedHost>, findings: &mut Finding
         hosts.look_up("host", host, &node.span, findings);
     }
     Some(to)
+}
+
+/// A place for what needs none, or for more than one directory.
+fn refuse_idle(to: Option<&RestoreTarget>, paths: usize, span: &Span, findings: &mut Findings<'_>) {
+    if to == Some(&RestoreTarget::InPlace) {
+        let reason = "what comes back in place is where it is used";
+        let remedy = "take it out, or restore to a directory of a host: `to: db2:/srv/restored`";
+        findings.report(Code::KeyBeside, span, reason, remedy);
+    } else if paths != 1 {
+        let reason = "one directory is put there, by a rename";
+        findings.report(Code::KeyBeside, span, reason, "name it alone: `paths: [/srv/billing]`");
+    }
 }
 
 /// Whose data they are: one of the plan's hosts, or its only one.

@@ -26,6 +26,8 @@ pub enum SchemaOf {
     SitePlan,
     /// A plan of a site that restores.
     RestorePlan,
+    /// A file of a site that says how several plans are drilled.
+    Drill,
     /// `site.yaml`.
     Site,
     /// `hosts.yaml`.
@@ -39,7 +41,7 @@ impl SchemaOf {
     /// The schema as JSON.
     pub fn json(self) -> Value {
         let mut rows = Rows {
-            has_variables: matches!(self, Self::SitePlan | Self::RestorePlan | Self::Site),
+            has_variables: matches!(self, Self::SitePlan | Self::RestorePlan | Self::Drill | Self::Site),
             of_shapes: Vec::new(),
         };
         let mut whole = Probe::new(self);

@@ -1,12 +1,13 @@
 //! A site: its repositories, calendars and limits, its hosts, and the plans for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::calendar::{ActionClass, Calendar, Standstill};
 use crate::dead_man::DeadMan;
+use crate::drill_plan::DrillPlan;
 use crate::fault::Faults;
 use crate::fleet::FleetPlan;
 use crate::host::Host;
@@ -42,6 +43,7 @@ pub struct Site {
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) plans: BTreeMap<Name, FleetPlan>,
     pub(crate) restore_plans: BTreeMap<Name, RestorePlan>,
+    pub(crate) drill_plans: BTreeMap<Name, DrillPlan>,
     pub(crate) version: ContentHash,
     pub(crate) said: Vec<Said>,
 }
@@ -136,6 +138,16 @@ impl Site {
     /// The restore plans by name, which no backup plan has.
     pub fn restore_plans(&self) -> &BTreeMap<Name, RestorePlan> {
         &self.restore_plans
+    }
+
+    /// The files of the kind `drill` by name, which no plan of another kind has. What they demand stands in the plans, too.
+    pub fn drill_plans(&self) -> &BTreeMap<Name, DrillPlan> {
+        &self.drill_plans
+    }
+
+    /// The hosts whose restore points such a file has drilled.
+    pub fn hosts_of_drill(&self, drill: &DrillPlan) -> BTreeSet<&Name> {
+        drill.plans().iter().filter_map(|name| self.plans.get(name)).flat_map(FleetPlan::hosts).collect()
     }
 
     /// The version: a hash over the names and contents of all files.

@@ -1,16 +1,18 @@
 //! One file of a site: its text, with what it includes and its variables put in, on its way to be read.
 
 use crate::declared::Declared;
+use crate::drill_plan::DrillDraft;
 use crate::fault::Code;
 use crate::findings::Findings;
-use crate::fleet::FleetDraft;
+use crate::fleet::{FleetDraft, FleetPlan};
 use crate::grow::{FileKind, grow};
 use crate::host::PlacedHost;
 use crate::include::PartFiles;
+use crate::plan_kind::{self, PlanKind};
 use crate::report::quoted;
-use crate::restore_plan::{self, RestoreDraft};
+use crate::restore_plan::RestoreDraft;
 use crate::restore_system::Known;
-use crate::site_reader::{PlanFile, RestoreFile, SiteDraft};
+use crate::site_reader::{DrillFile, PlanFile, RestoreFile, SiteDraft};
 use crate::text::Text;
 use crate::tree::Node;
 use crate::variables::Variables;
@@ -22,7 +24,7 @@ pub(crate) struct SiteFile<'t> {
     pub(crate) content: Option<&'t [u8]>,
 }
 
-/// A plan whose tree is whole, and not read yet.
+/// A plan, of whichever kind, whose tree is whole, and not read yet.
 pub(crate) struct BegunPlan<'t> {
     file: (&'t str, &'t [u8]),
     findings: Findings<'t>,
@@ -38,8 +40,9 @@ pub(crate) struct Shared<'t> {
 }
 
 impl<'t> BegunPlan<'t> {
-    pub(crate) fn is_restore(&self) -> bool {
-        self.root.as_ref().is_some_and(|root| restore_plan::kind_span(root).is_some())
+    /// One that cannot be read is taken for the usual.
+    pub(crate) fn kind(&self) -> PlanKind {
+        self.root.as_ref().map_or(PlanKind::Backup, |root| plan_kind::of(root).0)
     }
 
     pub(crate) fn read(mut self, site: &SiteDraft, hosts: &Declared<PlacedHost>) -> PlanFile<'t> {
@@ -52,6 +55,11 @@ impl<'t> BegunPlan<'t> {
         let draft = self.root.map(|root| RestoreDraft::read(&root, self.file, known, &mut self.findings));
         let draft = draft.unwrap_or(RestoreDraft { name: None, plan: None });
         RestoreFile { path: self.file.0, findings: self.findings, draft }
+    }
+
+    pub(crate) fn read_drill(mut self, plans: &Declared<&FleetPlan>) -> DrillFile<'t> {
+        let draft = self.root.map(|root| DrillDraft::read(&root, self.file, plans, &mut self.findings));
+        DrillFile { path: self.file.0, findings: self.findings, draft: draft.unwrap_or_default() }
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::calendar::Calendar;
 use crate::dead_man::DeadMan;
 use crate::declared::Declared;
+use crate::drill_plan::{DrillDraft, settle};
 use crate::fault::{Code, Faults};
 use crate::fields::{Fields, Shape};
 use crate::findings::Findings;
@@ -21,6 +22,7 @@ use crate::name::Name;
 use crate::notification::Notification;
 use crate::own_state::OwnState;
 use crate::people::Person;
+use crate::plan_kind::PlanKind;
 use crate::preset::Preset;
 use crate::quota::Quota;
 use crate::report::quoted;
@@ -58,18 +60,22 @@ pub(crate) struct SiteDraft {
     restores: RestoreRules,
 }
 
-/// A plan file: what was found wrong with it, and what it says.
-pub(crate) struct PlanFile<'t> {
+/// A file of the plans: what was found wrong with it, and what it says.
+pub(crate) struct ReadFile<'t, D> {
     pub(crate) path: &'t str,
     pub(crate) findings: Findings<'t>,
-    pub(crate) draft: FleetDraft,
+    pub(crate) draft: D,
 }
 
-/// The same of a restore plan.
-pub(crate) struct RestoreFile<'t> {
-    pub(crate) path: &'t str,
-    pub(crate) findings: Findings<'t>,
-    pub(crate) draft: RestoreDraft,
+pub(crate) type PlanFile<'t> = ReadFile<'t, FleetDraft>;
+pub(crate) type RestoreFile<'t> = ReadFile<'t, RestoreDraft>;
+pub(crate) type DrillFile<'t> = ReadFile<'t, DrillDraft>;
+
+/// All plans, by their kinds.
+struct Drafts {
+    plans: Vec<FleetDraft>,
+    restores: Vec<RestoreDraft>,
+    drills: Vec<DrillDraft>,
 }
 
 /// Keys of the site that only matter by what they give elsewhere, where it is said.
@@ -112,15 +118,13 @@ pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
     let (mut hosts_findings, root) = hosts_file.begin(FileKind::HOSTS);
     let hosts = root.map_or_else(Declared::unreadable, |root| read_hosts(&root, &mut hosts_findings));
     let begun: Vec<BegunPlan<'_>> = plan_files.iter().map(|file| file.begin_plan(&mut shared)).collect();
-    let (restores, backups): (Vec<_>, Vec<_>) = begun.into_iter().partition(BegunPlan::is_restore);
+    let (backups, others): (Vec<_>, Vec<_>) = begun.into_iter().partition(|file| file.kind() == PlanKind::Backup);
     let mut plans: Vec<PlanFile<'_>> = backups.into_iter().map(|file| file.read(&site, &hosts)).collect();
-    // Restore plans name backup plans, so they come after.
-    let mut restores: Vec<RestoreFile<'_>> = {
-        let known = Known { plans: &by_name(&plans), hosts: &hosts };
-        restores.into_iter().map(|file| file.read_restore(known)).collect()
-    };
+    // Those of other kinds name backup plans, so they come after.
+    let (mut restores, mut drills) = read_others(others, &plans, &hosts);
 
-    report_names_twice(&mut plans, &mut restores);
+    report_names_twice(&mut plans, &mut restores, &mut drills);
+    settle(&mut drills, &mut plans);
     report_unknown_plans(&site, &mut site_findings, &mut plans);
     report_circles_of_plans(&mut plans);
     report_circles_of_hosts(&hosts, &mut hosts_findings);
@@ -136,8 +140,10 @@ pub(crate) fn read(files: &SiteFiles) -> Result<Site, Faults> {
     let (of_plans, drafts): (Vec<_>, Vec<_>) = plans.into_iter().map(|plan| (plan.findings, plan.draft)).unzip();
     let (of_restores, restores): (Vec<_>, Vec<_>) =
         restores.into_iter().map(|plan| (plan.findings, plan.draft)).unzip();
-    let faults = Faults::joined(findings.chain(of_plans).chain(of_restores).filter_map(Findings::into_faults));
-    match (faults, site.conclude(hosts, (drafts, restores), files)) {
+    let (of_drills, drills): (Vec<_>, Vec<_>) = drills.into_iter().map(|plan| (plan.findings, plan.draft)).unzip();
+    let findings = findings.chain(of_plans).chain(of_restores).chain(of_drills);
+    let faults = Faults::joined(findings.filter_map(Findings::into_faults));
+    match (faults, site.conclude(hosts, Drafts { plans: drafts, restores, drills }, files)) {
         (None, Some(site)) => Ok(site),
         (Some(faults), _) => Err(faults),
         // BUG: a reader that gives up says why.
@@ -190,18 +196,31 @@ fn read_hosts(root: &Node, findings: &mut Findings<'_>) -> Declared<PlacedHost> 
     hosts
 }
 
-/// The backup plans that were read, for restore plans to name them.
+fn read_others<'t>(
+    files: Vec<BegunPlan<'t>>,
+    plans: &[PlanFile<'_>],
+    hosts: &Declared<PlacedHost>,
+) -> (Vec<RestoreFile<'t>>, Vec<DrillFile<'t>>) {
+    let plans = by_name(plans);
+    let (restores, drills): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.kind() == PlanKind::Restore);
+    let known = Known { plans: &plans, hosts };
+    let restores = restores.into_iter().map(|file| file.read_restore(known)).collect();
+    (restores, drills.into_iter().map(|file| file.read_drill(&plans)).collect())
+}
+
+/// The backup plans that were read, for those of other kinds to name them.
 fn by_name<'p>(plans: &'p [PlanFile<'_>]) -> Declared<&'p FleetPlan> {
     let names = plans.iter().map(|file| Some((file.draft.name.as_ref()?.0.to_string(), file.draft.plan.as_ref())));
     names.collect::<Option<_>>().map_or_else(Declared::unreadable, Declared::of)
 }
 
-/// Each plan after the first of its name, in the order of the files, those that restore after the others.
-fn report_names_twice<'t>(plans: &mut [PlanFile<'t>], restores: &mut [RestoreFile<'t>]) {
+/// Each plan after the first of its name, in the order of the files, kind after kind.
+fn report_names_twice<'t>(plans: &mut [PlanFile<'t>], restores: &mut [RestoreFile<'t>], drills: &mut [DrillFile<'t>]) {
     let mut first_in: BTreeMap<Name, &str> = BTreeMap::new();
     let plans = plans.iter_mut().map(|file| (file.path, &mut file.findings, &file.draft.name));
     let restores = restores.iter_mut().map(|file| (file.path, &mut file.findings, &file.draft.name));
-    for (path, findings, name) in plans.chain(restores) {
+    let drills = drills.iter_mut().map(|file| (file.path, &mut file.findings, &file.draft.name));
+    for (path, findings, name) in plans.chain(restores).chain(drills) {
         let Some((name, span)) = name else { continue };
         match first_in.get(name) {
             Some(first) => {
@@ -288,12 +307,9 @@ impl SiteDraft {
     }
 
     /// The site, if nothing is missing from it.
-    fn conclude(
-        self,
-        hosts: Declared<PlacedHost>,
-        (plans, restores): (Vec<FleetDraft>, Vec<RestoreDraft>),
-        files: &SiteFiles,
-    ) -> Option<Site> {
+    fn conclude(self, hosts: Declared<PlacedHost>, drafts: Drafts, files: &SiteFiles) -> Option<Site> {
+        let Drafts { plans, restores, drills } = drafts;
+        let drills = drills.into_iter().map(|draft| draft.plan.map(|plan| (plan.name().clone(), plan)));
         let restores = restores.into_iter().map(|draft| draft.plan.map(|plan| (plan.name().clone(), plan)));
         let plans = plans.into_iter().map(|draft| draft.plan.map(|plan| (plan.name().clone(), plan)));
         Some(Site {
@@ -311,6 +327,7 @@ impl SiteDraft {
             hosts: hosts.into_values(|placed| placed.host),
             plans: plans.collect::<Option<_>>()?,
             restore_plans: restores.collect::<Option<_>>()?,
+            drill_plans: drills.collect::<Option<_>>()?,
             version: files.version(),
             said: self.said,
         })

@@ -15,11 +15,12 @@ fn read(bytes: &[u8]) {
     serde_json::to_string(&faults).unwrap();
 }
 
-const SITE: [(&str, &str); 5] = [
+const SITE: [(&str, &str); 6] = [
     ("site.yaml", include_str!("../examples/site/site.yaml")),
     ("hosts.yaml", include_str!("../examples/site/hosts.yaml")),
     ("parts/rules.yaml", "variables: { a: 数, b: 2 }\ntags: { x: \"${a}${b}\" }\n"),
     ("plans/databases.yaml", include_str!("../examples/site/plans/databases.yaml")),
+    ("plans/configuration-drill.yaml", include_str!("../examples/site/plans/configuration-drill.yaml")),
     ("plans/system-configuration.yaml", include_str!("../examples/site/plans/system-configuration.yaml")),
 ];
 

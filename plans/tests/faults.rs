@@ -411,6 +411,7 @@ fn every_code_is_distinct_and_stands_in_a_table_above() {
             include_str!("site_faults.rs"),
             include_str!("shared_parts.rs"),
             include_str!("restore_plans.rs"),
+            include_str!("drill_plans.rs"),
         ];
         assert!(tables.iter().any(|table| table.contains(&format!("(Code::{code:?}, "))), "{code:?}");
     }

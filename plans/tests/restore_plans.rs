@@ -37,6 +37,7 @@ systems:
   - name: db
     plan: billing
     to: db2:/srv/restored
+    promote-to: /srv/billing
     paths: [/srv/billing]
     before: [{ run: [systemctl, stop, postgresql], time-out: 2m }]
     after: [{ run: [systemctl, start, postgresql] }]
@@ -97,8 +98,10 @@ fn a_sound_plan_says_what_comes_back_where() {
     assert_eq!(sessions.source_path().to_string(), "/dumps/sessions");
     assert_eq!(db.probes()[0].prints().unwrap().as_str(), "ready");
     assert_eq!(plan.addresses()[&"db1.internal".parse().unwrap()].to_string(), "db2.internal");
+    assert_eq!((db.promote_to().unwrap().to_string(), app.promote_to()), ("/srv/billing".into(), None));
     // Without paths, those of the plan's only source.
-    let whole = Site::read(&files(|text| text.replace("    paths: [/srv/billing]\n", ""))).unwrap();
+    let whole = |text: &str| text.replace("    promote-to: /srv/billing\n    paths: [/srv/billing]\n", "");
+    let whole = Site::read(&files(whole)).unwrap();
     let db = &self::plan(&whole).systems()[0];
     assert_eq!((db.paths().len(), db.source_path().to_string()), (0, "/srv/billing".into()));
 }
@@ -137,7 +140,8 @@ fn names_that_stand_for_nothing() {
     check("needs: [db]", "needs: [dbb]", (Code::UnknownName, "dbb"));
     check("name: portal", "name: billing", (Code::NameTwice, "billing"));
     check("name: sessions", "name: app", (Code::NameTwice, "app"));
-    check("paths: [/srv/billing]", "host: web1", (Code::NotOfPlan, "web1"));
+    let host = "host: web1\n    paths: [/srv/billing]";
+    check("paths: [/srv/billing]", host, (Code::NotOfPlan, "web1"));
     check("[/srv/billing]", "[/srv/bill]", (Code::NotOfPlan, "/srv/bill"));
     check("[/srv/www]", "[/srv/www/a, /dumps/sessions]", (Code::NotOfPlan, "/dumps/sessions"));
     let several = broken("    host: web1\n    to: in-place", "    to: in-place");
@@ -193,6 +197,21 @@ fn systems_that_wait_for_each_other_or_write_one_place() {
     check("to: web2:/srv\n", "to: db2:/srv/restored\n", (Code::TargetTwice, "db2:/srv/restored"));
     let twice = ("to: web2:/srv\n    paths: [/dumps/sessions]", "to: in-place\n    paths: [/srv/www/sessions]");
     check(twice.0, twice.1, (Code::TargetTwice, "in-place"));
+}
+
+#[test]
+fn places_where_systems_are_put_to_be_used() {
+    let promote = "promote-to: /srv/billing";
+    check(promote, "promote-to: srv/billing", (Code::BadPath, "srv/billing"));
+    let text = broken("to: in-place\n", "to: in-place\n    promote-to: /srv/www\n").to_string();
+    assert!(text.contains("is where it is used") && text.contains("1 fault"), "{text}");
+    let text = broken("    paths: [/srv/billing]\n", "    paths: [/srv/billing, /etc/billing]\n").to_string();
+    assert!(text.contains("one directory is put there") && text.contains("`paths: [/srv/billing]`"), "{text}");
+    // Onto what another system restores in place, or has put there; not onto what is staged elsewhere.
+    let onto = "to: web1:/srv/x\n    promote-to: /srv/www/a\n    paths: [/dumps/sessions]";
+    check("to: web2:/srv\n    paths: [/dumps/sessions]", onto, (Code::TargetTwice, "/srv/www/a"));
+    let onto = "to: db2:/srv/x\n    promote-to: /srv\n    paths: [/dumps/sessions]";
+    check("to: web2:/srv\n    paths: [/dumps/sessions]", onto, (Code::TargetTwice, "/srv"));
 }
 
 #[test]

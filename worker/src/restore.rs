@@ -77,3 +77,4 @@ pub use report::{
     Verification,
 };
 pub use run::run;
+pub use settle::settle_directories;

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use common::Place;
 use restoring::{assert_same, listing};
 use strongroom_repository::ObjectId;
-use strongroom_worker::restore::{Outcome, Overwrite, ProblemKind, Replaced, RestoreOptions, Warning};
+use strongroom_worker::restore::{
+    Outcome, Overwrite, ProblemKind, Replaced, RestoreOptions, Warning, settle_directories,
+};
 
 /// A backup of a few files, restored once.
 struct Restored {
@@ -205,4 +207,36 @@ fn a_link_that_appears_during_the_restore_leads_nowhere() {
     assert_eq!((report.problems[0].path.as_str(), report.problems[0].kind), ("data/a", ProblemKind::Conflict));
     assert!(report.staging.is_some(), "what could not be put in place is kept");
     assert_eq!(listing(&outside), [""; 0]);
+}
+
+#[test]
+fn directories_that_were_asked_for_get_their_metadata_again_and_those_above_keep_theirs() {
+    let restored = Restored::new();
+    let mode = |path: &str| restored.at(path).metadata().unwrap().permissions().mode() & 0o7777;
+    let settle = |paths: &[&str]| {
+        let paths = paths.iter().map(|path| format!("data/{path}").into_bytes()).collect();
+        let options = RestoreOptions { paths, ..restored.options(Overwrite::Changed) };
+        settle_directories(&restored.place.plan_restore(restored.snapshot, options).unwrap()).unwrap()
+    };
+    let change = || {
+        for path in ["", "a", "a/deep", "b"] {
+            fs::set_permissions(restored.at(path), fs::Permissions::from_mode(0o700)).unwrap();
+            fs::File::open(restored.at(path)).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }
+    };
+    change();
+    assert_eq!(settle(&["a"]), [""; 0]);
+    let usual = restored.place.at("a").metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!(["", "a", "a/deep", "b"].map(mode), [0o700, usual, usual, 0o700]);
+    assert_eq!(restored.at("b").metadata().unwrap().mtime(), 0);
+    // Files are not what this is about.
+    fs::write(restored.at("a/one"), "changed").unwrap();
+    change();
+    assert_eq!(settle(&[]), [""; 0]);
+    assert_eq!(fs::read_to_string(restored.at("a/one")).unwrap(), "changed");
+    fs::copy(restored.place.at("a/one"), restored.at("a/one")).unwrap();
+    let modified = restored.place.at("a/one").metadata().unwrap().modified().unwrap();
+    fs::File::open(restored.at("a/one")).unwrap().set_modified(modified).unwrap();
+    assert_eq!(settle(&[]), [""; 0]);
+    restored.assert_same();
 }

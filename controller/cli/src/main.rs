@@ -13,6 +13,7 @@
 //! purpose it is.
 
 mod command_line;
+mod confirm;
 mod context;
 mod copies;
 mod places;

@@ -1,5 +1,6 @@
 //! `strongroom restore`: files back from a snapshot, read back from the disk and compared.
 
+mod by_plan;
 mod checked;
 mod decide;
 mod looks;

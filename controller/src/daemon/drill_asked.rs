@@ -50,6 +50,9 @@ pub struct DrillRow {
     pub host: String,
     /// Its rhythm, as the plan says it; `run` where each run proves.
     pub every: String,
+    /// The file of the kind `drill` that demands it; none where the plan itself does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demanded_by: Option<String>,
     /// When the next one is due, which may have passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Timestamp>,
@@ -219,6 +222,7 @@ where
                     plan: pair.0.to_string(),
                     host: host.to_string(),
                     every: demand.every().to_string(),
+                    demanded_by: plan.drill().map(ToString::to_string),
                     next: self.drilling.schedule.next(&pair).filter(|_| going.is_none()),
                     running_since: going.map(|(_, since)| *since),
                     last: self.setting.journal.newest_drill(pair.0.as_str(), host.as_str()).await?,

@@ -162,7 +162,10 @@ pub fn with_system_resolved(request: RestoreRequest, site: &Site) -> Result<Rest
         reason: request.reason.clone(),
         dry_run: request.dry_run,
         no_checks: false,
-        promote_to: Vec::new(),
+        promote_to: system
+            .promote_to()
+            .map(|place| place.as_path().as_os_str().as_encoded_bytes().to_vec())
+            .unwrap_or_default(),
         part: request.part.clone(),
     })
 }

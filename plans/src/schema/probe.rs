@@ -8,7 +8,7 @@ use crate::observer::{Observer, Takes};
 use crate::text::Text;
 use crate::tree::{Content, Entry, Node};
 use crate::words::Meaning;
-use crate::{backup, restore_plan, site_reader};
+use crate::{backup, drill_plan, restore_plan, site_reader};
 
 /// Mappings nest less deep: root, source, hook.
 const PASSES_MAX: usize = 8;
@@ -90,6 +90,7 @@ fn read(of: SchemaOf, root: &Node, findings: &mut Findings<'_>) {
         SchemaOf::Plan => drop(backup::BackupPlan::read(root, findings)),
         SchemaOf::SitePlan => site_reader::read_plan_alone(root, findings),
         SchemaOf::RestorePlan => restore_plan::read_alone(root, findings),
+        SchemaOf::Drill => drill_plan::read_alone(root, findings),
         SchemaOf::Site => site_reader::read_site_alone(root, findings),
         SchemaOf::Hosts => site_reader::read_hosts_alone(root, findings),
     }

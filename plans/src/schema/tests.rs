@@ -30,9 +30,10 @@ fn yaml(text: &str) -> Value {
 }
 
 /// In the order of the kinds; made once, since it takes longer than to validate.
-static SCHEMAS: LazyLock<[Value; 5]> = LazyLock::new(|| ALL.map(SchemaOf::json));
+static SCHEMAS: LazyLock<[Value; 6]> = LazyLock::new(|| ALL.map(SchemaOf::json));
 
-const ALL: [SchemaOf; 5] = [SchemaOf::Plan, SchemaOf::SitePlan, SchemaOf::RestorePlan, SchemaOf::Site, SchemaOf::Hosts];
+const ALL: [SchemaOf; 6] =
+    [SchemaOf::Plan, SchemaOf::SitePlan, SchemaOf::RestorePlan, SchemaOf::Drill, SchemaOf::Site, SchemaOf::Hosts];
 
 /// By a validator that is not ours.
 fn validate(of: SchemaOf, text: &str) -> Result<(), String> {
@@ -51,6 +52,7 @@ fn check(of: SchemaOf, text: &str, is_valid: bool) {
 const SITE: &str = include_str!("../../examples/site/site.yaml");
 const HOSTS: &str = include_str!("../../examples/site/hosts.yaml");
 const PORTAL: &str = include_str!("../../templates/several-systems.yaml");
+const DRILL: &str = include_str!("../../examples/site/plans/configuration-drill.yaml");
 const DATABASES: &str = include_str!("../../examples/site/plans/databases.yaml");
 
 #[test]
@@ -59,6 +61,7 @@ fn what_is_shipped_is_valid() {
         check(SchemaOf::Plan, &template.text(&"x".parse().unwrap()), true);
     }
     check(SchemaOf::RestorePlan, PORTAL, true);
+    check(SchemaOf::Drill, DRILL, true);
     check(SchemaOf::Site, SITE, true);
     check(SchemaOf::Hosts, HOSTS, true);
     check(SchemaOf::SitePlan, DATABASES, true);
@@ -105,6 +108,15 @@ fn misspelt_keys_wrong_types_and_other_words_are_refused() {
         ("priority: 80", "priority: 800"),
     ] {
         broken(SchemaOf::SitePlan, DATABASES, from, to);
+    }
+    for (from, to) in [
+        ("kind: drill", "kind: dril"),
+        ("[system-configuration]", "system-configuration"),
+        ("every: monthly", "every: run"),
+        ("every: monthly, ", ""),
+        ("prove:", "proof:"),
+    ] {
+        broken(SchemaOf::Drill, DRILL, from, to);
     }
     check(SchemaOf::Plan, DATABASES, false);
     for (from, to) in [

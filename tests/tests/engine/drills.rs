@@ -72,6 +72,16 @@ impl Scene {
         Ok(source)
     }
 
+    /// Takes what a system's plan says of proofs out of it, and into a file that says it of this plan by name.
+    fn drill_by_file(&self, name: &str, file: &str) -> Result<()> {
+        let path = self.operator.site.join(format!("plans/{name}.yaml"));
+        let plan = fs::read_to_string(&path)?;
+        let (plan, demand) = plan.split_at(plan.find("prove: ").context("it is proven")?);
+        fs::write(path, plan)?;
+        let drill = format!("kind: drill\nname: {file}\nplans: [{name}]\n{demand}");
+        Ok(fs::write(self.operator.site.join(format!("plans/{file}.yaml")), drill)?)
+    }
+
     fn serve(&self) -> Result<Controller> {
         let mut controller = self.operator.serve()?;
         controller.wait_until("the controller answers", DONE_TIME_MAX, || {
@@ -142,6 +152,9 @@ fn of_eight_systems_three_fail_for_what_no_hash_sees() -> Result<()> {
     sqlite(&scene.system("old", "weekly", IS_FRESH)?.join("orders.db"), &old)?;
     tree::write(&scene.system("broken", "weekly", IS_SOUND)?, "app.json", "{ \"port\": 80, }")?;
 
+    // Of one of the bad ones, what it has to show stands in a file beside its plan.
+    scene.drill_by_file("old", "every-week")?;
+
     let mut controller = scene.serve()?;
     let names = ["broken", "empty", "ledger", "mail", "old", "shop", "stock", "web"];
     names.iter().try_for_each(|name| scene.back_up(name))?;
@@ -151,6 +164,10 @@ fn of_eight_systems_three_fail_for_what_no_hash_sees() -> Result<()> {
     let endings: Vec<String> = rows.iter().map(|row| ending(row).replace('"', "")).collect();
     let expect = ["broken unproven", "empty unproven", "ledger proven", "mail proven", "old unproven", "shop proven"];
     ensure!(endings[..6] == expect && endings[6..] == ["stock proven", "web proven"], "{endings:?}");
+    let said_by: Vec<&Value> = rows.iter().map(|row| &row["demanded-by"]).filter(|said| !said.is_null()).collect();
+    ensure!(said_by == ["every-week"] && rows[4]["demanded-by"] == "every-week", "{rows:?}");
+    let listed = scene.operator.run(["drill", "list"])?.expect(0)?;
+    ensure!(listed.stdout.matches("drill every-week").count() == 1, "{listed}");
     for (plan, cause) in
         [("broken", "JSONDecodeError"), ("empty", "ended with 1: 0 orders"), ("old", "newest 2026-03-31")]
     {

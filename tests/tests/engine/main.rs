@@ -26,6 +26,7 @@ mod people;
 mod prune;
 mod recover;
 mod reserve;
+mod restore_by_plan;
 mod restore_checks;
 mod restore_on_host;
 mod restore_one_line;

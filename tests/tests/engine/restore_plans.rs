@@ -17,10 +17,10 @@ use crate::people::{PEOPLE, Scene};
 const SOON: Duration = Duration::from_secs(60);
 
 /// One system: its name, what it needs, and lines more.
-type System<'s> = (&'s str, &'s str, String);
+pub(crate) type System<'s> = (&'s str, &'s str, String);
 
 /// A scene whose source was backed up by the plan `nightly`, and the time of now.
-fn scene(people: &str) -> Result<(Scene, String)> {
+pub(crate) fn scene(people: &str) -> Result<(Scene, String)> {
     let scene = Scene::set()?;
     scene.write_site(people)?;
     scene.back_up_by_plan("")?;
@@ -44,12 +44,12 @@ fn mark(scene: &Scene, script: &str) -> String {
     format!("run: [sh, -c, '{script}']")
 }
 
-fn target(scene: &Scene, plan: &str, system: &str) -> PathBuf {
+pub(crate) fn target(scene: &Scene, plan: &str, system: &str) -> PathBuf {
     scene.sandbox.path(&format!("back/{plan}/{system}"))
 }
 
 /// Writes a restore plan whose systems all are of the one source, each with marks and a probe.
-fn write_plan(scene: &Scene, name: &str, on_failure: &str, systems: &[System<'_>]) -> Result<()> {
+pub(crate) fn write_plan(scene: &Scene, name: &str, on_failure: &str, systems: &[System<'_>]) -> Result<()> {
     let mut text = format!("kind: restore\nname: {name}\non-failure: {on_failure}\n");
     text += "addresses: { db1.internal: db2.internal }\nsystems:\n";
     for (system, needs, lines) in systems {
@@ -71,16 +71,16 @@ fn around(scene: &Scene, says: &str) -> String {
     format!("    before: [{{ {before} }}]\n    after: [{{ {after} }}]\n{}", probe(scene, says))
 }
 
-fn start(plan: &str, at: &str) -> [String; 7] {
+pub(crate) fn start(plan: &str, at: &str) -> [String; 7] {
     ["restore", "start", plan, "--at", at, "--reason", "INC-8841: site lost"].map(str::to_owned)
 }
 
-fn by_operator(scene: &Scene, words: &[String], more: &[&str]) -> Result<Outcome> {
+pub(crate) fn by_operator(scene: &Scene, words: &[String], more: &[&str]) -> Result<Outcome> {
     scene.operator.run(words.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
 }
 
 /// What came of a system, in one line of JSON.
-fn system(shown: &Outcome, name: &str) -> Result<Value> {
+pub(crate) fn system(shown: &Outcome, name: &str) -> Result<Value> {
     let shown = shown.json()?;
     let found = shown["systems"].as_array().into_iter().flatten().find(|system| system["system"] == name);
     found.cloned().with_context(|| format!("{name} in {shown}"))

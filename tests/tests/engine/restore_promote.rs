@@ -1,14 +1,23 @@
 //! What was restored is put where it is used: as people agreed, as it was verified, once, and told in the record.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
+use rustix::fs::{XattrFlags, setxattr};
 use strongroom_tests::client::restored;
 use strongroom_tests::program;
 use strongroom_tests::{compare, skip};
 
 use crate::people::{PEOPLE, Scene};
+
+fn directory_below(directory: &Path) -> Result<PathBuf> {
+    let mut entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?.into_iter();
+    Ok(entries.find(|entry| entry.path().is_dir()).context("a directory below")?.path())
+}
 
 #[test]
 fn what_was_restored_is_put_where_it_was_agreed_to() -> Result<()> {
@@ -38,9 +47,17 @@ fn what_was_restored_is_put_where_it_was_agreed_to() -> Result<()> {
     fs::write(back.join("added"), "")?;
     scene.refused(&promote("daemon", to)?, 2, "not what was verified any more")?;
     fs::remove_file(back.join("added"))?;
-    // The directory's own time is not what is compared, but here it is to be as it was.
-    fs::File::open(&back)?.set_modified(fs::metadata(&scene.source)?.modified()?)?;
     ensure!(used.join("old").exists());
+    // Directories change by what runs in them: they are given their metadata again, and those above what was asked for keep theirs.
+    let below = directory_below(&back)?;
+    for directory in [&back, &below] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o711))?;
+        chown(directory, Some(4242), Some(4243))?;
+        fs::File::open(directory)?.set_modified(SystemTime::UNIX_EPOCH)?;
+        setxattr(directory, "user.stray", b"x", XattrFlags::empty())?;
+    }
+    let above = back.parent().context("a directory above")?;
+    fs::set_permissions(above, fs::Permissions::from_mode(0o711))?;
     // Nor under a process that would write on into what nobody sees any more.
     let log = fs::File::options().append(true).open(used.join("old"))?;
     let mut writer = Command::new("sleep").arg("600").stdout(log).spawn()?;
@@ -50,7 +67,9 @@ fn what_was_restored_is_put_where_it_was_agreed_to() -> Result<()> {
     scene.refused(&refused?, 2, &format!("sleep (process {}) writes to '{to}/old'", writer.id()))?;
 
     promote("daemon", to)?.expect(0)?;
+    // By rsync, with owners, modes, times, ACLs and attributes.
     compare::same(&scene.source, &used)?;
+    ensure!(fs::metadata(above)?.permissions().mode() & 0o7777 == 0o711, "a directory above it was changed");
     ensure!(back.join("old").exists(), "what was there is not where it should be");
     scene.refused(&promote("daemon", to)?, 2, "once is enough")?;
     let shown = scene.by("sync", &["restore", "show", &number])?.expect(0)?;

@@ -1,20 +1,43 @@
 //! What can only be done when everything is in place: the metadata of directories that were there before, and flags that forbid changes.
+//!
+//! The first of it is done again for directories that are about to be put where they are used: what has run in them since changed their times at least.
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use strongroom_repository::Entry;
-use strongroom_repository::text::unescape;
+use strongroom_repository::text::{escape, unescape};
 use strongroom_repository::tree::order;
 
 use super::aspect::Aspect;
+use super::error::RestoreError;
 use super::findings::Findings;
 use super::flags;
 use super::node::{Node, Wanted};
 use super::owners::OwnerMap;
+use super::plan::RestorePlan;
 use super::staging::Flagged;
 use crate::filesystem::{Root, inode_flags};
+
+/// Gives the directories that a plan has found in its target the snapshot's metadata, and flushes. Says what of it cannot be. Blocking.
+///
+/// Those that were asked for, and all below them; directories on the way there stay as they are. To be done once more is no harm, and neither is
+/// to be interrupted.
+pub fn settle_directories(plan: &RestorePlan) -> Result<Vec<String>, RestoreError> {
+    let target = &plan.options.target;
+    let fault = |doing| RestoreError::target(doing, escape(target.as_os_str().as_encoded_bytes()));
+    let root = Root::at(target).map_err(fault("open"))?;
+    let findings = Findings::default();
+    merged(&root, &plan.decisions.merged, &OwnerMap::new(plan.options.owners), &findings);
+    findings.check()?;
+    let flushed = root.listing(b"").and_then(|top| Ok(rustix::fs::syncfs(top)?));
+    flushed.map_err(fault("flush"))?;
+    let problems = findings.problems().0.into_iter().map(|problem| format!("'{}': {}", problem.path, problem.error));
+    let deviations = findings.deviations().0.into_iter();
+    let deviations = deviations.map(|other| format!("'{}': {} {}", other.path, other.aspect, other.reason));
+    Ok(problems.chain(deviations).collect())
+}
 
 /// Gives existing directories the snapshot's metadata, those below first.
 pub(super) fn merged(target: &Root, merged: &[(Vec<u8>, Entry)], owners: &OwnerMap, findings: &Findings) {

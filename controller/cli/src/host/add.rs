@@ -1,6 +1,6 @@
 //! `strongroom host add`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use strongroom_controller::ssh::{ControllerKey, HostKeys, PublicKey, ShownKey, S
 use super::inventory::{self, NewHost};
 use super::{InstallArgs, carry, facts, jump};
 use crate::access::create_private;
+use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Doing, Failure};
@@ -135,14 +136,12 @@ fn confirmed(args: &AddArgs, keys: Vec<PublicKey>, context: &Context) -> Result<
     if args.install.dry_run {
         return Ok(keys);
     }
-    if !io::stdin().is_terminal() {
-        return Err(refuse("nobody is there to confirm its key".into())
-            .advise("compare it with the host's own, then give --fingerprint SHA256:…"));
+    match confirm::confirmed("is that the host's own?") {
+        Some(true) => Ok(keys),
+        Some(false) => Err(refuse("its key was not confirmed".into())),
+        None => Err(refuse("nobody is there to confirm its key".into())
+            .advise("compare it with the host's own, then give --fingerprint SHA256:…")),
     }
-    let _ = write!(io::stderr(), "is that the host's own? (yes/no) ");
-    let mut answer = String::new();
-    let _ = io::stdin().lock().read_line(&mut answer);
-    if answer.trim() == "yes" { Ok(keys) } else { Err(refuse("its key was not confirmed".into())) }
 }
 
 #[derive(Debug, Serialize)]

@@ -98,6 +98,8 @@ struct SoundSite {
     plans: usize,
     #[serde(skip_serializing_if = "is_none")]
     restore_plans: usize,
+    #[serde(skip_serializing_if = "is_none")]
+    drills: usize,
     /// Hosts that no plan backs up.
     #[serde(rename = "hosts-without-plan")]
     uncovered: Vec<String>,
@@ -119,8 +121,8 @@ impl SoundSite {
         let is_covered = |host| site.plans().values().any(|plan| plan.hosts().contains(host));
         let uncovered = site.hosts().keys().filter(|host| !is_covered(host)).map(ToString::to_string).collect();
         let (hosts, plans) = (site.hosts().len(), site.plans().len());
-        let restore_plans = site.restore_plans().len();
-        Self { name: site.name().to_string(), version: site.version(), hosts, plans, restore_plans, uncovered }
+        let (restore_plans, drills) = (site.restore_plans().len(), site.drill_plans().len());
+        Self { name: site.name().to_string(), version: site.version(), hosts, plans, restore_plans, drills, uncovered }
     }
 }
 
@@ -133,12 +135,14 @@ impl Answer for CheckedSite {
         if let Some(faults) = &self.faults {
             writeln!(out, "{faults}")?;
         }
-        let Some(SoundSite { name, version, hosts, plans, restore_plans, uncovered }) = &self.site else {
+        let Some(SoundSite { name, version, hosts, plans, restore_plans, drills, uncovered }) = &self.site else {
             return Ok(());
         };
-        let restores = if is_none(restore_plans) { String::new() } else { format!(", {restore_plans} restore plans") };
+        let others = [(restore_plans, "restore plans"), (drills, "drills")];
+        let others = others.into_iter().filter(|(count, _)| !is_none(count));
+        let others: String = others.map(|(count, what)| format!(", {count} {what}")).collect();
         let (directory, version) = (&self.directory, version.short());
-        writeln!(out, "{directory}: site {name} is sound: {hosts} hosts, {plans} plans{restores}, version {version}")?;
+        writeln!(out, "{directory}: site {name} is sound: {hosts} hosts, {plans} plans{others}, version {version}")?;
         match uncovered.is_empty() {
             true => Ok(()),
             false => writeln!(out, "note: no plan backs up {}", uncovered.join(", ")),

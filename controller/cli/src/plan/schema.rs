@@ -37,6 +37,8 @@ enum FileKind {
     SitePlan,
     /// A plan in the `plans` of a site that restores
     RestorePlan,
+    /// A file in the `plans` of a site that says how several of them are drilled
+    Drill,
     /// The site.yaml of a site
     Site,
     /// The hosts.yaml of a site
@@ -48,6 +50,7 @@ pub(crate) fn run(args: &SchemaArgs, context: &Context) -> Result<Exit, Failure>
         FileKind::Plan => SchemaOf::Plan,
         FileKind::SitePlan => SchemaOf::SitePlan,
         FileKind::RestorePlan => SchemaOf::RestorePlan,
+        FileKind::Drill => SchemaOf::Drill,
         FileKind::Site => SchemaOf::Site,
         FileKind::Hosts => SchemaOf::Hosts,
     };

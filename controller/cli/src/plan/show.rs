@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use strongroom_plans::{FleetPlan, Name, Priority, RestorePlan, Said, Site};
+use strongroom_plans::{DrillPlan, FleetPlan, Name, Priority, RestorePlan, Said, Site};
 
 use super::zone_name;
 use crate::context::Context;
@@ -17,8 +17,8 @@ use crate::site_directory;
 /// Show all that holds for a plan of a site, and the file and line that says so
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each value has the line that says it: of the plan, of its preset, or of a part that one of them includes. What \
-nobody says is shown as it usually is.
+Each value has the line that says it: of the plan, of its preset, of a drill that names it, or of a part that one of them \
+includes. What nobody says is shown as it usually is.
 
 Examples:
   strongroom plan show --site plans/examples/site databases
@@ -39,8 +39,13 @@ pub(crate) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
         context.output.answer(&ShownPlan::of_restore_plan(plan))?;
         return Ok(Exit::Success);
     }
+    if let Some(drill) = site.drill_plans().get(&args.plan) {
+        context.output.answer(&ShownPlan::of_drill(&site, drill))?;
+        return Ok(Exit::Success);
+    }
     let plan = site.plans().get(&args.plan).ok_or_else(|| {
-        let names: Vec<&str> = site.plans().keys().chain(site.restore_plans().keys()).map(Name::as_str).collect();
+        let others = site.restore_plans().keys().chain(site.drill_plans().keys());
+        let names: Vec<&str> = site.plans().keys().chain(others).map(Name::as_str).collect();
         let absent = Cause::Absent(format!("the site has no plan {}", args.plan));
         Failure::new("show the plan", absent).advise(format!("its plans are: {}", names.join(", ")))
     })?;
@@ -73,6 +78,8 @@ struct ShownValue {
 enum SaidBy {
     Plan,
     Preset,
+    /// A drill that names the plan.
+    Drill,
     /// A part that the plan or the site includes.
     Include,
     /// Nobody: it is as usual.
@@ -93,6 +100,25 @@ impl ShownPlan {
         hosts.dedup();
         let (file, version) = (plan.file().to_owned(), plan.version().to_string());
         Self { plan: plan.name().to_string(), file, version, hosts, values }
+    }
+
+    /// Its hosts are those whose restore points are drilled.
+    fn of_drill(site: &Site, drill: &DrillPlan) -> Self {
+        let value = |said: &Said| ShownValue::in_file(drill.file(), said, said.value().to_owned());
+        let mut values: Vec<ShownValue> = drill.said().iter().map(value).collect();
+        let is_said = |key: &str| drill.said().iter().any(|said| said.is_of(key));
+        for (key, _, value) in usual(site).into_iter().filter(|(_, above, _)| *above == "prove") {
+            if !is_said(key) {
+                values.push(ShownValue { key: key.into(), value, said_by: SaidBy::Default, from: None });
+            }
+        }
+        Self {
+            plan: drill.name().to_string(),
+            file: drill.file().to_owned(),
+            version: drill.version().to_string(),
+            hosts: site.hosts_of_drill(drill).into_iter().map(ToString::to_string).collect(),
+            values,
+        }
     }
 
     fn of(site: &Site, plan: &FleetPlan) -> Self {
@@ -121,7 +147,13 @@ impl ShownValue {
             "repository" => format!("{}, at {}", said.value(), site.repository_of(plan).location()),
             _ => said.value().to_owned(),
         };
-        Self::in_file(plan.file(), said, value)
+        let drill = plan.drill().and_then(|drill| site.drill_plans().get(drill));
+        match drill {
+            Some(drill) if said.place().file().ends_with(drill.file()) => {
+                Self { said_by: SaidBy::Drill, ..Self::in_file(drill.file(), said, value) }
+            }
+            _ => Self::in_file(plan.file(), said, value),
+        }
     }
 
     /// Of the plan in this file.
@@ -178,6 +210,7 @@ impl Answer for ShownPlan {
             let by = match said_by {
                 SaidBy::Plan => "the plan",
                 SaidBy::Preset => "its preset",
+                SaidBy::Drill => "a drill",
                 SaidBy::Include => "a part",
                 SaidBy::Default => continue,
             };

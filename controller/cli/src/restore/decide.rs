@@ -4,12 +4,13 @@ use clap::Args;
 use strongroom_controller::requests::RequestView;
 use strongroom_proto::operator::{ListRestoresRequest, RestoreDecision, RestoreReference, RestoreVerdict};
 
+use super::by_plan::ByPlan;
 use super::requests::{Asked, Listed, SeveralAsked, Told};
 use super::several;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure};
-use crate::fleet::ControllerArgs;
+use crate::fleet::{Controller, ControllerArgs};
 
 /// Which request.
 #[derive(Debug, Args)]
@@ -33,11 +34,11 @@ pub(super) struct RequestOrPlanArg {
     pub(super) controller: ControllerArgs,
 }
 
-/// Which requests: several at once where they belong together.
+/// Which requests: several at once where they belong together, or those of a restore plan.
 #[derive(Debug, Args)]
 struct RequestsArg {
-    /// The requests, like HF-2026-000001
-    #[arg(value_name = "NUMBER", required = true)]
+    /// The requests, like HF-2026-000001, or one restore plan: all of its newest start that are open
+    #[arg(value_name = "NUMBER|PLAN", required = true)]
     numbers: Vec<String>,
 
     #[command(flatten)]
@@ -47,8 +48,26 @@ struct RequestsArg {
 impl RequestOrPlanArg {
     /// The name of the plan, where it is one.
     pub(super) fn plan(&self) -> Option<&str> {
-        (!self.number.starts_with("HF-")).then_some(self.number.as_str())
+        (!is_number(&self.number)).then_some(self.number.as_str())
     }
+}
+
+impl RequestsArg {
+    /// The name of the plan, where it is one.
+    fn plan(&self) -> Result<Option<&str>, Failure> {
+        match self.numbers.iter().find(|number| !is_number(number)) {
+            Some(_) if self.numbers.len() > 1 => {
+                let why = Cause::Usage("name requests by their numbers, or one restore plan".into());
+                Err(Failure::new(format!("decide about {}", self.numbers.join(" ")), why))
+            }
+            plan => Ok(plan.map(String::as_str)),
+        }
+    }
+}
+
+/// No plan has such a name: names of plans are what people call things.
+fn is_number(word: &str) -> bool {
+    word.starts_with("HF-")
 }
 
 /// List requests for restores about which something is to be done
@@ -83,16 +102,20 @@ Nobody approves what he asked for himself, or what he has not read: the plan is 
 `strongroom restore show` prints it. An approval counts for as long as `restores: valid:` in site.yaml says, \
 for one restore, and for nothing but that plan.
 
+Of a restore plan, all requests that wait are shown, each with its hash, and on a terminal one yes agrees to them; \
+elsewhere their hashes are named. Where one of them may not be approved, none is.
+
 Examples:
   strongroom restore approve HF-2026-000001 --plan 5f1c0a9be2d4
   strongroom restore approve HF-2026-000001 --plan 5f1c0a9be2d4 --comment 'asked billing: go ahead'
-  strongroom restore approve HF-2026-000001 HF-2026-000002 --plan 5f1c0a9be2d4 --plan 0be2d45f1c9a")]
+  strongroom restore approve HF-2026-000001 HF-2026-000002 --plan 5f1c0a9be2d4 --plan 0be2d45f1c9a
+  strongroom restore approve citizens-portal")]
 pub(crate) struct ApproveArgs {
     #[command(flatten)]
     requests: RequestsArg,
 
     /// The hash of the plan, or at least its first 12 digits; of several requests, once for each, in their order
-    #[arg(long, value_name = "HASH", required = true)]
+    #[arg(long, value_name = "HASH")]
     plan: Vec<String>,
 
     /// What there is to say
@@ -106,9 +129,12 @@ pub(crate) struct ApproveArgs {
 
 /// Say no to a request, or to several; they cannot be run any more
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  strongroom restore reject HF-2026-000001 --reason 'the wrong directory: ask for /srv/billing'"
-)]
+#[command(after_help = "\
+Of a restore plan, each request that was not run is rejected; where one may not be, the others are all the same.
+
+Examples:
+  strongroom restore reject HF-2026-000001 --reason 'the wrong directory: ask for /srv/billing'
+  strongroom restore reject citizens-portal --reason 'the site is back by itself'")]
 pub(crate) struct RejectArgs {
     #[command(flatten)]
     requests: RequestsArg,
@@ -179,6 +205,11 @@ impl ShowArgs {
 
 impl ApproveArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        if let Some(plan) = self.requests.plan()? {
+            let (controller, dry_run) = (&self.requests.controller.connect(context)?, self.dry_run);
+            let comment = self.comment.as_deref().unwrap_or_default();
+            return ByPlan { plan, dry_run, controller, context }.approve(&self.plan, comment);
+        }
         let (numbers, plans) = (&self.requests.numbers, &self.plan);
         if numbers.len() != plans.len() {
             let why = format!("{} requests are named, and {} hashes", numbers.len(), plans.len());
@@ -195,6 +226,10 @@ impl ApproveArgs {
 
 impl RejectArgs {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        if let Some(plan) = self.requests.plan()? {
+            let (controller, dry_run) = (&self.requests.controller.connect(context)?, self.dry_run);
+            return ByPlan { plan, dry_run, controller, context }.reject(&self.reason);
+        }
         let decisions = self.requests.numbers.iter().map(|number| {
             let (plan, text, dry_run) = (String::new(), self.reason.clone(), self.dry_run);
             (number.as_str(), Decision { verdict: RestoreVerdict::Reject, plan, text, dry_run })
@@ -217,11 +252,13 @@ impl CloseArgs {
     }
 }
 
-struct Decision {
-    verdict: RestoreVerdict,
-    plan: String,
-    text: String,
-    dry_run: bool,
+/// What is decided about one.
+pub(super) struct Decision {
+    pub(super) verdict: RestoreVerdict,
+    /// The hash that is agreed to.
+    pub(super) plan: String,
+    pub(super) text: String,
+    pub(super) dry_run: bool,
 }
 
 fn decide(verb: &str, request: &RequestArg, decision: Decision, context: &Context) -> Result<Exit, Failure> {
@@ -237,10 +274,9 @@ fn decide_all(
 ) -> Result<Exit, Failure> {
     let controller = controller.connect(context)?;
     let mut views: Vec<RequestView> = Vec::new();
-    for (number, Decision { verdict, plan, text, dry_run }) in decisions {
-        let mut client = controller.client();
-        let decision = RestoreDecision { request: number.to_owned(), verdict: verdict.into(), plan, text, dry_run };
-        views.push(controller.ask(&format!("{verb} {number}"), context, client.decide_restore(decision))?);
+    for (number, decision) in decisions {
+        let dry_run = decision.dry_run;
+        views.push(decide_one(verb, number.to_owned(), decision, &controller, context)?);
         if dry_run {
             context.say("it may be; nothing was done");
         }
@@ -250,4 +286,19 @@ fn decide_all(
         (last, _) => context.output.answer(&SeveralAsked(views.into_iter().chain(last).collect()))?,
     }
     Ok(Exit::Success)
+}
+
+/// Decides about one request.
+pub(super) fn decide_one(
+    verb: &str,
+    request: String,
+    decision: Decision,
+    controller: &Controller,
+    context: &Context,
+) -> Result<RequestView, Failure> {
+    let what = format!("{verb} {request}");
+    let Decision { verdict, plan, text, dry_run } = decision;
+    let mut client = controller.client();
+    let decision = RestoreDecision { request, verdict: verdict.into(), plan, text, dry_run };
+    controller.ask(&what, context, client.decide_restore(decision))
 }

@@ -34,6 +34,8 @@ struct ShownSystem {
     stands: Stands,
     ending: Option<RestoreEnding>,
     seconds_to_green: Option<i64>,
+    /// Where it was put to be used.
+    in_place: Option<String>,
     /// Why it did not go well.
     reason: Option<String>,
     /// Why it was not begun.
@@ -90,6 +92,7 @@ impl ShownSystem {
             stands: standing.stands(),
             ending,
             seconds_to_green: standing.seconds_to_green(),
+            in_place: request.and_then(|request| request.promotion.as_ref()).map(|promotion| promotion.to.clone()),
             reason,
             left_out: None,
             needs: standing.needs.clone(),
@@ -108,6 +111,9 @@ impl ShownSystem {
             Stands::Unproven => "NOT VERIFIED",
             Stands::Over => "over",
         };
+        if let Some(place) = &self.in_place {
+            return format!("{stands}, in place at {place}");
+        }
         let why = match (&self.left_out, &self.reason, self.ending) {
             (Some(LeftOut::Needs(systems)), ..) => format!("not begun, needs {}", systems.join(", ")),
             (Some(LeftOut::Stopped(systems)), ..) => format!("not begun after {}", systems.join(", ")),
@@ -131,6 +137,8 @@ fn next(standing: &PlanStanding) -> Vec<String> {
         let hashes: String = hashes.collect();
         return vec![
             format!("strongroom restore approve {}{hashes}", numbers.join(" ")),
+            format!("strongroom restore approve {plan}"),
+            format!("strongroom restore reject {plan} --reason TEXT"),
             format!("strongroom restore run {plan}"),
         ];
     }
@@ -138,7 +146,13 @@ fn next(standing: &PlanStanding) -> Vec<String> {
         let at = standing.at.as_deref().unwrap_or("TIME");
         return vec![format!("strongroom restore start {plan} --at {at} --reason TEXT")];
     }
-    if stand(Stands::Ready) { vec![format!("strongroom restore run {plan}")] } else { Vec::new() }
+    if stand(Stands::Ready) {
+        return vec![format!("strongroom restore run {plan}")];
+    }
+    let is_left =
+        |system: &SystemStanding| system.request.as_ref().is_some_and(|view| view.request.may_still_be_promoted());
+    let is_left = standing.systems.iter().any(is_left);
+    if is_left { vec![format!("strongroom restore promote {plan}")] } else { Vec::new() }
 }
 
 impl Answer for Shown {

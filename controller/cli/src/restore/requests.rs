@@ -75,13 +75,7 @@ impl Answer for Listed {
 
 impl Answer for Told {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let application = &self.view.request.application;
-        write_head(&self.view, out)?;
-        match serde_json::from_value::<PlanSummary>(application.plan.clone()) {
-            Ok(plan) => Planned(plan).write_plan(out)?,
-            // Of a release with another shape: better as it is than not at all.
-            Err(_) => writeln!(out, "{}", application.plan)?,
-        }
+        write_agreed(&self.view, out)?;
         self.write_entries(out)?;
         write_next(&self.view, out)
     }
@@ -112,6 +106,17 @@ impl Told {
             writeln!(out, "{:>8}  {at}  {event}{by}{until}{words}", entry["number"])?;
         }
         Ok(())
+    }
+}
+
+/// All that whoever agrees to it agrees to.
+pub(super) fn write_agreed(view: &RequestView, out: &mut dyn Write) -> io::Result<()> {
+    write_head(view, out)?;
+    let plan = &view.request.application.plan;
+    match serde_json::from_value::<PlanSummary>(plan.clone()) {
+        Ok(plan) => Planned(plan).write_plan(out),
+        // Of a release with another shape: better as it is than not at all.
+        Err(_) => writeln!(out, "{plan}"),
     }
 }
 

@@ -97,7 +97,11 @@ fn example_site() -> String {
 fn a_site_is_checked_as_a_whole() {
     let world = World::new();
     let checked = world.run(&["plan", "check", "--site", &example_site()]).expect(0);
-    assert!(checked.text().contains("site example is sound: 4 hosts, 2 plans, version "), "{}", checked.text());
+    assert!(
+        checked.text().contains("site example is sound: 4 hosts, 2 plans, 1 drills, version "),
+        "{}",
+        checked.text()
+    );
 
     world.write("site/site.yaml", "name: x\nzone: UTC\nrepositories: { main: { at: /srv/main } }\n");
     world.write("site/hosts.yaml", "hosts: { web1: { address: web1, user: -x }, web2: { address: web2 } }\n");
@@ -192,5 +196,15 @@ fn a_plan_is_shown_with_where_each_part_is_said() {
     let text = world.run(&["plan", "show", "--site", &site, "system-configuration"]).expect(0);
     let missed = text.text().lines().find(|line| line.starts_with("  schedule.missed ")).unwrap();
     assert!(missed.ends_with("  run once within 7d"), "{missed}");
+    // What a drill says of it stands there, and in the drill.
+    let configuration = world.json(&["plan", "show", "--site", &site, "system-configuration"]);
+    let values = configuration["values"].as_array().unwrap();
+    let every = values.iter().find(|value| value["key"] == "prove.every").unwrap();
+    assert_eq!((&every["value"], &every["said-by"]), (&"monthly".into(), &"drill".into()), "{every}");
+    assert!(every["from"].as_str().unwrap().ends_with("/plans/configuration-drill.yaml:7"), "{every}");
+    let drill = world.run(&["plan", "show", "--site", &site, "configuration-drill"]).expect(0);
+    for part in ["on db-test, db1, db2, gate", "[system-configuration]", "prove.sample   none"] {
+        assert!(drill.text().contains(part), "{part} is not in {}", drill.text());
+    }
     world.run(&["plan", "show", "--site", &site, "nothing"]).expect(7);
 }

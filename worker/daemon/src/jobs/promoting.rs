@@ -1,6 +1,7 @@
 //! Putting what was restored at the place where it is used, if it still is what was verified.
 //!
-//! Whether it is, the engine's own look says: it reads every file that lies there and compares it with the snapshot. The directory's number is in the ledger before it is moved, so a try
+//! Whether it is, the engine's own look says: it reads every file that lies there and compares it with the snapshot. Directories get the snapshot's metadata again: checks and probes
+//! that ran in them have changed their times at least. The directory's number is in the ledger before it is moved, so a try
 //! after a restart knows a directory that has arrived, and does not take it back.
 
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use strongroom_repository::{chain, text::escape};
 use strongroom_worker::promote;
-use strongroom_worker::restore::PlanSummary;
+use strongroom_worker::restore::{self, PlanSummary, RestorePlan};
 
 use super::job::Job;
 use crate::request::RestoreRequest;
@@ -48,10 +49,11 @@ impl Promotion {
         (noted["inode"] == arrived).then(|| self.report(noted["replaces"] == true))
     }
 
-    /// Puts it there; `seen` is what the engine has just seen. Blocking.
-    pub(super) fn carry_out(&self, seen: &PlanSummary) -> Result<Value, NotPromoted> {
-        self.refuse_changed(seen)?;
+    /// Puts it there; `plan` is what the engine has just seen. Blocking.
+    pub(super) fn carry_out(&self, plan: &RestorePlan) -> Result<Value, NotPromoted> {
+        self.refuse_changed(&plan.summary)?;
         self.refuse_used()?;
+        self.settle_directories(plan)?;
         let look = |place| promote::inode(place).map_err(|error| NotPromoted::Refused(chain(&error)));
         let inode = look(&self.from)?;
         let replaces = look(&self.to)?.is_some();
@@ -80,6 +82,17 @@ impl Promotion {
             seen.unchanged,
             missing.max(seen.replaced),
             there
+        )))
+    }
+
+    /// While it still lies where it was restored, so that the rename puts all of it in place, or nothing.
+    fn settle_directories(&self, plan: &RestorePlan) -> Result<(), NotPromoted> {
+        let settled = restore::settle_directories(plan).map_err(|error| NotPromoted::Refused(chain(&error)))?;
+        let Some(first) = settled.first() else { return Ok(()) };
+        Err(NotPromoted::Refused(format!(
+            "of {} directories in '{}' the metadata is not as in the snapshot, and cannot be made so: {first}",
+            settled.len(),
+            self.shown(&self.from)
         )))
     }
 

@@ -151,7 +151,7 @@ impl Restoring<'_> {
 
     fn promote(&self, promotion: &Promotion, plan: &RestorePlan) -> Result<End, End> {
         self.job.show_doing("putting it in place");
-        match blocking(|| promotion.carry_out(&plan.summary)) {
+        match blocking(|| promotion.carry_out(plan)) {
             Ok(report) => Ok(End::Restored(report)),
             Err(NotPromoted::Asked) => Err(End::Asked(self.job.control().wish().unwrap_or(Wish::Stop))),
             Err(NotPromoted::Refused(reason)) => Err(End::Failed(FailureKind::Target, reason)),
