@@ -16,7 +16,7 @@ mod search;
 use std::collections::{HashMap, HashSet};
 
 pub(crate) use file::{sample, use_up};
-pub use search::{Found, FoundPath};
+pub use search::{Found, FoundPath, Sought};
 
 use self::block::Block;
 use crate::ids::ChunkId;

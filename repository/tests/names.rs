@@ -76,7 +76,7 @@ async fn searched(
     end: &str,
 ) -> BTreeSet<(ObjectId, Vec<u8>)> {
     let roots: Vec<ChunkId> = snapshots.iter().filter_map(|snapshot| snapshot.manifest.root).collect();
-    let found = names.find(&roots, ALL, TWO, &|_, name| name.ends_with(end.as_bytes())).unwrap();
+    let found = names.find(&roots, ALL, TWO, &|_: &[u8], name: &[u8]| name.ends_with(end.as_bytes())).unwrap();
     let mut all = BTreeSet::new();
     for path in found.paths {
         for (tree, page) in path.at {
@@ -149,11 +149,11 @@ async fn the_first_ones_come_where_there_are_many() {
     store(&repository, "one", &[("a", 0..3000), ("b", 0..3000)]).await;
     let (names, snapshots) = names(&repository).await;
     let roots: Vec<ChunkId> = snapshots.iter().filter_map(|snapshot| snapshot.manifest.root).collect();
-    let found = names.find(&roots, 5, TWO, &|_, name| name.ends_with(b"9")).unwrap();
+    let found = names.find(&roots, 5, TWO, &|_: &[u8], name: &[u8]| name.ends_with(b"9")).unwrap();
     let paths: Vec<_> = found.paths.iter().map(|path| String::from_utf8_lossy(&path.name).into_owned()).collect();
     assert_eq!(paths, ["file 000009", "file 000019", "file 000029", "file 000039", "file 000049"]);
     assert!(found.is_cut && found.paths.iter().all(|path| path.directory == b"a"));
-    assert!(!names.find(&roots, 600, TWO, &|_, name| name.ends_with(b"9")).unwrap().is_cut);
+    assert!(!names.find(&roots, 600, TWO, &|_: &[u8], name: &[u8]| name.ends_with(b"9")).unwrap().is_cut);
 }
 
 #[tokio::test(flavor = "multi_thread")]

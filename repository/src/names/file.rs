@@ -82,7 +82,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Names, Malformed> {
 pub(crate) fn use_up(bytes: &[u8]) {
     for block in decode(bytes).map(|names| names.blocks).unwrap_or_default() {
         let plain = block.unpack().unwrap_or_default();
-        lists(&plain).map_while(Result::ok).for_each(|list| list::each(list, |_, _| {}));
+        lists(&plain).map_while(Result::ok).for_each(|list| list::each(list, |_| true, |_, _| {}));
     }
 }
 

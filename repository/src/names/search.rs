@@ -11,6 +11,26 @@ use crate::codec::Malformed;
 use crate::error::Error;
 use crate::ids::ChunkId;
 
+/// What is looked for. It is asked on several threads.
+pub trait Sought: Sync {
+    /// Whether something in this directory may be it. Asked once for all names of a page that are in it.
+    fn may_be_in(&self, directory: &[u8]) -> bool;
+
+    /// Whether this is it.
+    fn is(&self, directory: &[u8], name: &[u8]) -> bool;
+}
+
+/// Asked with directory and name.
+impl<F: Fn(&[u8], &[u8]) -> bool + Sync> Sought for F {
+    fn may_be_in(&self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn is(&self, directory: &[u8], name: &[u8]) -> bool {
+        self(directory, name)
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Found {
@@ -39,17 +59,17 @@ struct Hits {
 }
 
 impl Names {
-    /// The first `limit` paths in the trees below `roots` of which `matches`, asked with directory and name, says yes. It is asked on several threads.
+    /// The first `limit` paths in the trees below `roots` that are sought.
     pub fn find(
         &self,
         roots: &[ChunkId],
         limit: usize,
         threads: NonZeroUsize,
-        matches: &(impl Fn(&[u8], &[u8]) -> bool + Sync),
+        sought: &impl Sought,
     ) -> Result<Found, Error> {
         let trees: Vec<&[u32]> = roots.iter().map(|root| self.trees.get(root).map_or(&[][..], Vec::as_slice)).collect();
         let used = self.lists_of(trees.iter().copied());
-        let hits = self.search(&used, limit, threads, matches).map_err(Error::malformed("the cache of names"))?;
+        let hits = self.search(&used, limit, threads, sought).map_err(Error::malformed("the cache of names"))?;
         Ok(self.led_back(hits, &trees))
     }
 
@@ -58,7 +78,7 @@ impl Names {
         used: &[bool],
         limit: usize,
         threads: NonZeroUsize,
-        matches: &(impl Fn(&[u8], &[u8]) -> bool + Sync),
+        sought: &impl Sought,
     ) -> Result<Hits, Malformed> {
         let next = AtomicUsize::new(0);
         let first_lists: Vec<usize> = self.first_lists();
@@ -71,7 +91,7 @@ impl Names {
                 let lists = used.get(*first..).unwrap_or_default();
                 let lists = lists.get(..block.lists as usize).unwrap_or_default();
                 if lists.contains(&true) {
-                    hits.search(block, (*first, lists), limit, matches)?;
+                    hits.search(block, (*first, lists), limit, sought)?;
                 }
             }
             Ok(hits)
@@ -124,16 +144,17 @@ impl Hits {
         block: &Block,
         (first, used): (usize, &[bool]),
         limit: usize,
-        matches: &impl Fn(&[u8], &[u8]) -> bool,
+        sought: &impl Sought,
     ) -> Result<(), Malformed> {
         let plain = block.unpack()?;
         for (at, (list, is_used)) in block::lists(&plain).zip(used).enumerate() {
             let list = list?;
             if *is_used {
                 let number = u32::try_from(first + at).map_err(|_| Malformed { what: "list", at: first })?;
-                list::each(list, |directory, name| {
-                    if matches(directory, name) {
-                        self.add_one((directory.to_vec(), name.to_vec()), [number], limit);
+                let enters = |directory: &[u8]| sought.may_be_in(directory);
+                list::each(list, enters, |directory, name| {
+                    if sought.is(directory, name) {
+                        self.add_one((directory, name), [number], limit);
                     }
                 });
             }
@@ -141,8 +162,14 @@ impl Hits {
         Ok(())
     }
 
-    fn add_one(&mut self, path: (Vec<u8>, Vec<u8>), lists: impl IntoIterator<Item = u32>, limit: usize) {
-        self.lists.entry(path).or_default().extend(lists);
+    fn add_one(&mut self, path: (&[u8], &[u8]), lists: impl IntoIterator<Item = u32>, limit: usize) {
+        // Of a million hits nearly all end here.
+        let last = self.lists.last_key_value().map(|((directory, name), _)| (&directory[..], &name[..]));
+        if self.lists.len() >= limit && last.is_some_and(|last| last < path) {
+            self.is_cut = true;
+            return;
+        }
+        self.lists.entry((path.0.to_vec(), path.1.to_vec())).or_default().extend(lists);
         if self.lists.len() > limit {
             self.lists.pop_last();
             self.is_cut = true;
@@ -151,6 +178,8 @@ impl Hits {
 
     fn add(&mut self, other: Self, limit: usize) {
         self.is_cut |= other.is_cut;
-        other.lists.into_iter().for_each(|(path, lists)| self.add_one(path, lists, limit));
+        for ((directory, name), lists) in other.lists {
+            self.add_one((&directory, &name), lists, limit);
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Questions to databases, by the programs that come with them.
 
+use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
 use clap::Args;
 use jiff::Timestamp;
+use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::{AnswerArgs, Finding, files, one_line};
 
@@ -33,6 +35,9 @@ pub struct PostgresqlArgs {
     answer: AnswerArgs,
 }
 
+/// Beside a database with a write-ahead log, while anybody has it open (sqlite.org/walformat.html).
+const SHARED_MEMORY: &str = "-shm";
+
 /// What an answer can be compared with is shorter.
 const ANSWER_BYTES_MAX: u64 = 4 << 10;
 
@@ -45,14 +50,23 @@ impl SqliteArgs {
         files::reached(Path::new(&self.file))?;
         let mut command = Command::new("sqlite3");
         command.args(["-readonly", "-batch", "-bail", "-noheader", "-list", &self.database()]);
-        answer(command.arg(&self.answer.query))
+        let shared = self.beside(SHARED_MEMORY);
+        let was_there = shared.exists();
+        let answer = answer(command.arg(&self.answer.query));
+        if !was_there {
+            remove_unused(&shared);
+        }
+        answer
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        PathBuf::from(format!("{}{suffix}", self.file))
     }
 
     /// SQLite makes files beside a database that uses a write-ahead log, also when it only reads. Where there is no journal, the file alone is all there is, and it is told
     /// that nobody changes it; where there is one, what it holds counts too.
     fn database(&self) -> String {
-        let has_journal = |suffix: &str| Path::new(&format!("{}{suffix}", self.file)).exists();
-        match ["-wal", "-shm", "-journal"].iter().any(|suffix| has_journal(suffix)) {
+        match ["-wal", SHARED_MEMORY, "-journal"].iter().any(|suffix| self.beside(suffix).exists()) {
             true => url(&self.file, "mode=ro"),
             false => url(&self.file, "immutable=1"),
         }
@@ -76,6 +90,15 @@ impl PostgresqlArgs {
         // Without anybody's psqlrc, rows and nothing else; and nobody is asked for a password.
         command.args(["-XAtqw", "-v", "ON_ERROR_STOP=1", "-d", &self.database, "-c", &self.answer.query]);
         answer(&mut command)
+    }
+}
+
+/// Takes away what reading has left beside a restored database, so that it is still what was restored. Whoever has the database open holds a lock on that file.
+fn remove_unused(shared: &Path) {
+    let Ok(file) = File::options().read(true).write(true).open(shared) else { return };
+    if fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        // What stays does no harm: `promote` names it.
+        let _ = fs::remove_file(shared);
     }
 }
 

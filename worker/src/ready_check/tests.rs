@@ -157,7 +157,11 @@ fn what_stands_in_a_journal_counts() {
     let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
+    let before = names(folder.path());
     check(&["sqlite", text(&copy), "--query", "select count(*) from t", "--prints", "2"], true, "\"2\"");
+    // Reading leaves it as it was restored.
+    assert_eq!(names(folder.path()), before);
+    assert!(before.contains(&"copy.db-wal".to_owned()) && !before.contains(&"copy.db-shm".to_owned()), "{before:?}");
 }
 
 #[test]

@@ -78,8 +78,7 @@ impl Search<'_> {
         let meant = all.readable.iter().filter(|snapshot| self.wanted.is_meant(&snapshot.manifest));
         let meant = meant.filter_map(|snapshot| snapshot.manifest.root.map(|root| (snapshot, root)));
         let (snapshots, roots): (Vec<&Snapshot>, Vec<ChunkId>) = meant.unzip();
-        let matches = |directory: &[u8], name: &[u8]| self.wanted.pattern.matches_raw(directory, name);
-        let found = names.find(&roots, self.wanted.limit, self.context.threads(), &matches);
+        let found = names.find(&roots, self.wanted.limit, self.context.threads(), &self.wanted.pattern);
         let found = found.doing(|| format!("search the names in {}", place.name))?;
         self.is_cut |= found.is_cut;
         for path in found.paths {
