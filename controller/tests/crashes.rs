@@ -3,8 +3,9 @@
 mod simulated;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::tz::TimeZone;
@@ -28,19 +29,25 @@ use tokio::task::JoinSet;
 
 const HOSTS: [&str; 2] = ["web1", "web2"];
 
-/// One second is two hours.
-const SPEED: i32 = 7200;
+/// By so much the clock goes on at once.
+const STEP: SignedDuration = SignedDuration::from_secs(20);
 /// How long a simulated day of work goes on.
 const HOURS: i64 = 2;
 
-/// A clock that runs fast. All lives of a controller go by the same one.
-#[derive(Debug, Clone, Copy)]
-struct FastClock(Instant);
+/// A clock that goes on by a step each time the loop has answered: on a machine that stands still for a moment it does too, and nothing is missed. All lives of a
+/// controller go by the same one.
+#[derive(Debug, Clone, Default)]
+struct SteppedClock(Arc<AtomicI32>);
 
-impl Clock for FastClock {
+impl SteppedClock {
+    fn step(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SteppedClock {
     fn now(&self) -> Timestamp {
-        let elapsed = SignedDuration::try_from(self.0.elapsed()).unwrap_or_default();
-        start() + elapsed * SPEED
+        start() + STEP * self.0.load(Ordering::Relaxed)
     }
 
     fn zone(&self) -> TimeZone {
@@ -66,7 +73,7 @@ fn site() -> Result<Loaded> {
 
 /// A life of a controller, until it is to stop, its journal fails, or it is killed.
 async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), JournalError> {
-    let (clock, work) = (scene.clock, scene.work);
+    let (clock, work) = (scene.clock.clone(), scene.work);
     let journal = Arc::new(Journal::open(&scene.journal()).await?);
     let links = Arc::new(Links::new(Arc::clone(&scene.fleet) as _, Arc::new(Gateway::default()), "test".into()));
     // Dropped with the life: whatever went on in the process is gone.
@@ -88,7 +95,8 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
     let daemon = Daemon::new(setting, loaded).await?;
     let (requests, receive) = mpsc::channel(1);
     scene.requests.send_replace(Some(requests.clone()));
-    // The clock runs fast, and the loop waits by a slow one: questions wake it.
+    // The loop waits by a clock of its own: questions wake it.
+    let stepped = scene.clock.clone();
     let waking = tokio::spawn(async move {
         loop {
             let (reply, answer) = oneshot::channel();
@@ -96,6 +104,7 @@ async fn live(scene: &Scene, stop: impl Future<Output = ()>) -> Result<(), Journ
                 return;
             }
             drop(answer.await);
+            stepped.step();
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
@@ -138,7 +147,7 @@ struct Scene {
     folder: tempfile::TempDir,
     fleet: Arc<Fleet>,
     hosts: Vec<Arc<simulated::Host>>,
-    clock: FastClock,
+    clock: SteppedClock,
     work: Work,
     /// To the controller that lives.
     requests: watch::Sender<Option<mpsc::Sender<Request>>>,
@@ -156,7 +165,7 @@ impl Scene {
             folder: tempfile::tempdir()?,
             fleet,
             hosts,
-            clock: FastClock(Instant::now()),
+            clock: SteppedClock::default(),
             work,
             requests: watch::channel(None).0,
         })
@@ -173,7 +182,7 @@ impl Scene {
 
     /// Lives on until so many simulated minutes after the start.
     async fn live_until(&self, minutes: i64) -> Result<()> {
-        let clock = self.clock;
+        let clock = self.clock.clone();
         let stop = async move {
             while clock.now() < start() + SignedDuration::from_mins(minutes) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
