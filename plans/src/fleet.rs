@@ -285,8 +285,12 @@ fn chosen(selector: &Selector, hosts: &Declared<PlacedHost>, span: &Span, findin
         let reason = format!("no host of the site matches {}", quoted(selector.as_str()));
         let remedy = match selector.keys().into_iter().find(|key| !is_label(key)) {
             Some(key) => {
-                let near = nearest_of(key, labels()).map(|near| format!("; did you mean `{near}`?"));
-                format!("no host has the label {}{}", quoted(key), near.unwrap_or_default())
+                let is_name = hosts.values().any(|placed| placed.host.name().as_str() == key);
+                let meant = match is_name {
+                    true => Some(format!("; the host of that name is `{NAME_KEY}={key}`")),
+                    false => nearest_of(key, labels()).map(|near| format!("; did you mean `{near}`?")),
+                };
+                format!("no host has the label {}{}", quoted(key), meant.unwrap_or_default())
             }
             None => "change the selector, or give a host the labels that it asks for".to_owned(),
         };

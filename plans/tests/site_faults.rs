@@ -356,6 +356,8 @@ fn the_nearest_name_is_suggested() {
     assert_eq!(remedy("hosts.yaml", "jump: gate", "jump: Gate"), "did you mean `gate`?");
     let label = remedy("plans/web.yaml", "hosts: role=web", "hosts: rolle=web");
     assert_eq!(label, "no host has the label `rolle`; did you mean `role`?");
+    let name = remedy("plans/web.yaml", "hosts: role=web", "hosts: gate");
+    assert_eq!(name, "no host has the label `gate`; the host of that name is `name=gate`");
     let elsewhere = remedy("plans/web.yaml", "repository: main", "repository: offsite");
     assert_eq!(elsewhere, "declare it, or name one that there is, such as `main`");
 }

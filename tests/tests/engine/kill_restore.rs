@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use strongroom_tests::client::restored;
 use strongroom_tests::program::{self, RandomKills};
 use strongroom_tests::random::{first_seed, noise, seeded};
@@ -147,7 +147,17 @@ fn while_files_are_replaced() -> Result<()> {
         ensure!(half.is_empty(), "killed at replacement {nth}: neither old nor new: {half:?}");
         over(&target, &[])?.expect(0)?;
         compare::same(&scene.source, &is).with_context(|| format!("killed at replacement {nth}"))?;
-        ensure!(fs::read_dir(&target)?.count() == 1, "something unfinished is left in {}", target.display());
+        // What was replaced is kept beside, each file once, and nothing unfinished is left.
+        let beside = fs::read_dir(&target)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        let is_aside = |path: &&PathBuf| path.display().to_string().contains("/.strongroom-replaced-");
+        let [aside] = beside.iter().filter(is_aside).collect::<Vec<_>>()[..] else { bail!("nothing is kept") };
+        ensure!(beside.len() == 2, "something unfinished is left: {beside:?}");
+        let kept = aside.join(scene.source.strip_prefix("/")?);
+        for number in 0..60 {
+            let name = format!("etc/part-{}/file-{number}.conf", number % 7);
+            let (kept, again) = (kept.join(&name), kept.join(format!("{name}~1")));
+            ensure!(fs::read(&kept)? == fs::read(old.join(&name))? && !again.exists(), "{name} is kept otherwise");
+        }
     }
     ensure!(killed > 0, "no run was killed: a restore replaces in another way");
     Ok(())

@@ -11,7 +11,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmodat, mkdirat, openat, renameat, renameat_with, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, chmodat, linkat, mkdirat, openat, renameat, renameat_with,
+    unlinkat,
 };
 use rustix::io::Errno;
 use strongroom_repository::tree::order;
@@ -120,28 +121,43 @@ impl Placer<'_> {
         }
     }
 
-    /// Something that is no directory goes, or anything goes aside.
+    /// Something that is no directory goes, or anything goes aside. What is staged stays what is to be placed until it is there, so that a run that was killed anywhere
+    /// in this goes on with it: the two never change places.
     fn replace(&self, pair: &Pair<'_>, name: &CStr, path: &[u8]) -> io::Result<Placed> {
-        let staged = Stat::at(pair.staged, name)?;
-        if self.replaced == Replaced::Remove && !staged.is_directory() {
-            renameat(pair.staged, name, pair.placed, name)?;
-        } else {
-            renameat_with(pair.staged, name, pair.placed, name, RenameFlags::EXCHANGE)?;
-            self.dispose(pair, name, path)?;
+        let is_directory = Stat::at(pair.staged, name)?.is_directory() || Stat::at(pair.placed, name)?.is_directory();
+        let is_there = match self.replaced {
+            Replaced::SetAside => self.set_aside(pair, name, path, is_directory)?,
+            Replaced::Remove if is_directory => {
+                unlinkat(pair.placed, name, AtFlags::empty())?;
+                false
+            }
+            Replaced::Remove => true,
+        };
+        match is_there {
+            true => renameat(pair.staged, name, pair.placed, name)?,
+            false => rename_to_nothing(pair, name)?,
         }
         self.findings.replaced.add(1);
         Ok(Placed::Moved)
     }
 
-    /// What was replaced now has the staged name.
-    fn dispose(&self, pair: &Pair<'_>, name: &CStr, path: &[u8]) -> io::Result<()> {
-        match self.replaced {
-            Replaced::Remove => Ok(unlinkat(pair.staged, name, AtFlags::empty())?),
-            Replaced::SetAside => {
-                let directory = self.aside_directory(order::split(path).0)?;
-                Ok(renameat(pair.staged, name, &directory, free_name(directory.as_fd(), name)?)?)
-            }
+    /// True if what is replaced has one more name, and goes with the one that it had in the moment in which the new one comes. No directory can have two, and where
+    /// a directory comes or goes there is nothing for that moment.
+    fn set_aside(&self, pair: &Pair<'_>, name: &CStr, path: &[u8], is_directory: bool) -> io::Result<bool> {
+        let aside = self.aside_directory(order::split(path).0)?;
+        let there = Stat::at(pair.placed, name)?;
+        let is_kept = |kept: Stat| (kept.device, kept.inode) == (there.device, there.inode);
+        // A run that was killed here has named it already.
+        if !is_directory && Stat::at(aside.as_fd(), name).is_ok_and(is_kept) {
+            return Ok(true);
         }
+        let free = free_name(aside.as_fd(), name)?;
+        // Not everything can be linked, nor in every file system.
+        if !is_directory && linkat(pair.placed, name, &aside, &free, AtFlags::empty()).is_ok() {
+            return Ok(true);
+        }
+        renameat(pair.placed, name, &aside, free)?;
+        Ok(false)
     }
 
     /// The directory for what is replaced, with the same path as in the target.
@@ -293,6 +309,17 @@ mod tests {
         for (path, content) in [("etc/both", "newer"), ("aside/etc/both", "old"), ("aside/etc/both~1", "new")] {
             assert_eq!(read(&top, &format!("target/{path}")), content);
         }
+    }
+
+    /// As after a kill between the two steps: the old file has its further name, and the new one is still staged.
+    #[test]
+    fn what_was_set_aside_before_a_kill_is_not_set_aside_again() {
+        let top = tree();
+        fs::create_dir_all(top.path().join("target/aside/etc")).unwrap();
+        fs::hard_link(top.path().join("target/etc/both"), top.path().join("target/aside/etc/both")).unwrap();
+        assert_eq!(place(top.path(), Overwrite::Changed, Replaced::SetAside), (true, vec![]));
+        assert_eq!((read(&top, "target/etc/both"), read(&top, "target/aside/etc/both")), ("new".into(), "old".into()));
+        assert!(!top.path().join("target/aside/etc/both~1").exists());
     }
 
     #[test]

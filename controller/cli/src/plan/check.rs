@@ -44,7 +44,12 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<Exit, Failure> 
 }
 
 fn check(path: &Path) -> Result<Checked, Failure> {
-    let text = plan_file::read(path, "check the plan")?;
+    let text = plan_file::read(path, "check the plan").map_err(|failure| match path.is_dir() {
+        true => {
+            failure.advise(format!("a site is checked as a whole: `strongroom plan check --site {}`", path.display()))
+        }
+        false => failure,
+    })?;
     let file = path.display().to_string();
     let parsed = decode(&file, &text).and_then(|text| parse(&file, text));
     Ok(match parsed {
