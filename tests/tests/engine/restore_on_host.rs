@@ -1,5 +1,6 @@
 //! A restore on a host that can only back up: by the real worker, through the real gateway, with the worker and the controller killed in the middle.
 
+mod again;
 mod cuts;
 
 use std::fs;
@@ -17,7 +18,7 @@ use strongroom_controller::restore_job::{
     Owners, Replaced, RestoreOrder, RestoredOnHost, Roads, look_on_host, restore_on_host,
 };
 use strongroom_proto::worker::{Limits, Overwrite, Running};
-use strongroom_repository::store::{LocalStore, Recording};
+use strongroom_repository::store::LocalStore;
 use strongroom_repository::{Credential, KeyFile, ObjectId, Repository, WriterIdentity};
 use strongroom_tests::client::restored;
 use strongroom_tests::random::{noise, seeded};
@@ -25,6 +26,7 @@ use strongroom_tests::{Sandbox, compare, tree};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
+use self::again::Again;
 use crate::worker::Worker;
 
 const MIB: u64 = 1 << 20;
@@ -80,8 +82,6 @@ struct Controller {
     gateway: Arc<Gateway>,
     repository: Arc<Repository>,
     sockets: Sockets,
-    /// What was asked of the store.
-    asked: Recording,
 }
 
 struct Scene {
@@ -90,33 +90,34 @@ struct Scene {
     host: PathBuf,
     target: PathBuf,
     snapshot: ObjectId,
+    store: Again,
 }
 
 impl Scene {
-    /// With so many large files, of 6 MiB each.
-    fn set(name: &str, large: usize) -> Result<Self> {
+    /// With large files of so many MiB each.
+    fn set(name: &str, large: &[usize]) -> Result<Self> {
         let (sandbox, client) = Sandbox::with_repository(name)?;
         let source = sandbox.folder("source")?;
         let mut dice = seeded(4);
         tree::ordinary(&source, &mut dice, 300)?;
-        for number in 0..large {
-            tree::write(&source, &format!("large/{number}.bin"), noise(&mut dice, 6 << 20))?;
+        for (number, mib) in large.iter().enumerate() {
+            tree::write(&source, &format!("large/{number}.bin"), noise(&mut dice, mib << 20))?;
         }
         let snapshot = client.backup(&source)?.parse()?;
         let (host, target) = (sandbox.folder("host")?, sandbox.path("restored"));
-        Ok(Self { sandbox, source, host, target, snapshot })
+        let store = Again::new(Arc::new(LocalStore::open(&sandbox.path("repository"))?));
+        Ok(Self { sandbox, source, host, target, snapshot, store })
     }
 
     async fn controller(&self) -> Result<Controller> {
         let key = fs::read_to_string(self.sandbox.path("key.json"))?;
-        let asked = Recording::new(Arc::new(LocalStore::open(&self.sandbox.path("repository"))?));
         let credential = Credential::File(KeyFile::parse(&key)?);
         let cache = self.sandbox.path("controller-cache");
-        let repository = Repository::open(Arc::new(asked.clone()), &credential, &cache).await?;
+        let repository = Repository::open(Arc::new(self.store.clone()), &credential, &cache).await?;
         let gateway = Arc::new(Gateway::new([Arc::clone(&repository)]));
         let sockets = Sockets { host: self.host.clone(), opened: Arc::default() };
         let links = Links::new(Arc::new(sockets.clone()), Arc::clone(&gateway), "test".into());
-        Ok(Controller { links: Arc::new(links), gateway, repository, sockets, asked })
+        Ok(Controller { links: Arc::new(links), gateway, repository, sockets })
     }
 
     fn order(&self, job: &str) -> RestoreOrder {
@@ -192,7 +193,7 @@ impl Controller {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_worker_and_controller_killed_in_the_middle() -> Result<()> {
-    let scene = Scene::set("restore-on-host", 24)?;
+    let scene = Scene::set("restore-on-host", &[6; 24])?;
     let worker = Worker::answering(&scene.host)?;
     let controller = scene.controller().await?;
     let look = controller.look(&scene.order("look")).await?;

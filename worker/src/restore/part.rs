@@ -1,5 +1,5 @@
-//! Files so large that they take several windows, each with a part of them: the disk gets a part, and gives it back to be hashed, while the next one is
-//! opened, and an interrupted restore goes on in the middle of the file.
+//! Large files: an interrupted restore goes on in the middle of them. The largest take several windows, each with a part of them: the disk gets a part,
+//! and gives it back to be hashed, while the next one is opened.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,12 @@ use strongroom_repository::{ChunkRef, Extent};
 
 use super::readback::Hashed;
 
-/// Files with more data than this are restored in parts of about this size.
-pub(super) const PART_BYTES: u64 = 128 << 20;
+/// Of files with more data than this every good chunk is taken over. A restore that was cut off has some in every state at once, so that what is fetched
+/// again of smaller ones stays well below what was under way.
+pub(super) const LARGE_BYTES: u64 = 4 << 20;
+
+/// Parts are about this large.
+const PART_BYTES: u64 = 128 << 20;
 
 /// What the parts of a file share.
 #[derive(Debug)]
@@ -69,6 +73,11 @@ impl Part {
 
     pub(super) fn chunks(&self) -> &[ChunkRef] {
         &self.file.chunks[self.chunks.clone()]
+    }
+
+    /// Whether the file takes one window only.
+    pub(super) fn is_whole_file(&self) -> bool {
+        self.position == 0 && self.is_last
     }
 }
 

@@ -110,6 +110,9 @@ impl Takeover {
             .map(|(chunk, _)| u64::from(chunk.length))
             .sum();
         self.progress.advance(0, bytes);
+        if part.is_whole_file() && found.iter().all(|found| *found) {
+            self.findings.resumed_files.add(1);
+        }
         _ = item.found.set(found);
     }
 

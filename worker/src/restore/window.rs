@@ -10,7 +10,7 @@ use strongroom_repository::{ChunkRef, Content, Entry, FileHash, Kind};
 
 use super::aspect::Aspects;
 use super::node::Wanted;
-use super::part::{PART_BYTES, Part};
+use super::part::{LARGE_BYTES, Part};
 
 /// Entries in progress.
 #[derive(Debug)]
@@ -133,9 +133,9 @@ impl Item {
         self
     }
 
-    /// This item, or a part of it for each window if it is too large for one.
+    /// This item, or its parts if it is a large file: one for each window that it takes.
     pub(super) fn in_parts(self) -> Vec<Self> {
-        if self.task != Task::File || self.entry.data_bytes() <= PART_BYTES {
+        if self.task != Task::File || self.entry.data_bytes() <= LARGE_BYTES {
             return vec![self];
         }
         let parts = Part::cut(self.chunks().to_vec(), self.entry.extents.as_deref(), self.entry.size);
