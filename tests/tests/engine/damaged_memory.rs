@@ -97,5 +97,5 @@ fn of_the_cache() -> Result<()> {
 
 #[test]
 fn of_the_state() -> Result<()> {
-    Scene::set("damaged-state")?.matrix(|client| client.state.clone(), skip::rounds(16, 200))
+    Scene::set("damaged-state")?.matrix(|client| client.state.clone(), skip::rounds(16, 60))
 }
