@@ -18,6 +18,7 @@ pub struct Probe {
     run: CheckCommand,
     prints: Option<Line>,
     time_out: Option<TimeSpan>,
+    wait: Option<TimeSpan>,
 }
 
 static SHAPE: Shape = Shape {
@@ -37,6 +38,7 @@ static SHAPE: Shape = Shape {
         ("status", Meaning::Now("200")),
         ("contains", Meaning::Now("ok")),
         ("time-out", Meaning::Now("1m")),
+        ("wait", Meaning::Now("2m")),
     ],
 };
 
@@ -69,16 +71,24 @@ impl Probe {
         self.time_out
     }
 
+    /// For so long it is made again while it does not agree; once if absent.
+    pub fn wait(&self) -> Option<TimeSpan> {
+        self.wait
+    }
+
     pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Self> {
         let fields = Fields::of(node, &SHAPE, findings)?;
         let run = fields.optional(RUN, findings, CheckCommand::read);
         let time_out = fields.optional("time-out", findings, values::written);
+        let wait = fields.optional("wait", findings, values::written);
         let check = ReadyCheck::read(KINDS, node, &fields, findings)?;
         Some(match check.is(RUN) {
             // It was read as a line.
-            true => Self { run: run?, prints: check.value("prints").and_then(|text| text.parse().ok()), time_out },
+            true => {
+                Self { run: run?, prints: check.value("prints").and_then(|text| text.parse().ok()), time_out, wait }
+            }
             // What it says is judged by the program that says it.
-            false => Self { run: check.command()?, prints: None, time_out },
+            false => Self { run: check.command()?, prints: None, time_out, wait },
         })
     }
 }

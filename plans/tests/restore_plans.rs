@@ -1,7 +1,9 @@
 //! Plans of the kind `restore`: what they come to, what is wrong with them, and what a change of one means.
 
 use jiff::Timestamp;
-use strongroom_plans::{Change, Code, Difference, Faults, OnFailure, RestorePlan, RestoreTarget, Site, SiteFiles};
+use strongroom_plans::{
+    Change, Code, Difference, Faults, OnFailure, RestorePlan, RestoreTarget, Site, SiteFiles, TimeSpan,
+};
 
 const SITE: &str = "name: x\nzone: UTC\nrepositories: { main: { at: /srv/main } }\nvariables: { lines: /srv }\n";
 const HOSTS: &str = "\
@@ -110,7 +112,7 @@ fn a_sound_plan_says_what_comes_back_where() {
 fn typed_probes_become_commands_of_our_own() {
     for (probe, typed) in [
         ("{ unit: billing.service, time-out: 1m }", "strongroom check unit billing.service"),
-        ("{ port: 5432 }", "strongroom check port 5432"),
+        ("{ port: 5432, wait: 2m }", "strongroom check port 5432"),
         ("{ port: \"[::1]:5432\" }", "strongroom check port \"[::1]:5432\""),
         (
             "{ http: \"http://db1:8080/health?a=b\", status: 204, contains: ok }",
@@ -130,6 +132,7 @@ fn typed_probes_become_commands_of_our_own() {
         let probes = plan(&site).systems()[0].probes();
         assert_eq!((probes[0].run().to_string(), probes[0].prints()), (typed.to_owned(), None));
         assert_eq!(probes[0].time_out().is_some(), probe.contains("time-out"));
+        assert_eq!(probes[0].wait().map(TimeSpan::seconds), probe.contains("wait").then_some(120));
     }
 }
 

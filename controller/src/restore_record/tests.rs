@@ -132,6 +132,7 @@ async fn each_command_and_probe_of_a_restore_plan_stands_in_the_record() {
         run: words.iter().map(|word| (*word).to_owned()).collect(),
         prints: prints.map(str::to_owned),
         seconds_max: None,
+        wait_seconds: None,
     };
     let part = PlanPart {
         plan: "portal".into(),

@@ -46,6 +46,9 @@ pub struct PartCommand {
     /// How long it may run; as the worker has it where nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_max: Option<u64>,
+    /// For how long it is made again, where it is a probe that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_seconds: Option<u64>,
 }
 
 impl PlanPart {
@@ -101,6 +104,7 @@ impl PlanPart {
         let probe = |probe: &PartCommand| worker::Probe {
             run: Some(probe.hook()),
             prints: probe.prints.clone().unwrap_or_default(),
+            wait_seconds: probe.wait_seconds.unwrap_or_default(),
         };
         worker::Around {
             before: self.before.iter().map(PartCommand::hook).collect(),
@@ -126,7 +130,7 @@ impl PartCommand {
 impl From<&Hook> for PartCommand {
     fn from(hook: &Hook) -> Self {
         let run = hook.run().words().map(str::to_owned).collect();
-        Self { run, prints: None, seconds_max: hook.time_out().map(TimeSpan::seconds) }
+        Self { run, prints: None, seconds_max: hook.time_out().map(TimeSpan::seconds), wait_seconds: None }
     }
 }
 
@@ -134,7 +138,8 @@ impl From<&Probe> for PartCommand {
     fn from(probe: &Probe) -> Self {
         let run = probe.run().words().map(str::to_owned).collect();
         let prints = probe.prints().map(ToString::to_string);
-        Self { run, prints, seconds_max: probe.time_out().map(TimeSpan::seconds) }
+        let seconds = |span: Option<TimeSpan>| span.map(TimeSpan::seconds);
+        Self { run, prints, seconds_max: seconds(probe.time_out()), wait_seconds: seconds(probe.wait()) }
     }
 }
 

@@ -131,6 +131,9 @@ pub struct Probe {
     /// All that it must print, but for space around it; empty for anything.
     #[prost(string, tag = "2")]
     pub prints: ::prost::alloc::string::String,
+    /// For so long it is made again while it does not agree; 0 for once.
+    #[prost(uint64, tag = "3")]
+    pub wait_seconds: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Variable {

@@ -109,7 +109,11 @@ impl From<wire::Hook> for Hook {
 impl From<wire::Around> for Around {
     fn from(around: wire::Around) -> Self {
         let prints = |probe: &wire::Probe| (!probe.prints.is_empty()).then(|| probe.prints.clone());
-        let probe = |probe: wire::Probe| Probe { prints: prints(&probe), hook: probe.run.unwrap_or_default().into() };
+        let probe = |probe: wire::Probe| Probe {
+            prints: prints(&probe),
+            wait_seconds: probe.wait_seconds,
+            hook: probe.run.unwrap_or_default().into(),
+        };
         Self {
             before: around.before.into_iter().map(Hook::from).collect(),
             after: around.after.into_iter().map(Hook::from).collect(),

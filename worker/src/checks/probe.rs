@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Check, CheckVerdict, Stopped, follow, own, start};
 use crate::command::clean;
@@ -21,10 +22,42 @@ pub struct Probe<'a> {
     pub environment: &'a [(String, String)],
     /// It is ended after that.
     pub time_max: Duration,
+    /// For so long it is made again while it does not agree: a service takes its time to come up.
+    pub wait: Duration,
 }
 
-/// Makes one, as a command around a restore runs: without a shell, in a clean environment. `stop` is asked now and then whether it is to end early.
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How late a pause may learn that it is to end.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Makes one, as a command around a restore runs: without a shell, in a clean environment. What it found is that of the last look, the time that of all.
+/// `stop` is asked now and then whether it is to end early.
 pub fn probe(probe: &Probe<'_>, stop: &dyn Fn() -> bool) -> Result<Check, Stopped> {
+    let begun = Instant::now();
+    loop {
+        let made = look(probe, stop)?;
+        if made.agreed() || begun.elapsed() + PAUSE > probe.wait {
+            let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            return Ok(Check { milliseconds, ..made });
+        }
+        pause(stop)?;
+    }
+}
+
+fn pause(stop: &dyn Fn() -> bool) -> Result<(), Stopped> {
+    let begun = Instant::now();
+    while begun.elapsed() < PAUSE {
+        if stop() {
+            return Err(Stopped);
+        }
+        thread::sleep(STEP);
+    }
+    Ok(())
+}
+
+fn look(probe: &Probe<'_>, stop: &dyn Fn() -> bool) -> Result<Check, Stopped> {
     let begin = || {
         let words = own::started_by(probe.command)?;
         let (program, arguments) =
@@ -51,8 +84,8 @@ mod tests {
         let said = |script: &str, prints| {
             let command = ["sh", "-c", script].map(str::to_owned);
             let time_max = Duration::from_secs(60);
-            let wanted =
-                Probe { command: &command, prints, folder: Path::new("/"), environment: &environment, time_max };
+            let (folder, wait) = (Path::new("/"), Duration::ZERO);
+            let wanted = Probe { command: &command, prints, folder, environment: &environment, time_max, wait };
             probe(&wanted, &|| false).unwrap().verdict
         };
         assert_eq!(said("echo \" $STRONGROOM_SYSTEM\"", Some("db")), CheckVerdict::Agreed);
@@ -61,5 +94,24 @@ mod tests {
         assert_eq!(said("echo anything", None), CheckVerdict::Agreed);
         // Nothing of the worker's own.
         assert_eq!(said("test -z \"$CARGO_MANIFEST_DIR\"", None), CheckVerdict::Agreed);
+    }
+    #[test]
+    fn one_that_waits_looks_again_until_it_agrees() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |script: &str, wait, stop: &dyn Fn() -> bool| {
+            let command = ["sh", "-c", script].map(str::to_owned);
+            let (time_max, wait) = (Duration::from_secs(60), Duration::from_secs(wait));
+            let wanted =
+                Probe { command: &command, prints: None, folder: folder.path(), environment: &[], time_max, wait };
+            probe(&wanted, stop).map(|check| check.verdict)
+        };
+        let twice = "echo >> tries; test $(wc -l < tries) = 2";
+        assert_eq!(made(twice, 0, &|| false).unwrap(), CheckVerdict::Disagreed(1));
+        std::fs::remove_file(folder.path().join("tries")).unwrap();
+        assert_eq!(made(twice, 60, &|| false).unwrap(), CheckVerdict::Agreed);
+        assert_eq!(made("exit 7", 2, &|| false).unwrap(), CheckVerdict::Disagreed(7));
+        // Nobody waits for one that is not wanted any more.
+        let looked = || folder.path().join("looked").exists();
+        assert!(made("touch looked; false", 3600, &looked).is_err());
     }
 }

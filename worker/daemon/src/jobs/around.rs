@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use strongroom_worker::checks::{Check, CheckVerdict, Probe, Stopped, probe};
@@ -112,7 +112,8 @@ async fn probes(job: &Arc<Job>, told: Told<'_>) -> Result<Vec<ProbeDone>, Wish> 
         let run = |one: &request::Probe| {
             let prints = one.prints.as_deref();
             let (command, time_max) = (&one.hook.arguments, one.hook.time_max());
-            probe(&Probe { command, prints, folder: &target, environment: &environment, time_max }, &stop)
+            let wait = Duration::from_secs(one.wait_seconds);
+            probe(&Probe { command, prints, folder: &target, environment: &environment, time_max, wait }, &stop)
         };
         on_request.around.probes.iter().map(run).collect::<Result<Vec<Check>, Stopped>>()
     };

@@ -33,6 +33,9 @@ pub struct Probe {
     /// All that it must print; none for anything.
     #[serde(default, skip_serializing_if = "is_default")]
     pub prints: Option<String>,
+    /// For so long it is made again while it does not agree.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub wait_seconds: u64,
 }
 
 impl Around {

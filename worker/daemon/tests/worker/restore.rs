@@ -326,7 +326,7 @@ async fn commands_run_before_and_after_and_then_the_probes() {
     let mark = |script: &str| {
         hook(&format!("echo \"$STRONGROOM_WHEN $STRONGROOM_SYSTEM\" >> '{}'; {script}", marks.display()))
     };
-    let probe = |script: &str, prints: &str| Probe { run: Some(mark(script)), prints: prints.into() };
+    let probe = |script: &str, prints: &str| Probe { run: Some(mark(script)), prints: prints.into(), wait_seconds: 0 };
     let environment = vec![Variable { name: "STRONGROOM_SYSTEM".into(), value: "db".into() }];
     let ended = async |job: &str, around: Around| {
         let around = Around { environment: environment.clone(), ..around };
@@ -346,12 +346,15 @@ async fn commands_run_before_and_after_and_then_the_probes() {
         |job: &str| format!("test -e '{}'", restored(&host, &format!("target-{job}")).join("small").display());
     // Everything is in place for those after it, and not for those before; the checks of the backup plan are told nothing.
     let before = vec![mark(&format!("! {}", is_there("good")))];
-    let (after, probes) = (vec![mark(&is_there("good"))], vec![probe("echo up", "up"), probe("true", "")]);
+    // The service answers the second time.
+    let late = format!("test $(grep -c probe '{}') = 3", marks.display());
+    let (after, probes) =
+        (vec![mark(&is_there("good"))], vec![probe("echo up", "up"), Probe { wait_seconds: 60, ..probe(&late, "") }]);
     let (good, marked) = ended("good", Around { before, after, probes, ..Around::default() }).await;
     let good = report(&good);
     assert_eq!(
         (good["outcome"].as_str(), &*marked),
-        (Some("restored"), "before db\n \nafter db\nprobe db\nprobe db\n")
+        (Some("restored"), "before db\n \nafter db\nprobe db\nprobe db\nprobe db\n")
     );
     assert_eq!((good["hooks"][1]["when"].as_str(), good["hooks"][1].get("error")), (Some("after"), None));
     assert_eq!(good["probes"][0]["check"]["verdict"].as_str(), Some("agreed"), "{good}");
