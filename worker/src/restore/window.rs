@@ -194,9 +194,10 @@ impl Item {
         self.part.as_ref().map_or_else(|| self.chunks(), |part| part.file.chunks())
     }
 
-    /// Whether its content is compared with its name by being read back: the name of a file that is one chunk is made from the file's hash.
-    pub(super) fn is_named_by_its_hash(&self) -> bool {
-        self.entry.content == Content::Whole && self.is_one_piece() && self.entry.hardlink.is_none()
+    /// Whether all of its content is compared with one hash when it is read back, and the file can be left out if it differs: of several names some may be
+    /// in place by then.
+    pub(super) fn is_judged_when_read_back(&self) -> bool {
+        self.entry.hash.is_some() && self.entry.hardlink.is_none()
     }
 
     /// Whether a chunk of this part was found, good, in the staging directory.

@@ -104,7 +104,7 @@ impl Writer {
             let bytes = plain.get(range).unwrap_or_default();
             // What is compared when it is read back need not be hashed here too.
             let later =
-                bytes.len() == chunk.length as usize && same.iter().all(|piece| item(piece).is_named_by_its_hash());
+                bytes.len() == chunk.length as usize && same.iter().all(|piece| item(piece).is_judged_when_read_back());
             let verified = if later { Ok(()) } else { self.repository.verify_chunk(&chunk, bytes) };
             match verified {
                 Ok(()) => same.iter().for_each(|piece| self.write_piece(item(piece), piece.position, bytes, places)),
