@@ -92,10 +92,10 @@ fn flip(folder: &Path, file: &str, dice: &mut Dice) -> Result<()> {
 
 #[test]
 fn of_the_cache() -> Result<()> {
-    Scene::set("damaged-cache")?.matrix(|client| client.cache.clone(), skip::rounds(3, 20))
+    Scene::set("damaged-cache")?.matrix(|client| client.cache.clone(), skip::rounds(2, 20))
 }
 
 #[test]
 fn of_the_state() -> Result<()> {
-    Scene::set("damaged-state")?.matrix(|client| client.state.clone(), skip::rounds(16, 60))
+    Scene::set("damaged-state")?.matrix(|client| client.state.clone(), skip::rounds(6, 60))
 }
