@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Check, CheckVerdict, Stopped, follow, own, start};
+use super::{Check, CheckVerdict, GLANCE, Stopped, follow, own, start};
 use crate::command::clean;
 
 /// What is run, and what it must say.
@@ -29,9 +29,6 @@ pub struct Probe<'a> {
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How late a pause may learn that it is to end.
-const STEP: Duration = Duration::from_millis(100);
-
 /// Makes one, as a command around a restore runs: without a shell, in a clean environment. What it found is that of the last look, the time that of all.
 /// `stop` is asked now and then whether it is to end early.
 pub fn probe(probe: &Probe<'_>, stop: &dyn Fn() -> bool) -> Result<Check, Stopped> {
@@ -52,7 +49,7 @@ fn pause(stop: &dyn Fn() -> bool) -> Result<(), Stopped> {
         if stop() {
             return Err(Stopped);
         }
-        thread::sleep(STEP);
+        thread::park_timeout(GLANCE);
     }
     Ok(())
 }
