@@ -12,7 +12,7 @@ mod hosts;
 mod machine;
 mod process;
 mod schedule;
-#[path = "../../../../controller/tests/simulated/mod.rs"]
+#[path = "../../../../controller/tests/controller/simulated.rs"]
 mod simulated;
 mod spread;
 mod sshd;
