@@ -90,6 +90,14 @@ impl Life {
         Ok(Self { journal, requests, due, serving })
     }
 
+    /// It ends as by a crash. What its journal was about to write is over then: the next life would find an entry that it has not read.
+    async fn crash(self) -> Result<()> {
+        self.serving.abort();
+        ensure!(self.serving.await.is_err_and(|ended| ended.is_cancelled()), "it had ended by itself");
+        self.journal.latest_time().await?;
+        Ok(())
+    }
+
     /// Asking wakes the loop, which looks at the clock then.
     async fn status(&self) -> Result<Status> {
         let (reply, answer) = oneshot::channel();
@@ -198,7 +206,7 @@ async fn each_begin_and_end_is_written_and_what_is_wrong_is_told() -> Result<()>
     ensure!(life.journal.untold().await? == 2, "that it recovered is told");
     ensure!(life.is_idle().await?);
     life.journal.verify().await?;
-    life.serving.abort();
+    life.crash().await?;
     Ok(())
 }
 
@@ -253,7 +261,7 @@ async fn the_own_state_is_stored_daily_after_each_maintenance_and_by_hand() -> R
     clock.set("2026-11-23T11:00:00Z")?;
     let status = life.status().await?;
     ensure!(status.own_state[0].state == Keeping::Overdue && !status.is_good());
-    life.serving.abort();
+    life.crash().await?;
 
     // The next controller knows what was stored.
     clock.set("2026-11-22T06:00:00Z")?;
@@ -261,7 +269,7 @@ async fn the_own_state_is_stored_daily_after_each_maintenance_and_by_hand() -> R
     let kept = &life.status().await?.own_state[0];
     ensure!(kept.state == Keeping::Kept && kept.next == Some("2026-11-23T05:00:00Z".parse()?), "{kept:?}");
     life.journal.verify().await?;
-    life.serving.abort();
+    life.crash().await?;
     Ok(())
 }
 
@@ -272,7 +280,7 @@ async fn what_was_cut_off_is_due_at_once_and_what_was_missed_comes_once() -> Res
     let mut life = Life::begin(folder.path(), &clock).await?;
     clock.set("2026-11-22T05:00:00Z")?;
     drop(life.order().await?);
-    life.serving.abort();
+    life.crash().await?;
 
     clock.set("2026-11-22T05:10:00Z")?;
     let mut life = Life::begin(folder.path(), &clock).await?;
@@ -280,7 +288,7 @@ async fn what_was_cut_off_is_due_at_once_and_what_was_missed_comes_once() -> Res
     life.after(1).await?;
     ensure!(life.is_idle().await?);
     ensure!(life.events("maintenance-started").await?.len() == 2);
-    life.serving.abort();
+    life.crash().await?;
 
     // Off for a week.
     clock.set("2026-11-29T12:00:00Z")?;
@@ -288,7 +296,7 @@ async fn what_was_cut_off_is_due_at_once_and_what_was_missed_comes_once() -> Res
     life.order().await?.end(over(MaintenanceEnding::Failed, Some("no line")));
     life.after(2).await?;
     ensure!(life.is_idle().await?);
-    life.serving.abort();
+    life.crash().await?;
     Ok(())
 }
 
@@ -316,7 +324,7 @@ async fn by_hand_it_waits_for_nobody_and_a_rehearsal_leaves_no_trace() -> Result
     ensure!(answer.await??.contains("damaged"));
     let started = life.events("maintenance-started").await?;
     ensure!(matches!(&started[..], [Event::MaintenanceStarted { due: None, origin: Origin::Asked(_), .. }]));
-    life.serving.abort();
+    life.crash().await?;
     Ok(())
 }
 
@@ -405,7 +413,7 @@ async fn proofs_and_promises_that_lapse_are_told_once_and_so_is_their_end() -> R
     ensure!(life.after_events("lapse-ended", 2).await?.rows[0].state == State::Protected);
     ensure!(life.journal.untold().await? == 4);
     life.journal.verify().await?;
-    life.serving.abort();
+    life.crash().await?;
     Ok(())
 }
 
@@ -428,7 +436,7 @@ async fn it_is_proven_by_a_rhythm_that_the_own_state_is_enough_to_begin_again() 
     // Cut off, it has left no trace.
     clock.set("2026-12-01T03:00:00Z")?;
     drop(life.proof_order().await?);
-    life.serving.abort();
+    life.crash().await?;
     let mut life = Life::begin(folder.path(), &clock).await?;
     let (snapshot, time) = ("ab12".to_owned(), clock.now());
     let proven = ProvenState { snapshot, time, files: 3, entry: 3, plans: 1, hosts: 1, snapshots: 0 };
@@ -437,6 +445,6 @@ async fn it_is_proven_by_a_rhythm_that_the_own_state_is_enough_to_begin_again() 
     ensure!(kept.state != Keeping::Unproven && kept.proof.and_then(|proof| proof.proven) == Some(proven));
     ensure!(kept.next_proof == Some("2027-01-01T03:00:00Z".parse()?) && life.journal.untold().await? == 2);
     life.journal.verify().await?;
-    life.serving.abort();
+    life.crash().await?;
     Ok(())
 }
