@@ -8,6 +8,7 @@
 
 pub mod backup;
 pub mod capture;
+pub mod change;
 pub mod checks;
 pub mod command;
 pub mod exclude;

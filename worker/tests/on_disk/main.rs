@@ -2,6 +2,7 @@
 
 mod backup;
 mod backup_rot;
+mod change;
 mod common;
 mod mount;
 mod read;
